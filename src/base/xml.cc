@@ -1,0 +1,98 @@
+#include "base/xml.h"
+
+#include <pugixml.hpp>
+
+#include "base/check.h"
+
+namespace millwright {
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+std::string_view local_name(std::string_view name) {
+    const size_t colon = name.find(':');
+    return colon == std::string_view::npos ? name : name.substr(colon + 1);
+}
+
+Result<XmlElement> convert(const pugi::xml_node& node, int depth) {
+    if (depth > kMaxDepth) return invalid_input("XML is nested too deeply");
+    XmlElement element{std::string(local_name(node.name())), "", {}};
+    for (const auto& child : node.children()) {
+        if (child.type() == pugi::node_pcdata || child.type() == pugi::node_cdata)
+            element.text += child.value();
+        else if (child.type() == pugi::node_element)
+            element.children.push_back(TRY(convert(child, depth + 1)));
+    }
+    return element;
+}
+
+}  // namespace
+
+XmlWriter::XmlWriter() : out_("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") {}
+
+XmlWriter& XmlWriter::open(std::string_view name, std::string_view xmlns) {
+    out_ += '<';
+    out_ += name;
+    if (!xmlns.empty()) {
+        out_ += " xmlns=\"";
+        append_xml_text(out_, xmlns);
+        out_ += '"';
+    }
+    out_ += '>';
+    open_.emplace_back(name);
+    return *this;
+}
+
+XmlWriter& XmlWriter::close() {
+    CHECK(!open_.empty());
+    out_ += "</" + open_.back() + ">";
+    open_.pop_back();
+    return *this;
+}
+
+XmlWriter& XmlWriter::element(std::string_view name, std::string_view text) {
+    open(name);
+    append_xml_text(out_, text);
+    return close();
+}
+
+std::string XmlWriter::finish() {
+    CHECK(open_.empty());
+    return std::move(out_);
+}
+
+void append_xml_text(std::string& out, std::string_view text) {
+    for (const char c : text) {
+        switch (c) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&quot;"; break;
+            case '\r': out += "&#13;"; break;
+            default: out += c;
+        }
+    }
+}
+
+const XmlElement* XmlElement::find(std::string_view child) const {
+    for (const auto& element : children)
+        if (element.name == child) return &element;
+    return nullptr;
+}
+
+std::string XmlElement::text_of(std::string_view child, std::string_view otherwise) const {
+    const XmlElement* element = find(child);
+    return element ? element->text : std::string(otherwise);
+}
+
+Result<XmlElement> parse_xml(std::string_view text) {
+    // pugixml recurses when it frees and we recurse when converting; refuse absurd nesting before either.
+    pugi::xml_document document;
+    const auto parsed = document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single);
+    if (!parsed) return Error{ErrorKind::InvalidInput, "malformed XML", parsed.description()};
+    const auto root = document.document_element();
+    if (!root) return invalid_input("malformed XML");
+    return convert(root, 0);
+}
+
+}  // namespace millwright

@@ -1,0 +1,28 @@
+#include "base/xml.h"
+
+#include <gtest/gtest.h>
+
+namespace millwright {
+namespace {
+
+TEST(Xml, WriterEscapesAndReaderUndoesIt) {
+    XmlWriter writer;
+    writer.open("Root", "urn:x").element("Key", "a<b>&\"c\"\r").close();
+    const auto root = *parse_xml(writer.finish());
+    EXPECT_EQ(root.name, "Root");
+    EXPECT_EQ(root.text_of("Key"), "a<b>&\"c\"\r");
+}
+TEST(Xml, RefusesMalformedAndDeepDocuments) {
+    EXPECT_FALSE(parse_xml("<a><b></a>"));
+    EXPECT_FALSE(parse_xml(""));
+    std::string deep;
+    for (int i = 0; i < 1000; ++i) deep += "<a>";
+    for (int i = 0; i < 1000; ++i) deep += "</a>";
+    EXPECT_FALSE(parse_xml(deep));
+}
+TEST(Xml, IgnoresNamespacePrefixes) {
+    EXPECT_EQ(parse_xml("<s:A xmlns:s='u'><s:B>1</s:B></s:A>")->text_of("B"), "1");
+}
+
+}  // namespace
+}  // namespace millwright
