@@ -1,0 +1,74 @@
+// What a service is to the front: a name, a protocol and an explicit table of operations.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aws/api_error.h"
+#include "base/json.h"
+#include "base/time.h"
+#include "net/http.h"
+
+namespace millwright::aws {
+
+// Who signed the request.
+struct Caller {
+    std::string account;        // 12 digits
+    std::string region;         // of the credential scope
+    std::string arn;            // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/role/session, or …:root
+    std::string user_id;
+    std::string access_key_id;
+};
+
+struct Call {
+    Caller caller;
+    std::string request_id;
+    std::string_view operation;
+    // True when the client is a waiter or an SDK that polls (see docs/reference): such a Describe may be held.
+    bool polling = false;
+    std::string user_agent;
+};
+
+// awsJson 1.0/1.1, query and rest-json operations: the front has decoded and validated `input` against the service
+// model (members by their wire-independent model names; timestamps as epoch seconds; blobs as base64 text), and encodes
+// the answer by the model. Unknown members are dropped before the handler runs.
+using DocumentHandler = std::function<ApiResult<Json>(const Call&, const Json& input)>;
+
+// Operations that stream (S3, InvokeEndpoint): authenticated, otherwise as received. `request.body` is already the
+// decoded payload (aws-chunked framing removed, signatures and trailers checked as it is read).
+using StreamHandler = std::function<ApiResult<void>(const Call&, net::Request&, net::ResponseWriter&)>;
+
+struct Operation {
+    std::string_view name;  // as in the service model: "CreateTrainingJob"
+    DocumentHandler handle;
+};
+
+enum class Protocol { AwsJson, Query, QueryAndJson, Stream };
+
+struct Service {
+    std::string signing_name;   // the service of the credential scope: "sagemaker", "logs", "monitoring", …
+    std::string model;          // name of the schema tables: "sagemaker", "logs", "cloudwatch", "iam", "sts"
+    Protocol protocol;
+    std::vector<Operation> operations;
+    StreamHandler stream;       // for Protocol::Stream, or rest paths beside awsJson ones (sagemaker: /endpoints/…)
+};
+
+// The secret behind an access key, and who that is.
+struct Credential {
+    std::string secret_access_key;
+    std::string session_token;  // empty for long-term keys; compared in constant time otherwise
+    std::optional<Timestamp> expires;
+    Caller caller;              // region is filled from the scope
+};
+
+// Thread-safe.
+class CredentialSource {
+  public:
+    virtual ~CredentialSource() = default;
+    virtual std::optional<Credential> find_credential(std::string_view access_key_id) const = 0;
+};
+
+}  // namespace millwright::aws

@@ -1,0 +1,98 @@
+// Where a run lives: one interface for processes in namespaces, containers and pods.
+//
+// A run is one job or one serving replica: `hosts` copies of one command, named algo-1 … algo-N, that see a private
+// /opt/ml each and end together. Everything the executor needs to find it again lies in `folder`, so a restarted server
+// adopts runs it never started.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace millwright::executors {
+
+// What one host may use. Enforced by cgroup v1 or v2, else by a watchdog (memory) and CPU affinity.
+struct Limits {
+    double cpus = 1;
+    uint64_t memory_bytes = uint64_t{1} << 30;
+    int64_t max_processes = 4096;
+    uint64_t shared_memory_bytes = 0;  // size of /dev/shm; 0: half the memory
+};
+
+// Shows the files of `source` at `target` inside the run. With an overlay the run may write: changes go to a private
+// layer and the files below `source` (hard links into the object store) are never touched.
+struct Mount {
+    enum class Mode { ReadOnly, Writable, Overlay };
+    std::string source;  // absolute, on the host; the same for all hosts, or with "{host}" for algo-N
+    std::string target;  // absolute, inside
+    Mode mode = Mode::ReadOnly;
+};
+
+struct RunSpec {
+    std::string id;      // hex; unique for all time
+    std::string folder;  // exists; <folder>/<algo-N>/ml becomes /opt/ml of host N (writable)
+    int hosts = 1;
+    std::vector<std::string> command;  // argv[0] absolute (a path of the host's file system) or found on PATH
+    std::map<std::string, std::string> environment;
+    std::vector<Mount> mounts;
+    std::vector<std::string> log_files;  // one per host: stdout and stderr, in the form of base/event_file.h
+    Limits limits;
+    // No route out and no forwarded endpoint; hosts of the run still reach each other.
+    bool network_isolation = false;
+    // Inside, 169.254.170.2:80 is forwarded to this address of the server (credentials and the AWS API). Empty: not.
+    std::string forward_to;  // "127.0.0.1:9770"
+    std::optional<std::chrono::seconds> max_runtime;  // from the first instruction; then as after request_stop
+    std::chrono::seconds stop_grace{120};             // SIGTERM … SIGKILL of the whole tree
+};
+
+struct HostOutcome {
+    int exit_code = 0;  // 128 + signal when killed
+    int signal = 0;
+    bool out_of_memory = false;  // by the kernel's or the watchdog's word
+};
+
+struct RunOutcome {
+    enum class Cause { Exited, StopRequested, MaxRuntime, LaunchFailed, Lost };
+    Cause cause = Cause::Exited;
+    std::vector<HostOutcome> hosts;   // in order; empty when LaunchFailed or Lost
+    std::string message;              // LaunchFailed: what did not work; Lost: what is known
+    Timestamp started{}, ended{};     // wall clock, by the launcher
+    std::chrono::milliseconds ran{};  // monotonic, first instruction to last exit; what is billed
+};
+
+// Called from the executor's own threads, one call per run at a time; must return quickly.
+class RunListener {
+  public:
+    virtual ~RunListener() = default;
+    virtual void run_started(const std::string& id, Timestamp started) = 0;  // the commands were executed
+    virtual void run_ended(const std::string& id, const RunOutcome& outcome) = 0;  // exactly once per watch
+};
+
+// Thread-safe.
+class Executor {
+  public:
+    virtual ~Executor() = default;
+    // Returns as soon as the run has its own life (survives the server). Reports to `listener` from then on.
+    virtual Result<void> start(const RunSpec& spec, RunListener& listener) = 0;
+    // After a restart: watches the run of `folder`, which may have ended meanwhile (reported at once). A run that left no
+    // record is reported Lost. `id` and `folder` as they were given to start().
+    virtual Result<void> adopt(const std::string& id, const std::string& folder, RunListener& listener) = 0;
+    // SIGTERM, the grace, SIGKILL. Fine when it has ended.
+    virtual Result<void> request_stop(const std::string& id) = 0;
+    // SIGKILL of everything, now.
+    virtual Result<void> kill(const std::string& id) = 0;
+    // Removes what the run left on the machine outside `folder` (cgroups, mounts). After run_ended.
+    virtual void clean_up(const std::string& id, const std::string& folder) = 0;
+    // What `millwright doctor` shows: tier, limits in force, and why a better tier is not available.
+    virtual Json describe() const = 0;
+};
+
+}  // namespace millwright::executors

@@ -1,0 +1,63 @@
+// Accounts, access keys, users, roles and temporary credentials. The account, its region and the root key pair are made
+// on first start; SageMakerRole exists from the start.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aws/service.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "metadata_store/database.h"
+
+namespace millwright::resources {
+
+struct IdentitySettings {
+    std::string region = "us-west-2";
+    bool lenient_roles = true;  // unknown role names resolve to SageMakerRole
+};
+
+struct RootCredentials {
+    std::string account, region, access_key_id, secret_access_key;
+};
+
+struct Role {
+    std::string name, path = "/", arn, id, assume_role_policy, description;
+    Timestamp created{};
+    int64_t max_session_seconds = 3600;
+};
+
+struct TemporaryCredentials {
+    std::string access_key_id, secret_access_key, session_token, role_arn, assumed_role_arn, assumed_role_id;
+    Timestamp expires{};
+};
+
+// Thread-safe. Users and the other IAM calls are declared in this folder beside it.
+class Identity : public aws::CredentialSource {
+  public:
+    // `folder`: the data directory; credentials.json (0600) in it holds account, region and root key pair.
+    static Result<std::unique_ptr<Identity>> open(const std::string& folder, metadata_store::Database& database,
+                                                  const Clock& clock, Random& random, const IdentitySettings& settings);
+
+    virtual const RootCredentials& root() const = 0;
+    // NotFound for an unknown name unless roles are lenient.
+    virtual Result<Role> find_role(std::string_view account, std::string_view name) = 0;
+    // Accepts a role ARN of this account (or of any account when lenient) and a bare role name.
+    virtual Result<Role> resolve_role(std::string_view account, std::string_view arn_or_name) = 0;
+    virtual Result<TemporaryCredentials> assume_role(const Role& role, std::string_view session_name,
+                                                     std::chrono::seconds lifetime) = 0;
+
+    // The container credentials endpoint: a job fetches short-lived keys of its role with a secret path, renewed on each
+    // fetch until the grant is withdrawn. Grants survive a restart.
+    virtual Result<std::string> grant_job_credentials(std::string_view run_id, const Role& role) = 0;  // "/v2/credentials/<secret>"
+    virtual Result<TemporaryCredentials> job_credentials(std::string_view path) = 0;                    // NotFound
+    virtual Result<void> withdraw_job_credentials(std::string_view run_id) = 0;
+};
+
+}  // namespace millwright::resources
