@@ -1,0 +1,61 @@
+// The front: from a request on the wire to a handler and back. One port serves every service.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aws/service.h"
+#include "aws/sigv4.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "net/http.h"
+#include "net/http_server.h"
+
+namespace millwright::aws {
+
+// Answered without a signature: container credentials, health. The longest matching prefix wins; a prefix matches whole
+// path segments ("/health" matches "/health" and "/health/x", "/v2/credentials/" everything below it).
+struct RawRoute {
+    std::string path_prefix;
+    net::Handler handle;
+};
+
+struct FrontSettings {
+    size_t max_document_bytes = size_t{6} << 20;  // JSON and query requests
+    // Bodies of streaming operations without x-amz-content-sha256 (InvokeEndpoint) are read whole to verify them.
+    size_t max_buffered_stream_bytes = size_t{32} << 20;
+};
+
+// Thread-safe after construction.
+class Front {
+  public:
+    Front(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& random,
+          std::vector<RawRoute> raw_routes = {}, FrontSettings settings = {});
+    ~Front();
+
+    // Answers every request; nothing escapes.
+    void handle(net::Request& request, net::ResponseWriter& response) const;
+    // By credential scope and path only: S3 -> Data, /endpoints/ -> Inference, the rest -> Control.
+    net::Pool choose_pool(const net::Request& request) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// Every operation of every model spoken, with what becomes of it:
+//   [{"service": "sagemaker", "operations": [{"name": "AddAssociation", "implemented": false}, …]}, …]
+// A Stream service counts those names as implemented that its `operations` list (with an empty `handle`).
+Json describe_operations(const std::vector<Service>& services);
+
+// The answer for an operation of the model that is not in the table.
+ApiError not_supported(std::string_view operation);
+
+// True for a User-Agent of a botocore waiter (feature B in its m/ list), of `aws … wait`, or of the SageMaker SDKs,
+// which poll. A plain boto3 or CLI call is not.
+bool is_polling_client(std::string_view user_agent);
+
+}  // namespace millwright::aws
