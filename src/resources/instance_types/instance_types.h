@@ -1,0 +1,19 @@
+// Instance type names as labels: what a machine of that name has. Used for limits, scheduling and the meter.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace millwright::resources {
+
+struct InstanceType {
+    int vcpus = 0;
+    uint64_t memory_bytes = 0;
+    int gpus = 0;  // accelerators of any kind
+};
+
+// "ml.m5.xlarge" -> {4, 16 GiB, 0}. Knows every label of the SageMaker enums (training, hosting, processing, transform).
+std::optional<InstanceType> find_instance_type(std::string_view name);
+
+}  // namespace millwright::resources

@@ -1,0 +1,127 @@
+// Training jobs: the record, its status machine, and the life of the run behind it. See docs/internals/training_jobs.md.
+//
+// Requests are documents in the shape of CreateTrainingJob, already validated against the service model.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "executors/executor.h"
+#include "jobs/supervisor.h"
+#include "metadata_store/database.h"
+#include "object_store/object_store.h"
+#include "resources/identity/identity.h"
+#include "resources/logs/logs.h"
+#include "resources/metrics/metrics.h"
+#include "resources/tags/tags.h"
+
+namespace millwright::resources {
+
+struct TrainingJobSettings {
+    std::string folder;              // <data-dir>/jobs; must be on the object store's disk for channels to be linked
+    std::string algorithms_program;  // absolute path of millwright-algorithms
+    std::string forward_to;          // "127.0.0.1:9770", see executors::RunSpec
+    bool strict_capacity = false;    // refuse what can never fit instead of shrinking it with a note
+    std::chrono::seconds stop_grace{120};
+    size_t max_held_describes = 32;  // beyond that, describe_changed answers at once
+};
+
+struct SecondaryStatusTransition {
+    std::string status, message;
+    Timestamp start{};
+    std::optional<Timestamp> end;
+};
+
+struct FinalMetric {
+    std::string name;
+    double value = 0;
+    Timestamp time{};
+};
+
+struct TrainingJob {
+    std::string account, region, name, arn;
+    std::string status, secondary_status;  // the AWS words
+    Timestamp created{}, modified{};
+    std::optional<Timestamp> training_start, training_end;
+    Json request;             // as created, without Tags
+    Json metric_definitions;  // effective: the request's, or those the service adds to a built-in algorithm
+    std::string failure_reason;
+    std::string model_artifacts;  // S3 URI; empty until uploaded
+    std::optional<int64_t> training_seconds, billable_seconds;
+    std::vector<SecondaryStatusTransition> transitions;
+    std::vector<FinalMetric> final_metrics;
+    bool ended() const { return status == "Completed" || status == "Failed" || status == "Stopped"; }
+};
+
+struct TrainingJobSummary {
+    std::string name, arn, status, secondary_status;
+    Timestamp created{}, modified{};
+    std::optional<Timestamp> training_end;
+};
+
+struct TrainingJobQuery {
+    enum class SortBy { Name, CreationTime, Status };
+    std::optional<Timestamp> created_after, created_before, modified_after, modified_before;  // exclusive
+    std::string name_contains, status_equals;  // empty: any
+    SortBy sort_by = SortBy::CreationTime;
+    bool ascending = false;
+    size_t max_results = 100;
+    std::string after;  // TrainingJobPage::next of the page before
+};
+struct TrainingJobPage {
+    std::vector<TrainingJobSummary> jobs;
+    std::string next;  // empty at the end
+};
+
+struct NewTrainingJob {
+    std::string account, region;
+    std::string created_by;  // ARN of the caller; jobs of different callers share the machine fairly
+    Json request;
+};
+
+// Thread-safe. Everything passed to open() must outlive it, and the supervisor must be shut down before it goes.
+class TrainingJobs {
+  public:
+    struct Parts {
+        metadata_store::Database& database;
+        object_store::ObjectStore& objects;
+        executors::Executor& executor;
+        jobs::Supervisor& supervisor;
+        Identity& identity;
+        Logs& logs;
+        Metrics& metrics;
+        Tags& tags;
+        const Clock& clock;
+        Random& random;
+    };
+    // Continues unfinished jobs of an earlier server.
+    static Result<std::unique_ptr<TrainingJobs>> open(const TrainingJobSettings& settings, const Parts& parts);
+    virtual ~TrainingJobs() = default;
+
+    // The ARN; the job is on disk and queued. InvalidInput: refused, the message says why. AlreadyExists: the name is
+    // taken, the message is AWS's. LimitExceeded: can never fit (strict capacity).
+    virtual Result<std::string> create(const NewTrainingJob& job) = 0;
+    virtual Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) = 0;  // NotFound
+    // As describe, but an unfinished job is answered only when its status or message changes, at most after `longest`.
+    virtual Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
+                                                 std::chrono::milliseconds longest) = 0;
+    virtual Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query) = 0;
+    // Returns when the wish is on disk. Fine while it is stopping. Conflict: it has ended; the message is AWS's.
+    virtual Result<void> stop(std::string_view account, std::string_view region, std::string_view name) = 0;
+    // Conflict: it has not ended.
+    virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
+};
+
+std::string training_job_arn(std::string_view account, std::string_view region, std::string_view name);
+
+}  // namespace millwright::resources

@@ -1,0 +1,39 @@
+#include "services/sagemaker/operations.h"
+
+#include <memory>
+
+namespace millwright::services {
+namespace {
+
+struct Entry {
+    std::string_view name;
+    SageMakerHandler* handle;
+};
+
+constexpr Entry kOperations[] = {
+    {"CreateTrainingJob", create_training_job},
+    {"DescribeTrainingJob", describe_training_job},
+    {"ListTrainingJobs", list_training_jobs},
+    {"StopTrainingJob", stop_training_job},
+    {"DeleteTrainingJob", delete_training_job},
+
+    {"AddTags", add_tags},
+    {"ListTags", list_tags},
+    {"DeleteTags", delete_tags},
+};
+
+}  // namespace
+
+aws::Service sagemaker_service(const SageMaker& sagemaker) {
+    const auto shared = std::make_shared<SageMaker>(sagemaker);
+    aws::Service service{.signing_name = "sagemaker", .model = "sagemaker", .protocol = aws::Protocol::AwsJson,
+                         .operations = {}, .stream = nullptr};
+    for (const auto& entry : kOperations) {
+        service.operations.push_back({entry.name, [shared, handle = entry.handle](const aws::Call& call, const Json& input) {
+                                          return handle(*shared, call, input);
+                                      }});
+    }
+    return service;
+}
+
+}  // namespace millwright::services

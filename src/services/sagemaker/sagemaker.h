@@ -1,0 +1,21 @@
+// The SageMaker API as a service of the front: what its operations work on, and the service itself.
+#pragma once
+
+#include <chrono>
+
+#include "aws/service.h"
+#include "resources/tags/tags.h"
+#include "resources/training_jobs/training_jobs.h"
+
+namespace millwright::services {
+
+struct SageMaker {
+    resources::TrainingJobs& training_jobs;
+    resources::Tags& tags;
+    std::chrono::milliseconds longest_hold{20'000};  // of a polling Describe; 0: answered at once
+};
+
+// Keeps its own copy of `sagemaker` (references included).
+aws::Service sagemaker_service(const SageMaker& sagemaker);
+
+}  // namespace millwright::services
