@@ -1,0 +1,114 @@
+"""Fixtures: one server for the whole run, clients for it, buckets and data."""
+import io
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "examples"))
+from server import Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("millwright") / "data").start()
+    yield running
+    running.end_everything()
+
+
+@pytest.fixture(scope="session")
+def environment(server):
+    """The environment of a user's shell after `eval "$(millwright env)"`."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SAGEMAKER_"))}
+    return {**clean, **server.environment()}
+
+
+@pytest.fixture(scope="session")
+def s3(server):
+    return server.client("s3")
+
+
+@pytest.fixture(scope="session")
+def sm(server):
+    return server.client("sagemaker")
+
+
+@pytest.fixture(scope="session")
+def logs(server):
+    return server.client("logs")
+
+
+@pytest.fixture(scope="session")
+def runtime(server):
+    return server.client("sagemaker-runtime")
+
+
+@pytest.fixture(scope="session")
+def bucket(s3):
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    return name
+
+
+@pytest.fixture(scope="session")
+def training_data(s3, bucket):
+    """A small separable CSV below s3://<bucket>/data/train/."""
+    import numpy as np
+    random = np.random.RandomState(7)
+    features = random.rand(400, 5)
+    labels = (features[:, 0] + features[:, 1] > 1).astype(int)
+    text = io.StringIO()
+    np.savetxt(text, np.column_stack([labels, features]), delimiter=",", fmt="%.9g")
+    s3.put_object(Bucket=bucket, Key="data/train/part-0.csv", Body=text.getvalue().encode())
+    return f"s3://{bucket}/data/train/"
+
+
+@pytest.fixture
+def unique():
+    """A name that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:16]}"
+
+
+XGBOOST_IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
+PCA_IMAGE = "174872318107.dkr.ecr.us-west-2.amazonaws.com/pca:1"
+
+
+@pytest.fixture
+def training_request(server, bucket, training_data, unique):
+    """A function that makes a CreateTrainingJob request; keyword arguments replace top-level members."""
+
+    def make(hyperparameters=None, image=XGBOOST_IMAGE, uri=training_data, content_type="text/csv", **changes):
+        request = dict(
+            TrainingJobName=unique,
+            RoleArn=f"arn:aws:iam::{server.account}:role/SageMakerRole",
+            AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File"},
+            InputDataConfig=[{"ChannelName": "train", "ContentType": content_type, "DataSource": {"S3DataSource": {
+                "S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}],
+            OutputDataConfig={"S3OutputPath": f"s3://{bucket}/output"},
+            ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5},
+            StoppingCondition={"MaxRuntimeInSeconds": 300},
+            HyperParameters=hyperparameters or {"num_round": "5", "objective": "binary:logistic"})
+        request.update(changes)
+        return request
+
+    return make
+
+
+@pytest.fixture
+def finish(sm):
+    """Waits for a job's end and returns its description."""
+
+    def wait(name, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            job = sm.describe_training_job(TrainingJobName=name)
+            if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+                return job
+            time.sleep(0.05)
+        raise AssertionError(f"{name} is still {job['TrainingJobStatus']}: {job['SecondaryStatusTransitions']}")
+
+    return wait

@@ -1,0 +1,133 @@
+"""Starts and stops the real binary for the tests; also used by the fault tests and the benchmark."""
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BIN = Path(os.environ.get("MILLWRIGHT_BIN", ROOT / "build/release/bin"))
+REGION = "us-west-2"
+
+
+class Server:
+    """One `millwright serve` on a port of its own with a data directory of its own."""
+
+    def __init__(self, folder, *options):
+        self.folder = Path(folder)
+        self.options = options
+        self.process = None
+        self.port = 0
+
+    def start(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = open(self.folder.parent / (self.folder.name + ".log"), "ab")
+        begun = time.monotonic()
+        self.process = subprocess.Popen(
+            [BIN / "millwright", "serve", "--data-dir", self.folder, "--listen", f"127.0.0.1:{self.port}", *self.options],
+            stdout=log, stderr=log)
+        self._wait_until_it_answers()
+        self.seconds_to_answer = time.monotonic() - begun
+        return self
+
+    def _wait_until_it_answers(self):
+        deadline = time.monotonic() + 30
+        note = self.folder / "server.json"
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log()[-2000:]}")
+            try:
+                about = json.loads(note.read_text())
+                if about["pid"] == self.process.pid:
+                    self.port = int(about["url"].rsplit(":", 1)[1])
+                    urllib.request.urlopen(about["url"] + "/health", timeout=5).read()
+                    return
+            except (OSError, ValueError, KeyError, urllib.error.URLError):
+                time.sleep(0.002)
+        raise RuntimeError("the server did not answer within 30 s: " + self.log()[-2000:])
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def credentials(self):
+        return json.loads((self.folder / "credentials.json").read_text())
+
+    @property
+    def account(self):
+        return self.credentials["account"]
+
+    def log(self):
+        return (self.folder.parent / (self.folder.name + ".log")).read_text(errors="replace")
+
+    def environment(self):
+        """What `eval "$(millwright env)"` gives a shell."""
+        text = subprocess.run([BIN / "millwright", "env", "--data-dir", self.folder], check=True, capture_output=True,
+                              text=True).stdout
+        result = {}
+        for line in text.splitlines():
+            if line.startswith("export "):
+                name, value = line[len("export "):].split("=", 1)
+                result[name] = value.strip("'")
+        return result
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise RuntimeError("the server did not stop within 30 s of SIGTERM")
+
+    def end_everything(self):
+        """Ends the server and every run it left behind, by the process ids that it wrote down itself."""
+        try:
+            self.stop()
+        finally:
+            for record in (self.folder / "jobs").glob("*/running"):
+                for word in record.read_text().replace(":", " ").split():
+                    if word.isdigit() and int(word) > 1 and _is_launcher(int(word)):
+                        os.kill(int(word), signal.SIGKILL)
+
+    def boto_session(self, **changes):
+        import boto3
+        known = self.credentials
+        arguments = dict(aws_access_key_id=known["access_key_id"], aws_secret_access_key=known["secret_access_key"],
+                         region_name=known["region"])
+        arguments.update(changes)
+        return boto3.Session(**arguments)
+
+    def client(self, service, **config):
+        from botocore.config import Config
+        return self.boto_session().client(service, endpoint_url=self.url,
+                                          config=Config(retries={"max_attempts": 0}, **config))
+
+
+def _is_launcher(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("millwright-laun")
+    except OSError:
+        return False
+
+
+def launchers_of(folder):
+    """Process ids of the launchers that work for this data directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if "millwright-launcher" in command and str(folder) in command:
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Runs every test and closes with one line: N passed, N failed.
+
+usage: run_tests.py [--unit | --conformance] [pytest arguments]
+
+Unit tests are the *_tests binaries of build/release/bin, a tidy check is one test, conformance tests are pytest suites
+that start the real server. Only the standard library is used here.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / "build/release/bin"
+RESULTS = ROOT / "build/test-results"
+# Bound on one suite. The longest, the kill -9 suite, takes a few minutes.
+SUITE_SECONDS = 1500
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def add(self, suite, passed, failed, skipped, seconds, failures=()):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        self.failures += [f"{suite}: {name}" for name in failures]
+        note = f", {skipped} skipped" if skipped else ""
+        print(f"   {suite}: {passed} passed, {failed} failed{note} in {seconds:.1f} s", flush=True)
+
+
+def run_tidy(totals):
+    start = time.time()
+    result = subprocess.run([sys.executable, ROOT / "tools/tidy.py"], capture_output=True, text=True)
+    if result.returncode:
+        print(result.stdout + result.stderr)
+    bad = int(result.returncode != 0)
+    totals.add("tidy", 1 - bad, bad, 0, time.time() - start, ["tidy"] * bad)
+
+
+def run_unit_binary(binary):
+    """One GoogleTest binary -> (name, passed, failed, skipped, seconds, failing tests, output)."""
+    report = RESULTS / f"{binary.name}.json"
+    report.unlink(missing_ok=True)
+    start = time.time()
+    try:
+        result = subprocess.run([binary, f"--gtest_output=json:{report}", "--gtest_brief=1"], capture_output=True,
+                                text=True, errors="replace", timeout=SUITE_SECONDS, cwd=ROOT)
+        output, code = result.stdout + result.stderr, result.returncode
+    except subprocess.TimeoutExpired as expired:
+        output, code = f"{expired}", -1
+    seconds = time.time() - start
+    if not report.exists():
+        return binary.name, 0, 1, 0, seconds, [f"the binary ended with {code}"], output
+    tests = [test for suite in json.loads(report.read_text())["testsuites"] for test in suite["testsuite"]]
+    failing = [f"{t['classname']}.{t['name']}" for t in tests if t.get("failures")]
+    skipped = sum(t.get("result") == "SKIPPED" for t in tests)
+    if code != 0 and not failing:
+        failing = [f"the binary ended with {code}"]
+    passed = len(tests) - len(failing) - skipped
+    return binary.name, max(passed, 0), len(failing), skipped, seconds, failing, output
+
+
+def run_units(totals):
+    print("\n== Unit tests", flush=True)
+    binaries = sorted(BIN.glob("*_tests"))
+    if not binaries:
+        totals.add("unit tests", 0, 1, 0, 0, ["no test binary was built"])
+    # One at a time: several of them measure time or own the whole machine's namespaces.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for name, passed, failed, skipped, seconds, failing, output in pool.map(run_unit_binary, binaries):
+            totals.add(name, passed, failed, skipped, seconds, failing)
+            if failed:
+                print(output[-8000:])
+
+
+def run_pytest(totals, suite, python, paths, extra, environment=None):
+    report = RESULTS / f"{suite}.xml"
+    report.unlink(missing_ok=True)
+    start = time.time()
+    command = [python, "-m", "pytest", "-q", "-x" if os.environ.get("MILLWRIGHT_STOP_EARLY") else "-ra",
+               "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}", *extra, *paths]
+    try:
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})}, timeout=SUITE_SECONDS)
+    except subprocess.TimeoutExpired:
+        print(f"{suite} took longer than {SUITE_SECONDS} s")
+    seconds = time.time() - start
+    if not report.exists():
+        totals.add(suite, 0, 1, 0, seconds, ["pytest wrote no report"])
+        return
+    root = ElementTree.parse(report).getroot()
+    passed = failed = skipped = 0
+    failing = []
+    for case in root.iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+            failing.append(f"{case.get('classname')}.{case.get('name')}")
+        elif case.find("skipped") is not None:
+            skipped += 1
+        else:
+            passed += 1
+    if passed + failed == 0:
+        failed, failing = 1, ["no test was executed"]
+    totals.add(suite, passed, failed, skipped, seconds, failing)
+
+
+def run_conformance(totals, extra):
+    v2 = ROOT / "build/python/v2/bin/python"
+    v1 = ROOT / "build/python/v1/bin/python"
+    print("\n== Real clients against the real server: boto3, AWS CLI, SageMaker SDK v2", flush=True)
+    run_pytest(totals, "conformance", v2, ["tests/conformance"], ["--ignore=tests/conformance/v1", *extra])
+    print("\n== SageMaker SDK v1.72.1", flush=True)
+    run_pytest(totals, "conformance-v1", v1, ["tests/conformance/v1"], extra,
+               {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
+    print("\n== Faults: kill -9 while jobs run and objects are put", flush=True)
+    run_pytest(totals, "faults", v2, ["tests/faults"], extra)
+
+
+def main(arguments):
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    totals = Totals()
+    if "--conformance" not in arguments:
+        run_tidy(totals)
+        run_units(totals)
+    if "--unit" not in arguments:
+        run_conformance(totals, [a for a in arguments if a != "--conformance"])
+    for name in totals.failures:
+        print(f"FAILED {name}")
+    note = f", {totals.skipped} skipped" if totals.skipped else ""
+    print(f"\n{totals.passed} passed, {totals.failed} failed{note}")
+    return 1 if totals.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
