@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "aws/service.h"
@@ -19,9 +20,11 @@
 namespace millwright::resources {
 
 struct IdentitySettings {
-    std::string region = "us-west-2";
+    std::string region = "us-west-2";  // of the first start; later starts read it from credentials.json
     bool lenient_roles = true;  // unknown role names resolve to SageMakerRole
 };
+
+inline constexpr std::string_view kDefaultRoleName = "SageMakerRole";
 
 struct RootCredentials {
     std::string account, region, access_key_id, secret_access_key;
@@ -31,6 +34,7 @@ struct Role {
     std::string name, path = "/", arn, id, assume_role_policy, description;
     Timestamp created{};
     int64_t max_session_seconds = 3600;
+    std::vector<std::pair<std::string, std::string>> tags;  // in the order given
 };
 
 struct TemporaryCredentials {
@@ -38,7 +42,10 @@ struct TemporaryCredentials {
     Timestamp expires{};
 };
 
-// Thread-safe. Users and the other IAM calls are declared in this folder beside it.
+class RoleStore;
+class UserStore;
+
+// Thread-safe. What only IAM needs (policies, users, access keys) is in role_store.h and user_store.h.
 class Identity : public aws::CredentialSource {
   public:
     // `folder`: the data directory; credentials.json (0600) in it holds account, region and root key pair.
@@ -52,6 +59,11 @@ class Identity : public aws::CredentialSource {
     virtual Result<Role> resolve_role(std::string_view account, std::string_view arn_or_name) = 0;
     virtual Result<TemporaryCredentials> assume_role(const Role& role, std::string_view session_name,
                                                      std::chrono::seconds lifetime) = 0;
+    // Short-lived keys with the rights of `caller` itself (GetSessionToken).
+    virtual Result<TemporaryCredentials> session_for(const aws::Caller& caller, std::chrono::seconds lifetime) = 0;
+
+    virtual RoleStore& roles() = 0;
+    virtual UserStore& users() = 0;
 
     // The container credentials endpoint: a job fetches short-lived keys of its role with a secret path, renewed on each
     // fetch until the grant is withdrawn. Grants survive a restart.
