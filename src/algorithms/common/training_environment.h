@@ -24,10 +24,6 @@ struct Channel {
     std::string mode = "File";  // File, Pipe, FastFile
     Distribution distribution = Distribution::FullyReplicated;
     bool record_wrapped = false;  // RecordWrapperType is RecordIO
-
-    // Regular files (links followed) below the path, sorted by path; at most `max_depth` folders deep. A missing folder
-    // has none. Names are not filtered: what hidden files mean is up to the algorithm.
-    Result<std::vector<std::string>> files(int max_depth = 8) const;
 };
 
 struct TrainingEnvironment {
@@ -38,7 +34,7 @@ struct TrainingEnvironment {
     std::string checkpoint_dir;  // empty: the job has no checkpoint configuration
 
     std::map<std::string, std::string> hyperparameters;
-    std::vector<Channel> channels;   // by name
+    std::vector<Channel> channels;   // by name; "training" reads as "train" when there is no "train"
     std::vector<std::string> hosts;  // sorted
     std::string current_host;
     std::string network_interface;
@@ -66,7 +62,7 @@ inline constexpr int kInternalErrorExit = 255;
 
 // Writes the failure file and the log line; returns the exit code for main.
 [[nodiscard]] int fail(const std::string& failure_path, Fault fault, std::string_view message);
-// InvalidInput, NotFound and the like are the user's, Internal and Unavailable are not.
+// InvalidInput is the user's; everything else is the algorithm's.
 [[nodiscard]] int fail(const std::string& failure_path, const Error& error);
 
 // SIGTERM asks a job to end soon. Install first in main; the flag may be read from any thread.
