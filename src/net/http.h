@@ -1,8 +1,10 @@
-// HTTP/1.1 messages as the rest of the server sees them. Everything is blocking, with deadlines; no socket type shows.
+// HTTP/1.1 messages as the rest of the server sees them. Everything is blocking, with deadlines; no socket
+// type shows.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,7 +38,8 @@ class BodyReader {
   public:
     virtual ~BodyReader() = default;
     // Fills some of `buffer`; 0 means the end. InvalidInput: the body is cut short or its framing is broken.
-    // Unavailable: the peer was too slow. Sends "100 Continue" before the first read when the client waits for it.
+    // Unavailable: the peer was too slow. Sends "100 Continue" before the first read when the client waits
+    // for it.
     virtual Result<size_t> read(std::span<char> buffer) = 0;
     // Bytes in total, unless the body is chunked.
     virtual std::optional<uint64_t> length() const = 0;
@@ -57,13 +60,15 @@ struct Request {
 };
 
 // Answers one request. Exactly one of send, send_file or start is called; if none is, the server answers 500.
-// Content-Length, Transfer-Encoding, Connection and Date are set by the server; everything else by the caller.
+// Content-Length, Transfer-Encoding, Connection and Date are set by the server; everything else by the
+// caller.
 class ResponseWriter {
   public:
     virtual ~ResponseWriter() = default;
     virtual Result<void> send(int status, const Headers& headers, std::string_view body) = 0;
     // `length` bytes of `fd` from `offset`, without copying through user space where the kernel can.
-    virtual Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset, uint64_t length) = 0;
+    virtual Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset,
+                                   uint64_t length) = 0;
     // Headers of an answer to HEAD, or a 304: `content_length` is announced, no body follows.
     virtual Result<void> send_headers_only(int status, const Headers& headers, uint64_t content_length) = 0;
     // A chunked body: write() any number of times, then finish(). An unfinished answer closes the connection.
