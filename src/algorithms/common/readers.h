@@ -36,6 +36,8 @@ struct ReaderOptions {
 
     // libsvm: when no index 0 occurs anywhere, indices are taken as 1-based.
     bool shift_one_based_indices = false;
+    // libsvm: lines may consist of features only (inference); then labels are left out.
+    bool label_optional = false;
 
     // RecordIO: a record without label is an error / keep uid and metadata of each record.
     bool require_label = false;

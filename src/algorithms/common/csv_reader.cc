@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <cstring>
+
+#include "algorithms/common/float_parser.h"
+#include "algorithms/common/reader_pieces.h"
+#include "base/strings.h"
+
+namespace millwright::algorithms::reader_internal {
+namespace {
+
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+std::string_view first_line_with_content(std::string_view text) {
+    while (!text.empty()) {
+        const size_t end = std::min(text.find('\n'), text.size());
+        const std::string_view line = trim(text.substr(0, end));
+        if (!line.empty()) return line;
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return {};
+}
+
+char sniff_delimiter(std::string_view line) {
+    for (const char candidate : {',', '\t', ';', ' '})
+        if (line.find(candidate) != std::string_view::npos) return candidate;
+    return ',';
+}
+
+// Up to 40 bytes of the field at `p`, for messages.
+std::string quote_field(const char* p, const char* end, char delimiter) {
+    const char* stop = p;
+    while (stop != end && *stop != delimiter && *stop != '\n' && *stop != '\r' && stop - p < 40) ++stop;
+    return "'" + valid_utf8(std::string_view(p, static_cast<size_t>(stop - p))) + "'";
+}
+
+class CsvParser {
+  public:
+    CsvParser(std::string_view piece, const CsvLayout& layout)
+        : begin_(piece.data()), p_(piece.data()), end_(piece.data() + piece.size()), layout_(layout) {}
+
+    Result<size_t, PieceError> parse(DenseTarget target) {
+        size_t rows = 0;
+        while (skip_blank_lines()) {
+            row_ = p_;
+            TRY(take_fields(target.labels, layout_.label_size, 0));
+            if (layout_.weights) TRY(take_fields(target.weights, 1, layout_.label_size));
+            TRY(take_fields(target.values, layout_.columns, leading_fields()));
+            TRY(end_row());
+            ++rows;
+            target.labels += layout_.label_size;
+            target.weights += layout_.weights ? 1 : 0;
+            target.values += layout_.columns;
+        }
+        return rows;
+    }
+
+  private:
+    size_t leading_fields() const { return layout_.label_size + (layout_.weights ? 1 : 0); }
+    size_t fields_per_row() const { return leading_fields() + layout_.columns; }
+
+    bool skip_blank_lines() {
+        for (;;) {
+            const char* q = p_;
+            while (q != end_ && is_blank(*q)) ++q;
+            if (q == end_) return false;
+            if (*q != '\n') {
+                if (layout_.delimiter == ' ') p_ = q;
+                return true;
+            }
+            p_ = q + 1;
+        }
+    }
+
+    void skip_blanks() {
+        while (p_ != end_ && is_blank(*p_) && *p_ != layout_.delimiter) ++p_;
+    }
+    bool at_row_end() const { return p_ == end_ || *p_ == '\n'; }
+
+    // Fields first_field … first_field + count - 1 of a row, with the delimiters between them and before the first.
+    Result<void, PieceError> take_fields(float* to, size_t count, size_t first_field) {
+        for (size_t i = 0; i < count; ++i) {
+            if (first_field + i > 0) {
+                if (p_ == end_ || *p_ != layout_.delimiter) [[unlikely]] return after_field(first_field + i);
+                ++p_;
+            }
+            if (p_ != end_ && is_blank(*p_)) skip_blanks();
+            const char* next = parse_float(p_, end_, to[i]);
+            if (next == nullptr) [[unlikely]] {
+                if (!at_row_end() && *p_ != layout_.delimiter) return bad_field();
+                if (first_field + i < leading_fields()) return PieceError{offset(), "the label or weight is empty"};
+                if (layout_.reject_missing)
+                    return PieceError{offset(), "field " + std::to_string(first_field + i + 1) + " is empty"};
+                to[i] = kMissing;
+                continue;
+            }
+            p_ = next;
+            if (p_ != end_ && is_blank(*p_)) skip_blanks();
+        }
+        return {};
+    }
+
+    // What stands where a delimiter was expected: the end of a short row, or rubbish behind a number.
+    PieceError after_field(size_t fields_seen) const {
+        if (at_row_end()) return wrong_width(fields_seen);
+        return PieceError{offset(), "unexpected " + quote_field(p_, end_, layout_.delimiter) + " after a number"};
+    }
+
+    Result<void, PieceError> end_row() {
+        if (p_ == end_) return {};
+        if (*p_ == '\n') {
+            ++p_;
+            return {};
+        }
+        if (*p_ != layout_.delimiter) return after_field(fields_per_row());
+        // A space-separated line may end in spaces.
+        if (is_blank(layout_.delimiter)) {
+            while (p_ != end_ && is_blank(*p_)) ++p_;
+            if (at_row_end()) return end_row();
+        }
+        const char* line_end = std::find(p_, end_, '\n');
+        return wrong_width(fields_per_row() + static_cast<size_t>(std::count(p_, line_end, layout_.delimiter)));
+    }
+
+    PieceError wrong_width(size_t fields) const {
+        return {static_cast<size_t>(row_ - begin_), "the row has " + std::to_string(fields) + " fields, expected " +
+                                                        std::to_string(fields_per_row())};
+    }
+    PieceError bad_field() const {
+        std::string what = quote_field(p_, end_, layout_.delimiter) + " is not a number";
+        if (row_ == begin_) what += " (CSV input has no header line)";
+        return {offset(), what};
+    }
+    size_t offset() const { return static_cast<size_t>(p_ - begin_); }
+
+    const char* begin_;
+    const char* p_;
+    const char* end_;
+    const char* row_ = nullptr;
+    CsvLayout layout_;
+};
+
+}  // namespace
+
+Result<CsvLayout, PieceError> learn_csv_layout(std::string_view text, const ReaderOptions& options) {
+    const std::string_view line = first_line_with_content(text);
+    CsvLayout layout{options.sniff_delimiter ? sniff_delimiter(line) : options.delimiter, options.label_size,
+                     options.csv_weights, options.reject_missing, options.columns};
+    if (layout.columns > 0 || line.empty()) return layout;
+    const size_t fields = 1 + static_cast<size_t>(std::count(line.begin(), line.end(), layout.delimiter));
+    const size_t leading = layout.label_size + (layout.weights ? 1 : 0);
+    if (fields <= leading)
+        return PieceError{static_cast<size_t>(line.data() - text.data()),
+                          "the row has " + std::to_string(fields) + " fields: no features beside " +
+                              (layout.weights ? "label and weight" : "the label")};
+    layout.columns = fields - leading;
+    return layout;
+}
+
+size_t count_lines(std::string_view piece) {
+    size_t count = 0;
+    const char* p = piece.data();
+    const char* const end = p + piece.size();
+    for (; end - p >= 32; p += 32) {
+        // A fixed inner loop that the compiler turns into byte compares of vectors.
+        unsigned char hits = 0;
+        for (int i = 0; i < 32; ++i) hits = static_cast<unsigned char>(hits + (p[i] == '\n'));
+        count += hits;
+    }
+    count += static_cast<size_t>(std::count(p, end, '\n'));
+    return count + (!piece.empty() && piece.back() != '\n' ? 1 : 0);
+}
+
+Result<size_t, PieceError> parse_csv(std::string_view piece, const CsvLayout& layout, const DenseTarget& target) {
+    return CsvParser(piece, layout).parse(target);
+}
+
+}  // namespace millwright::algorithms::reader_internal
