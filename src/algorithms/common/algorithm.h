@@ -13,7 +13,7 @@
 
 namespace millwright::algorithms {
 
-class TrainingEnvironment;  // training_environment.h
+struct TrainingEnvironment;  // training_environment.h
 
 struct Algorithm {
     // As MILLWRIGHT_ALGORITHM names it: "pca", "xgboost".

@@ -31,8 +31,8 @@ namespace millwright::algorithms {
 enum class HyperparameterType { Integer, Float, Boolean, Enum, String, CommaList, IntegerTuple, NestedList };
 
 struct Range {
-    std::optional<double> min;
-    std::optional<double> max;
+    std::optional<double> min{};
+    std::optional<double> max{};
     bool min_open = false;  // min itself is not allowed
     bool max_open = false;
 
@@ -48,19 +48,20 @@ Range above_up_to(double min, double max);    // (min, max]
 Range strictly_between(double min, double max);
 
 struct Hyperparameter {
-    std::string name;
+    std::string name{};
     HyperparameterType type = HyperparameterType::String;
     bool required = false;
-    std::string default_value;  // as text; empty: the algorithm sees that it was not given
-    Range range;                // Integer, Float; each element of IntegerTuple and NestedList
-    std::vector<std::string> values;  // Enum, CommaList; empty: any
+    std::string default_value{};  // as text; empty: the algorithm sees that it was not given
+    std::string documented_default{};  // for the reference page, when the algorithm itself decides
+    Range range{};                // Integer, Float; each element of IntegerTuple and NestedList
+    std::vector<std::string> values{};  // Enum, CommaList; empty: any
     bool auto_allowed = false;        // the word "auto" besides the type's own values
-    std::vector<std::string> aliases;
-    std::string description;
+    std::vector<std::string> aliases{};
+    std::string description{};
     bool tunable = false;
     // Image tags that know it, in words for the reference page and as a test; unset: all.
-    std::string available_in;
-    std::function<bool(std::string_view version)> available;
+    std::string available_in{};
+    std::function<bool(std::string_view version)> available{};
 };
 
 // Whose words an error uses.

@@ -35,9 +35,9 @@ struct MetricsLine {
     double start_time = 0;  // seconds since 1970
     double end_time = 0;
     std::string operation = "training";
-    std::optional<int64_t> epoch;
-    std::string meta;  // such as "training_data_iter"; empty: absent
-    std::vector<std::pair<std::string, MetricSummary>> metrics;
+    std::optional<int64_t> epoch{};
+    std::string meta{};  // such as "training_data_iter"; empty: absent
+    std::vector<std::pair<std::string, MetricSummary>> metrics{};
 };
 
 enum class QualityKind { Loss, Score };
