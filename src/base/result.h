@@ -117,12 +117,15 @@ void unwrap(Result<void, E>&&) {}
 
 }  // namespace millwright
 
-// Yields the value, or returns the error from the enclosing function.
-#define TRY(expression)                                                                  \
-    __extension__({                                                                      \
-        auto try_result_ = (expression);                                                 \
-        if (!try_result_.has_value()) [[unlikely]]                                       \
-            return ::millwright::Failure{std::move(try_result_).error()};                \
-        std::remove_reference_t<decltype(::millwright::result_internal::unwrap(          \
-            std::move(try_result_)))>(::millwright::result_internal::unwrap(std::move(try_result_))); \
+// Yields the value, or returns the error from the enclosing function. May be nested: each use has its own variable.
+#define TRY(expression) MILLWRIGHT_TRY_EXPANDED(expression, __COUNTER__)
+#define MILLWRIGHT_TRY_EXPANDED(expression, number) MILLWRIGHT_TRY_NUMBERED(expression, number)
+#define MILLWRIGHT_TRY_NUMBERED(expression, number) MILLWRIGHT_TRY_NAMED(expression, try_result_##number##_)
+#define MILLWRIGHT_TRY_NAMED(expression, name)                                          \
+    __extension__({                                                                     \
+        auto name = (expression);                                                       \
+        if (!name.has_value()) [[unlikely]]                                             \
+            return ::millwright::Failure{std::move(name).error()};                      \
+        std::remove_reference_t<decltype(::millwright::result_internal::unwrap(         \
+            std::move(name)))>(::millwright::result_internal::unwrap(std::move(name))); \
     })
