@@ -66,6 +66,7 @@ struct RunOutcome {
     std::string message;              // LaunchFailed: what did not work; Lost: what is known
     Timestamp started{}, ended{};     // wall clock, by the launcher
     std::chrono::milliseconds ran{};  // monotonic, first instruction to last exit; what is billed
+    int first_failure = -1;  // Exited: index of the host whose failure made the executor stop the others; -1: none
 };
 
 // Called from the executor's own threads, one call per run at a time; must return quickly.

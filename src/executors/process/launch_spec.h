@@ -1,0 +1,61 @@
+// <folder>/launch: what the server tells a launcher, and <folder>/exit.json: what the launcher tells the server.
+//
+//   launch = "millwright-launch 1" NUL *(key NUL value NUL) "end" NUL
+//
+// Keys may repeat where the struct has a list; numbers are decimal. An unknown key or version is an error, so a server
+// and a launcher of different versions never misunderstand each other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "executors/process/control_groups.h"
+
+namespace millwright::executors {
+
+inline constexpr const char* kLaunchFile = "launch";
+inline constexpr const char* kControlSocket = "control";  // SOCK_SEQPACKET; "stop", "kill" in, "started <ms>" out
+inline constexpr const char* kExitRecord = "exit.json";
+inline constexpr const char* kLauncherLog = "launcher.log";
+inline constexpr int kInheritedControl = 3;  // a control connection that the server hands to the launcher
+inline constexpr int kMaxHosts = 64;
+
+struct LaunchMount {
+    char mode = 'r';  // r: read-only, w: writable, o: overlay
+    std::string source, target;
+};
+
+struct LaunchSpec {
+    std::string id;
+    std::string folder;
+    int hosts = 1;
+    bool user_namespace = false;  // tier T1
+    bool overlay = false;         // overlayfs works on `folder`
+    bool isolated = false;
+    std::string forward_to;  // "127.0.0.1:9770"; empty: not
+    std::vector<std::string> command;
+    std::vector<std::string> environment;  // "NAME=value"
+    std::vector<LaunchMount> mounts;
+    std::vector<std::string> log_files;
+    std::vector<std::string> hidden;  // host paths to cover
+    ControlGroups control_groups;
+    double cpus = 1;
+    uint64_t memory_bytes = 0;
+    int64_t max_processes = 0;
+    uint64_t shared_memory_bytes = 0;
+    int64_t max_runtime_s = -1;  // -1: none
+    int64_t stop_grace_s = 120;
+};
+
+std::string encode_launch_spec(const LaunchSpec& spec);
+Result<LaunchSpec> decode_launch_spec(std::string_view text);
+
+// "algo-1" for host 0.
+std::string host_name(int host);
+// The control group of a host: "<id>.algo-1".
+std::string control_group_name(std::string_view id, int host);
+
+}  // namespace millwright::executors

@@ -1,0 +1,37 @@
+// <folder>/exit.json, written once and durably when everything of a run has ended:
+//
+//   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed", "message":…, "first_failure":-1,
+//    "started_ms":…, "ended_ms":…, "started_monotonic_ns":…, "ended_monotonic_ns":…,
+//    "hosts":[{"exit_code":…, "signal":…, "out_of_memory":…, "ended_ms":…, "ended_monotonic_ns":…}…]}
+//
+// Wall times are milliseconds since 1970. Durations come from the monotonic clock.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "programs/launcher/channel.h"
+
+namespace millwright::launcher {
+
+enum class Cause { Exited, StopRequested, MaxRuntime, LaunchFailed };
+
+struct HostRecord {
+    int exit_code = 0;
+    int signal = 0;
+    bool out_of_memory = false;
+    Moment ended;
+};
+
+struct ExitRecord {
+    std::string id;
+    Cause cause = Cause::Exited;
+    std::string message;
+    int first_failure = -1;  // host whose end stopped the others
+    Moment started, ended;
+    std::vector<HostRecord> hosts;
+};
+
+std::string to_json(const ExitRecord& record);
+
+}  // namespace millwright::launcher

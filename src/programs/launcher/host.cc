@@ -1,0 +1,303 @@
+#include "programs/launcher/host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "programs/launcher/channel.h"
+#include "programs/launcher/network.h"
+#include "programs/launcher/root.h"
+#include "programs/launcher/sandbox.h"
+
+namespace millwright::launcher {
+namespace {
+
+using executors::LaunchSpec;
+
+constexpr int kChannel = 3;
+constexpr int kWatchdogPeriodMs = 200;
+constexpr int kPipeBytes = 1 << 20;
+
+char* arguments = nullptr;
+size_t arguments_size = 0;
+
+// Maps the user of the launcher to root, the only id there is. The effective ids must be taken before unshare.
+Result<void> map_user(uid_t user, gid_t group) {
+    TRY(write_file("/proc/self/setgroups", "deny"));
+    TRY(write_file("/proc/self/uid_map", "0 " + std::to_string(user) + " 1"));
+    return write_file("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
+}
+
+Result<void> prepare_network(const LaunchSpec& spec) {
+    const bool forwarding = !spec.isolated && !spec.forward_to.empty();
+    const Fd netlink = TRY(open_netlink());
+    TRY(set_up_loopback(netlink.get(), forwarding));
+    if (!forwarding) return send_message(kChannel, 'N', "", {netlink.get()});
+    const Fd listener = TRY(listen_for_forwarding());
+    return send_message(kChannel, 'N', "", {netlink.get(), listener.get()});
+}
+
+// Waits for the supervisor's word and enters the control groups: only what the command does counts there.
+Result<void> await_go() {
+    const Message go = TRY(receive_message(kChannel, -1));
+    if (go.kind != 'G') return internal_error("the supervisor did not say go");
+    for (const Fd& group : go.files)
+        if (write(group.get(), "0", 1) != 1) return error_from_errno("cannot enter a control group");
+    return {};
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+    out.push_back(nullptr);
+    return out;
+}
+
+std::string_view path_of(const std::vector<std::string>& environment) {
+    for (const std::string& variable : environment)
+        if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+// As execvp does it, but before the fork.
+std::string find_command(const LaunchSpec& spec) {
+    const std::string& name = spec.command[0];
+    if (name.find('/') != std::string::npos) return name;
+    std::string_view path = path_of(spec.environment);
+    while (!path.empty()) {
+        const size_t end = path.find(':');
+        const std::string candidate = std::string(path.substr(0, end)) + "/" + name;
+        if (access(candidate.c_str(), X_OK) == 0) return candidate;
+        if (end == std::string_view::npos) break;
+        path.remove_prefix(end + 1);
+    }
+    return name;
+}
+
+// The child shares our memory until it executes the command, so its errno is ours to read.
+Result<pid_t> execute(const LaunchSpec& spec, int host) {
+    const std::string command = find_command(spec);
+    std::vector<char*> arguments_of_command = pointers(spec.command);
+    std::vector<std::string> variables = spec.environment;
+    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
+    if (std::none_of(variables.begin(), variables.end(), named)) variables.push_back("HOSTNAME=" + executors::host_name(host));
+    std::vector<char*> environment = pointers(variables);
+    volatile int failure = 0;
+    const pid_t child = vfork();
+    if (child < 0) return error_from_errno("cannot make a process");
+    if (child == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, nullptr);
+        setsid();
+        execve(command.c_str(), arguments_of_command.data(), environment.data());
+        failure = errno;
+        _exit(127);
+    }
+    if (failure == 0) return child;
+    waitpid(child, nullptr, 0);
+    return not_found("cannot execute " + spec.command[0] + ": " + std::strerror(failure));
+}
+
+// Bytes that the processes of this host hold for themselves, plus its shared memory.
+uint64_t used_memory() {
+    const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    uint64_t pages = 0;
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc"), closedir);
+    if (!folder) return 0;
+    while (const dirent* entry = readdir(folder.get())) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+        const auto text = read_file(std::string("/proc/") + entry->d_name + "/statm");
+        unsigned long long size = 0, resident = 0, shared = 0;
+        if (text && std::sscanf(text->c_str(), "%llu %llu %llu", &size, &resident, &shared) == 3 && resident > shared)
+            pages += resident - shared;
+    }
+    uint64_t bytes = pages * page;
+    for (const char* path : {"/", "/dev/shm"}) {
+        struct statfs status {};
+        if (statfs(path, &status) == 0) bytes += (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
+    }
+    return bytes;
+}
+
+[[noreturn]] void report_exit(int status, bool over_memory) {
+    const ExitReport report{status, over_memory, now()};
+    static_cast<void>(send_message(kChannel, 'X', bytes_of(report)).has_value());
+    _exit(0);  // the kernel kills every process that is left in the namespace
+}
+
+// Reaps whatever ends; returns when the command itself has.
+void reap(pid_t command) {
+    for (;;) {
+        int status = 0;
+        const pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended <= 0) return;
+        if (ended == command) report_exit(status, false);
+    }
+}
+
+// What a process of the run sends to its pid 1 is meant for the command.
+bool is_forwarded(int signal) {
+    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT || signal == SIGUSR1 || signal == SIGUSR2;
+}
+
+[[noreturn]] void attend(const LaunchSpec& spec, pid_t command, int signals) {
+    const bool watch_memory = !spec.control_groups.has("memory") && spec.memory_bytes > 0;
+    for (;;) {
+        pollfd wait[2] = {{signals, POLLIN, 0}, {kChannel, POLLIN, 0}};
+        poll(wait, 2, watch_memory ? kWatchdogPeriodMs : -1);
+        if ((wait[0].revents & POLLIN) != 0) {
+            signalfd_siginfo got[16];
+            const ssize_t bytes = read(signals, got, sizeof got);
+            for (ssize_t i = 0; i < bytes / static_cast<ssize_t>(sizeof got[0]); ++i)
+                if (is_forwarded(static_cast<int>(got[i].ssi_signo))) kill(command, static_cast<int>(got[i].ssi_signo));
+            reap(command);
+        }
+        if (wait[1].revents != 0) {
+            const auto message = receive_message(kChannel, 0);
+            if (!message && message.error().kind == ErrorKind::NotFound) _exit(1);  // no supervisor, no run
+            int signal = 0;
+            if (message && message->kind == 'Y' && read_struct(*message, signal)) kill(command, signal);
+        }
+        if (watch_memory && used_memory() > spec.memory_bytes) report_exit(SIGKILL, true);
+    }
+}
+
+class Steps {
+  public:
+    explicit Steps(Trace trace) : trace_(trace) {}
+
+    template <typename Step>
+    void run(const char* name, Step step) {
+        const Result<void> result = step();
+        if (!result) fail(name, result.error());
+        if (trace_ == Trace::On) static_cast<void>(send_message(kChannel, 'T', std::string("ok ") + name).has_value());
+    }
+    [[noreturn]] void fail(const char* name, const Error& error) {
+        const std::string reason = error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
+        if (trace_ == Trace::On)
+            static_cast<void>(send_message(kChannel, 'T', std::string("no ") + name + ": " + reason).has_value());
+        static_cast<void>(send_message(kChannel, 'E', reason).has_value());
+        _exit(1);
+    }
+
+  private:
+    Trace trace_;
+};
+
+// When the supervisor dies so does this process, and with it the run. Changing credentials forgets the wish.
+Result<void> die_with_supervisor() {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return error_from_errno("cannot bind the run to its supervisor");
+    return {};
+}
+
+Result<void> enter_work_folder() {
+    if (chdir("/opt/ml") != 0) return error_from_errno("cannot enter /opt/ml");
+    return {};
+}
+
+Result<void> name_host(int host) {
+    const std::string name = executors::host_name(host);
+    if (sethostname(name.data(), name.size()) != 0) return error_from_errno("cannot set the host name");
+    prctl(PR_SET_NAME, "init");
+    if (arguments != nullptr) std::memset(arguments, 0, arguments_size);
+    return {};
+}
+
+[[noreturn]] void live(const LaunchSpec& spec, int host, Trace trace, uid_t user, gid_t group) {
+    Steps steps(trace);
+    steps.run("supervision", die_with_supervisor);
+    if (spec.user_namespace) steps.run("user namespace", [&] { return map_user(user, group); });
+    steps.run("host name", [&] { return name_host(host); });
+    steps.run("loopback network", [&] { return prepare_network(spec); });
+    steps.run("private root", [&] { return enter_private_root(spec, host); });
+    static_cast<void>(send_message(kChannel, 'R', "").has_value());
+    steps.run("control groups", await_go);
+    steps.run("work folder", enter_work_folder);
+    steps.run("resource limits", [&] { return set_resource_limits(spec, host); });
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    steps.run("privileges", drop_privileges);
+    prctl(PR_SET_DUMPABLE, 0);
+    steps.run("supervision", die_with_supervisor);
+    const Moment start = now();
+    const Result<pid_t> command = execute(spec, host);
+    if (!command) steps.fail("execution", command.error());
+    static_cast<void>(send_message(kChannel, 'S', bytes_of(start)).has_value());
+    close(STDOUT_FILENO);  // the command alone keeps its pipe open
+    close(STDERR_FILENO);
+    attend(spec, *command, signals);
+}
+
+// Keeps three standard descriptors and the channel, nothing else of the supervisor.
+void take_descriptors(int channel, int output) {
+    const int null = open("/dev/null", O_RDWR);
+    const int high_channel = fcntl(channel, F_DUPFD, 10);
+    const int high_output = fcntl(output, F_DUPFD, 10);
+    dup2(null, STDIN_FILENO);
+    dup2(high_output, STDOUT_FILENO);
+    dup2(high_output, STDERR_FILENO);
+    dup3(high_channel, kChannel, O_CLOEXEC);
+    close_range(kChannel + 1, ~0u, 0);
+}
+
+}  // namespace
+
+void remember_arguments(int argc, char** argv) {
+    arguments = argv[0];
+    arguments_size = static_cast<size_t>(argv[argc - 1] - argv[0]) + std::strlen(argv[argc - 1]);
+}
+
+Result<HostProcess> start_host(const LaunchSpec& spec, int host, Trace trace) {
+    int pair[2], output[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return error_from_errno("cannot make a socket pair");
+    HostProcess process;
+    process.channel.reset(pair[0]);
+    const Fd inner_channel(pair[1]);
+    if (pipe2(output, O_CLOEXEC) != 0) return error_from_errno("cannot make a pipe");
+    process.output.reset(output[0]);
+    const Fd inner_output(output[1]);
+    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    fcntl(output[0], F_SETPIPE_SZ, kPipeBytes);  // refused beyond the user's share: then the pipe stays small
+
+    const uid_t user = geteuid();
+    const gid_t group = getegid();
+    int pidfd = -1;
+    clone_args arguments_of_clone{};
+    arguments_of_clone.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_PIDFD |
+                               (spec.user_namespace ? uint64_t{CLONE_NEWUSER} : 0);
+    arguments_of_clone.exit_signal = SIGCHLD;
+    arguments_of_clone.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+    const long pid = syscall(SYS_clone3, &arguments_of_clone, sizeof arguments_of_clone);
+    if (pid < 0) return error_from_errno("cannot make namespaces");
+    if (pid == 0) {
+        take_descriptors(inner_channel.get(), inner_output.get());
+        live(spec, host, trace, user, group);
+    }
+    process.pid = static_cast<pid_t>(pid);
+    process.pidfd.reset(pidfd);
+    return process;
+}
+
+}  // namespace millwright::launcher

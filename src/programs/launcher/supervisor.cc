@@ -1,0 +1,456 @@
+#include "programs/launcher/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <list>
+#include <optional>
+
+#include "executors/process/control_groups.h"
+#include "executors/process/run_folder.h"
+#include "programs/launcher/channel.h"
+#include "programs/launcher/event_loop.h"
+#include "programs/launcher/exit_record.h"
+#include "programs/launcher/forwarder.h"
+#include "programs/launcher/host.h"
+#include "programs/launcher/log_writer.h"
+#include "programs/launcher/network.h"
+
+namespace millwright::launcher {
+namespace {
+
+using executors::LaunchSpec;
+
+constexpr int kPreparationMs = 120000;  // copying instead of an overlay may take its time
+constexpr size_t kMaxControlConnections = 16;
+constexpr size_t kReadBytes = size_t{1} << 20;
+
+struct Host {
+    HostProcess process;
+    std::optional<LogWriter> log;
+    Fd netlink;
+    bool started = false;
+    std::optional<ExitReport> report;
+    std::optional<HostRecord> record;  // set once the host is gone
+};
+
+class Supervisor {
+  public:
+    Supervisor(LaunchSpec spec, EventLoop loop, Trace trace)
+        : spec_(std::move(spec)), loop_(std::move(loop)), trace_(trace), buffer_(new char[kReadBytes]) {}
+    ~Supervisor();
+
+    // `inherited`: a connection that is there from the start, or none.
+    Result<void> open_control(Fd inherited);
+    // To the end of the run; never fails, what goes wrong is in the record.
+    ExitRecord run();
+    const std::vector<std::string>& trace() const { return traced_; }
+
+  private:
+    Result<void> launch();
+    Result<void> start_hosts();
+    Result<Message> expect(Host& host, char kind);
+    Result<void> prepare_network();
+    Result<void> make_control_groups();
+
+    void watch_host(size_t host);
+    void read_channel(size_t host);
+    void handle_message(Host& host, const Message& message);
+    void read_output(size_t host);
+    void host_ended(size_t host);
+    void all_started();
+    void accept_control();
+    void keep_control(Fd socket);
+    void announce_start(int socket);
+    void serve_control(int socket);
+    void read_signals(int fd);
+
+    void stop(Cause cause, const std::string& message);
+    void kill_all();
+    int next_timeout_ms() const;
+    void check_deadlines();
+    bool all_ended() const;
+    void clean_up();
+
+    LaunchSpec spec_;
+    EventLoop loop_;
+    Trace trace_;
+    std::unique_ptr<char[]> buffer_;  // left uninitialised: touching it all would cost more than starting a host
+    std::vector<Host> hosts_;
+    std::unique_ptr<Forwarder> forwarder_;
+    Fd control_listener_, signals_;
+    std::list<Fd> control_;
+    std::vector<std::string> traced_;
+    ExitRecord record_;
+    bool started_ = false;
+    bool failed_to_launch_ = false;
+    bool stopping_ = false;
+    bool killed_ = false;
+    int64_t runtime_deadline_ns_ = -1, kill_deadline_ns_ = -1;
+};
+
+Supervisor::~Supervisor() {
+    forwarder_.reset();  // uses the loop
+}
+
+std::string text_of(const Error& error) {
+    return error.message + (error.detail.empty() ? "" : " (" + error.detail + ")");
+}
+
+Result<void> Supervisor::open_control(Fd inherited) {
+    control_listener_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    // Paths of sockets are short; that of a descriptor always fits.
+    const Fd folder = TRY(open_file(spec_.folder, O_PATH | O_DIRECTORY));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(), executors::kControlSocket);
+    unlink(address.sun_path);
+    const mode_t before = umask(0177);
+    const int bound = bind(control_listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    umask(before);
+    if (bound != 0 || listen(control_listener_.get(), 16) != 0) return error_from_errno("cannot open the control socket");
+    loop_.watch(control_listener_.get(), EPOLLIN, [this](uint32_t) { accept_control(); });
+    if (inherited) keep_control(std::move(inherited));
+    return {};
+}
+
+ExitRecord Supervisor::run() {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    signals_.reset(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+    loop_.watch(signals_.get(), EPOLLIN, [this](uint32_t) { read_signals(signals_.get()); });
+    record_.id = spec_.id;
+    record_.started = record_.ended = now();
+    const auto launched = launch();
+    if (!launched) stop(Cause::LaunchFailed, text_of(launched.error()));
+    while (!all_ended()) {
+        loop_.run_once(next_timeout_ms());
+        check_deadlines();
+    }
+    clean_up();
+    if (record_.cause == Cause::LaunchFailed) return record_;
+    for (const Host& host : hosts_) {
+        record_.hosts.push_back(*host.record);
+        if (host.record->ended.monotonic_ns > record_.ended.monotonic_ns || &host == &hosts_.front())
+            record_.ended = host.record->ended;
+    }
+    return record_;
+}
+
+Result<void> Supervisor::launch() {
+    if (!spec_.isolated && !spec_.forward_to.empty()) forwarder_ = TRY(Forwarder::make(loop_, spec_.forward_to));
+    TRY(start_hosts());
+    TRY(make_control_groups());  // while the hosts build their roots
+    TRY(prepare_network());
+    for (Host& host : hosts_) TRY(expect(host, 'R'));
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+        const auto groups = TRY(executors::open_control_group(spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(i))));
+        std::vector<int> files;
+        for (const Fd& group : groups) files.push_back(group.get());
+        TRY(send_message(hosts_[i].process.channel.get(), 'G', "", files));
+    }
+    return {};
+}
+
+Result<void> Supervisor::start_hosts() {
+    hosts_.reserve(static_cast<size_t>(spec_.hosts));
+    for (int i = 0; i < spec_.hosts; ++i) {
+        Host host;
+        host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)]));
+        host.process = TRY(start_host(spec_, i, trace_));
+        hosts_.push_back(std::move(host));
+        watch_host(hosts_.size() - 1);
+    }
+    return {};
+}
+
+void Supervisor::watch_host(size_t host) {
+    loop_.watch(hosts_[host].process.output.get(), EPOLLIN, [this, host](uint32_t) { read_output(host); });
+    loop_.watch(hosts_[host].process.channel.get(), EPOLLIN, [this, host](uint32_t) { read_channel(host); });
+    loop_.watch(hosts_[host].process.pidfd.get(), EPOLLIN, [this, host](uint32_t) { host_ended(host); });
+}
+
+// During the preparation the hosts speak one after the other; traces come in between.
+Result<Message> Supervisor::expect(Host& host, char kind) {
+    for (;;) {
+        auto message = receive_message(host.process.channel.get(), kPreparationMs);
+        if (!message) return message;
+        if (message->kind == kind) return message;
+        if (message->kind == 'T') traced_.push_back(message->payload);
+        else if (message->kind == 'E') return internal_error(message->payload);
+        else return internal_error("unexpected message of a host");
+    }
+}
+
+Result<void> Supervisor::make_control_groups() {
+    const executors::ControlGroupLimits limits{spec_.cpus, spec_.memory_bytes, spec_.max_processes};
+    for (int host = 0; host < spec_.hosts; ++host)
+        TRY(executors::make_control_group(spec_.control_groups, executors::control_group_name(spec_.id, host), limits));
+    return {};
+}
+
+Result<void> Supervisor::prepare_network() {
+    std::vector<int> netlink;
+    std::vector<pid_t> init;
+    for (Host& host : hosts_) {
+        Message message = TRY(expect(host, 'N'));
+        if (message.files.empty()) return internal_error("a host has no network");
+        host.netlink = std::move(message.files[0]);
+        if (message.files.size() > 1 && forwarder_ != nullptr) forwarder_->serve(std::move(message.files[1]));
+        netlink.push_back(host.netlink.get());
+        init.push_back(host.process.pid);
+    }
+    const auto joined = join_hosts(netlink, init);
+    if (trace_ == Trace::On) traced_.push_back(joined ? "ok joined network" : "no joined network: " + text_of(joined.error()));
+    return joined;
+}
+
+void Supervisor::read_channel(size_t index) {
+    const auto message = receive_message(hosts_[index].process.channel.get(), 0);
+    if (message) handle_message(hosts_[index], *message);
+    else if (message.error().kind == ErrorKind::NotFound) loop_.forget(hosts_[index].process.channel.get());
+}
+
+void Supervisor::handle_message(Host& host, const Message& message) {
+    if (message.kind == 'T') traced_.push_back(message.payload);
+    if (message.kind == 'E') stop(Cause::LaunchFailed, message.payload);
+    ExitReport report;
+    if (message.kind == 'X' && read_struct(message, report)) host.report = report;
+    Moment moment;
+    if (message.kind != 'S' || !read_struct(message, moment)) return;
+    const bool first = std::none_of(hosts_.begin(), hosts_.end(), [](const Host& other) { return other.started; });
+    if (first || moment.monotonic_ns < record_.started.monotonic_ns) record_.started = moment;
+    host.started = true;
+    if (std::all_of(hosts_.begin(), hosts_.end(), [](const Host& other) { return other.started; })) all_started();
+}
+
+void Supervisor::all_started() {
+    started_ = true;
+    if (spec_.max_runtime_s >= 0 && !stopping_)
+        runtime_deadline_ns_ = record_.started.monotonic_ns + spec_.max_runtime_s * 1000000000;
+    for (const Fd& socket : control_) announce_start(socket.get());
+}
+
+void Supervisor::read_output(size_t index) {
+    Host& host = hosts_[index];
+    const ssize_t got = read(host.process.output.get(), buffer_.get(), kReadBytes);
+    if (got > 0) host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR)) loop_.forget(host.process.output.get());
+}
+
+void Supervisor::host_ended(size_t index) {
+    Host& host = hosts_[index];
+    while (!host.report) {  // what it said last
+        const auto message = receive_message(host.process.channel.get(), 0);
+        if (!message) break;
+        handle_message(host, *message);
+    }
+    int status = 0;
+    waitpid(host.process.pid, &status, 0);
+    loop_.forget(host.process.pidfd.get());
+    loop_.forget(host.process.channel.get());
+    const ExitReport report = host.report.value_or(ExitReport{status, false, now()});
+    HostRecord record;
+    record.signal = WIFSIGNALED(report.status) ? WTERMSIG(report.status) : 0;
+    record.exit_code = record.signal != 0 ? 128 + record.signal : WEXITSTATUS(report.status);
+    record.ended = report.moment;
+    const auto kills = executors::count_memory_kills(spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(index)));
+    record.out_of_memory = record.exit_code != 0 && (report.over_memory || kills > 0);
+    host.record = record;
+    if (record.exit_code == 0) return;
+    if (!host.started && !stopping_) return stop(Cause::LaunchFailed, "a host ended before it executed the command");
+    if (!stopping_) {
+        record_.first_failure = static_cast<int>(index);
+        stop(Cause::Exited, executors::host_name(static_cast<int>(index)) + " ended with " + std::to_string(record.exit_code));
+    }
+}
+
+void Supervisor::accept_control() {
+    Fd socket(accept4(control_listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) return;
+    if (control_.size() >= kMaxControlConnections) {
+        loop_.forget(control_.front().get());
+        control_.pop_front();
+    }
+    const int fd = socket.get();
+    keep_control(std::move(socket));
+    if (started_) announce_start(fd);
+}
+
+void Supervisor::keep_control(Fd socket) {
+    const int fd = socket.get();
+    control_.push_back(std::move(socket));
+    loop_.watch(fd, EPOLLIN, [this, fd](uint32_t) { serve_control(fd); });
+}
+
+void Supervisor::announce_start(int socket) {
+    const std::string news = "started " + std::to_string(record_.started.wall_ms);
+    static_cast<void>(send(socket, news.data(), news.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+void Supervisor::serve_control(int socket) {
+    char text[64];
+    const ssize_t got = recv(socket, text, sizeof text, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+        loop_.forget(socket);
+        control_.remove_if([&](const Fd& other) { return other.get() == socket; });
+        return;
+    }
+    const std::string_view word(text, static_cast<size_t>(got));
+    if (word == "stop" && !stopping_) stop(Cause::StopRequested, "");
+    if (word == "kill") {
+        if (!stopping_) stop(Cause::StopRequested, "");
+        kill_all();
+    }
+}
+
+// SIGTERM stops and SIGQUIT kills, for people and for service managers; all else is ignored.
+void Supervisor::read_signals(int fd) {
+    signalfd_siginfo got;
+    while (read(fd, &got, sizeof got) == sizeof got) {
+        if ((got.ssi_signo == SIGTERM || got.ssi_signo == SIGQUIT) && !stopping_) stop(Cause::StopRequested, "");
+        if (got.ssi_signo == SIGQUIT) kill_all();
+    }
+}
+
+// A launch that failed has nothing to end gracefully.
+void Supervisor::stop(Cause cause, const std::string& message) {
+    if (cause == Cause::LaunchFailed && started_) cause = Cause::Exited;
+    if (!stopping_ || cause == Cause::LaunchFailed) {
+        record_.cause = cause;
+        record_.message = message;
+    }
+    stopping_ = true;
+    runtime_deadline_ns_ = -1;
+    if (cause == Cause::LaunchFailed) return kill_all();
+    kill_deadline_ns_ = now().monotonic_ns + spec_.stop_grace_s * 1000000000;
+    const int signal = SIGTERM;
+    for (Host& host : hosts_)
+        if (!host.record) static_cast<void>(send_message(host.process.channel.get(), 'Y', bytes_of(signal)).has_value());
+}
+
+void Supervisor::kill_all() {
+    killed_ = true;
+    kill_deadline_ns_ = -1;
+    for (Host& host : hosts_)
+        if (!host.record) syscall(SYS_pidfd_send_signal, host.process.pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+int Supervisor::next_timeout_ms() const {
+    int64_t timeout = -1;
+    const auto consider = [&](int64_t milliseconds) {
+        milliseconds = std::clamp<int64_t>(milliseconds, 0, 3600000);
+        timeout = timeout < 0 ? milliseconds : std::min(timeout, milliseconds);
+    };
+    const int64_t time = now().monotonic_ns;
+    for (const int64_t deadline : {runtime_deadline_ns_, kill_deadline_ns_})
+        if (deadline >= 0) consider((deadline - time + 999999) / 1000000);
+    if (forwarder_ != nullptr && forwarder_->next_timeout_ms() >= 0) consider(forwarder_->next_timeout_ms());
+    return static_cast<int>(timeout);
+}
+
+void Supervisor::check_deadlines() {
+    const int64_t time = now().monotonic_ns;
+    if (runtime_deadline_ns_ >= 0 && time >= runtime_deadline_ns_) stop(Cause::MaxRuntime, "");
+    if (kill_deadline_ns_ >= 0 && time >= kill_deadline_ns_) kill_all();
+    if (forwarder_ != nullptr) forwarder_->poll();
+}
+
+bool Supervisor::all_ended() const {
+    return std::all_of(hosts_.begin(), hosts_.end(), [](const Host& host) { return host.record.has_value(); });
+}
+
+void Supervisor::clean_up() {
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+        // Everything that could write is dead; what the pipe still holds is the end of the log.
+        for (;;) {
+            const ssize_t got = read(hosts_[i].process.output.get(), buffer_.get(), kReadBytes);
+            if (got <= 0) break;
+            hosts_[i].log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+        }
+        hosts_[i].log->finish(now().wall_ms);
+    }
+    for (int host = 0; host < spec_.hosts; ++host) {
+        const auto removed = executors::remove_control_group(spec_.control_groups, executors::control_group_name(spec_.id, host));
+        if (!removed) std::fprintf(stderr, "%s\n", text_of(removed.error()).c_str());
+    }
+}
+
+// By the locked descriptor: closing another one would give the lock away.
+Result<std::string> read_launch_file(int file) {
+    struct stat status {};
+    if (fstat(file, &status) != 0) return error_from_errno("cannot read the launch file");
+    std::string text(static_cast<size_t>(status.st_size), '\0');
+    const ssize_t size = pread(file, text.data(), text.size(), 0);
+    if (size < 0) return error_from_errno("cannot read the launch file");
+    text.resize(static_cast<size_t>(size));
+    return text;
+}
+
+}  // namespace
+
+Result<void> supervise(const std::string& folder, Fd control) {
+    const Fd lock = TRY(executors::lock_run(folder));
+    if (file_exists(folder + "/" + executors::kExitRecord)) return Error{ErrorKind::Conflict, "the run has ended already", folder};
+    LaunchSpec spec = TRY(executors::decode_launch_spec(TRY(read_launch_file(lock.get()))));
+    Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);
+    TRY(supervisor.open_control(std::move(control)));
+    const ExitRecord record = supervisor.run();
+    TRY(replace_file_durably(folder + "/" + executors::kExitRecord, to_json(record)));
+    unlink((folder + "/" + executors::kControlSocket).c_str());
+    return {};
+}
+
+int probe(const std::string& scratch, bool user_namespace) {
+    LaunchSpec spec;
+    spec.id = "probe";
+    spec.folder = scratch;
+    spec.hosts = 2;
+    spec.user_namespace = user_namespace;
+    spec.overlay = true;
+    spec.forward_to = "127.0.0.1:9";
+    spec.command = {"/bin/true"};
+    spec.memory_bytes = spec.shared_memory_bytes = uint64_t{1} << 26;
+    spec.max_processes = 0;
+    spec.stop_grace_s = 1;
+    spec.max_runtime_s = 10;
+    spec.log_files = {scratch + "/algo-1.log", scratch + "/algo-2.log"};
+    const auto attempt = [&](bool overlay, int hosts) {
+        spec.overlay = overlay;
+        spec.hosts = hosts;
+        spec.mounts.clear();
+        if (overlay) spec.mounts.push_back({'o', scratch + "/lower", "/opt/ml/overlay"});
+        auto loop = EventLoop::make();
+        if (!loop) return ExitRecord{};
+        Supervisor supervisor(spec, std::move(*loop), Trace::On);
+        const ExitRecord record = supervisor.run();
+        for (const std::string& line : supervisor.trace()) std::printf("%s\n", line.c_str());
+        const bool good = record.cause == Cause::Exited && !record.hosts.empty() && record.hosts[0].exit_code == 0;
+        std::printf("%s %s%s%s\n", good ? "ok" : "no", overlay ? "run with overlay" : hosts > 1 ? "run with two hosts" : "run",
+                    good ? "" : ": ", good ? "" : record.message.c_str());
+        return record;
+    };
+    const auto works = [](const ExitRecord& record) {
+        return record.cause == Cause::Exited && !record.hosts.empty() && record.hosts[0].exit_code == 0;
+    };
+    const bool plain = works(attempt(false, 1));
+    if (!plain) return 1;
+    attempt(false, 2);
+    attempt(true, 1);
+    return 0;
+}
+
+}  // namespace millwright::launcher
