@@ -62,7 +62,7 @@ class InferenceServer {
     virtual uint16_t port() const = 0;
 };
 
-// Serves until SIGTERM or SIGINT. Call from the main thread, before it starts other threads.
+// Serves until SIGTERM or SIGINT, whose handlers it sets. At most one call at a time.
 Result<void> serve_until_signal(const ServedModel& model, const ServeOptions& options);
 
 }  // namespace millwright::algorithms
