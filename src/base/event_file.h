@@ -1,5 +1,5 @@
-// Log streams as append-only files. The launcher writes them for jobs, the Logs service for its own clients, and both
-// are read the same way; a position in the file is a position in the stream.
+// Log streams as append-only files. The launcher writes them for jobs, the Logs service for its own clients,
+// and both are read the same way; a position in the file is a position in the stream.
 //
 //   file   = *event
 //   event  = time SP message LF
@@ -28,11 +28,17 @@ struct LogEvent {
 };
 
 void append_event(std::string& out, int64_t time_ms, std::string_view message);
-// Events from `offset` (an event border) on, at most `max_events` and about `max_bytes`. A missing file has no events.
-Result<std::vector<LogEvent>> read_events(const std::string& path, uint64_t offset, size_t max_events, size_t max_bytes);
+// Events from `offset` (an event border) on, at most `max_events` and about `max_bytes`. A missing file has
+// no events.
+Result<std::vector<LogEvent>> read_events(const std::string& path, uint64_t offset, size_t max_events,
+                                          size_t max_bytes);
 // The same backwards: the events that end at or before `offset`, in file order.
-Result<std::vector<LogEvent>> read_events_before(const std::string& path, uint64_t offset, size_t max_events, size_t max_bytes);
+Result<std::vector<LogEvent>> read_events_before(const std::string& path, uint64_t offset, size_t max_events,
+                                                 size_t max_bytes);
 // End of the last whole event.
 Result<uint64_t> end_of_events(const std::string& path);
+// Position of the first event at or after `time_ms`, or the end; found by bisection, so a long file costs
+// little.
+Result<uint64_t> find_event_at(const std::string& path, int64_t time_ms);
 
 }  // namespace millwright
