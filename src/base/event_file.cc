@@ -163,14 +163,14 @@ Result<std::vector<LogEvent>> read_events_before(const std::string& path, uint64
         const std::string_view before = std::string_view(text).substr(0, start);
         size_t line = last_line_start(before);
         if (line == std::string_view::npos && text_offset == 0) line = 0;
+        if (start - (line == std::string_view::npos ? 0 : line) > kMaxLine)
+            return internal_error("a log stream is damaged", path + ": a line is too long");
         if (line != std::string_view::npos && !before.empty()) {
             start = line;
             ++count;
             continue;
         }
         if (text_offset == 0) break;
-        if (before.size() > kMaxLine)
-            return internal_error("a log stream is damaged", path + ": a line is too long");
         const size_t step =
             static_cast<size_t>(std::min<uint64_t>(std::max(kBlock, text.size()), text_offset));
         std::string block;
