@@ -78,9 +78,10 @@ class SignatureVerifier {
   public:
     SignatureVerifier(const CredentialSource& credentials, const Clock& clock) : credentials_(credentials), clock_(clock) {}
 
-    // What must be known of the body before verify(): Buffered means "read it and pass its hash". S3 requires
-    // x-amz-content-sha256, the others hash the body themselves.
-    static Result<PayloadKind, AuthFailure> payload_kind(const net::Request& request);
+    // Everything that can be checked before the body is read: form, key, time, signed headers. Buffered means "read the
+    // body and pass its hash to verify()"; nobody without a known key makes the server read a body.
+    Result<PayloadKind, AuthFailure> check_claims(const net::Request& request) const;
+    // The whole check, check_claims() included.
     // `body_sha256_hex`: hash of the whole body for Buffered, otherwise ignored.
     Result<Verified, AuthFailure> verify(const net::Request& request, std::string_view body_sha256_hex) const;
 

@@ -1,0 +1,410 @@
+#include "aws/pipeline.h"
+
+#include <algorithm>
+#include <exception>
+#include <unordered_map>
+
+#include "aws/model.h"
+#include "aws/protocol.h"
+#include "aws/stamped_writer.h"
+#include "aws/validate.h"
+#include "base/check.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace millwright::aws {
+namespace {
+
+// What the client reads errors in.
+enum class Wire { AwsJson, Query, RestJson, S3, Cbor };
+
+ErrorStyle style_of(Wire wire) {
+    if (wire == Wire::Query) return ErrorStyle::Query;
+    return wire == Wire::S3 ? ErrorStyle::S3 : ErrorStyle::Json;
+}
+
+// Told from what every request has, because a refusal must be readable before anything is known to be true.
+Wire wire_of(const net::Request& request, std::string_view signing_name) {
+    if (signing_name == "s3") return Wire::S3;
+    if (request.headers.get("smithy-protocol") == "rpc-v2-cbor") return Wire::Cbor;
+    const std::string content_type = request.headers.get("content-type");
+    if (request.headers.has("x-amz-target") || content_type.starts_with("application/x-amz-json")) return Wire::AwsJson;
+    if (content_type.starts_with("application/x-www-form-urlencoded") ||
+        request.raw_query().find("Action=") != std::string_view::npos)
+        return Wire::Query;
+    return signing_name.empty() && !request.raw_path().starts_with("/endpoints/") ? Wire::S3 : Wire::RestJson;
+}
+
+// A code as each protocol spells it: modelled exceptions have a shape name (JSON) and may have an own code (query).
+struct Codes {
+    std::string json, query;
+};
+Codes codes_of(const std::string& code, const std::optional<ModelOperation>& operation) {
+    if (operation)
+        for (const Shape shape : operation->errors())
+            if (shape.name() == code || shape.error_code() == code)
+                return {std::string(shape.name()), std::string(shape.error_code())};
+    if (code == "ValidationException") return {code, "ValidationError"};
+    if (code == "AccessDeniedException") return {code, "AccessDenied"};
+    return {code, code};
+}
+
+std::string s3_code(const std::string& code) {
+    if (code == "InternalFailure") return "InternalError";
+    if (code == "ValidationException") return "InvalidRequest";
+    if (code == "AccessDeniedException") return "AccessDenied";
+    if (code == "ServiceUnavailable") return "SlowDown";
+    return code;
+}
+
+ApiError internal_failure(std::string detail) {
+    ApiError error{500, "InternalFailure", "The request processing has failed because of an unknown error, exception or failure."};
+    error.detail = std::move(detail);
+    return error;
+}
+
+ApiError unknown_operation() {
+    return {400, "UnknownOperationException", "The requested operation is not recognized by the service."};
+}
+
+ApiError body_error(const Error& failure) {
+    if (failure.kind == ErrorKind::LimitExceeded)
+        return {413, "RequestEntityTooLargeException", "The request is too large: " + failure.message + "."};
+    ApiError error{400, failure.kind == ErrorKind::Unavailable ? "RequestTimeoutException" : "IncompleteBody",
+                   "The request body could not be read: " + failure.message + "."};
+    error.detail = failure.detail;
+    return error;
+}
+
+// "aws-chunked,gzip" -> "gzip": the framing is gone when a handler sees the body.
+void drop_aws_chunked(net::Headers& headers) {
+    std::vector<std::string> kept;
+    for (const std::string_view coding : split(headers.get("content-encoding"), ','))
+        if (!trim(coding).empty() && !equals_ignoring_case(trim(coding), "aws-chunked")) kept.emplace_back(trim(coding));
+    headers.erase("content-encoding");
+    if (!kept.empty()) headers.add("Content-Encoding", join(kept, ","));
+}
+
+struct Table {
+    Service service;
+    ServiceModel model;
+    std::unordered_map<std::string_view, const DocumentHandler*> handlers;
+
+    bool speaks_json() const { return service.protocol == Protocol::AwsJson || service.protocol == Protocol::QueryAndJson; }
+    bool speaks_query() const { return service.protocol == Protocol::Query || service.protocol == Protocol::QueryAndJson; }
+};
+
+// One request on its way through the front.
+struct Exchange {
+    net::Request& request;
+    StampedWriter& response;
+    std::string request_id;
+    Wire wire = Wire::S3;
+    const Table* table = nullptr;
+    bool stream = false;
+    std::optional<ModelOperation> operation = {};
+    Call call = {};
+};
+
+// Lends a decoded body to a handler. The server drains its own reader afterwards, also when the handler throws.
+class BodyLoan {
+  public:
+    BodyLoan(net::Request& request, net::BodyReader& body) : request_(request), received_(request.body) { request_.body = &body; }
+    ~BodyLoan() { request_.body = received_; }
+    BodyLoan(const BodyLoan&) = delete;
+    BodyLoan& operator=(const BodyLoan&) = delete;
+
+  private:
+    net::Request& request_;
+    net::BodyReader* received_;
+};
+
+using Form = std::vector<std::pair<std::string, std::string>>;
+
+std::string form_value(const Form& form, std::string_view name) {
+    for (const auto& [key, value] : form)
+        if (key == name) return value;
+    return "";
+}
+
+}  // namespace
+
+struct Front::Impl {
+    Impl(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& r,
+         std::vector<RawRoute> routes, FrontSettings s);
+
+    void answer(Exchange& exchange) const;
+    ApiResult<void> serve(Exchange& exchange) const;
+    const RawRoute* find_raw_route(std::string_view path) const;
+    ApiResult<void> find_service(Exchange& exchange, std::string_view signing_name) const;
+    ApiResult<void> serve_stream(Exchange& exchange, PayloadKind kind) const;
+    ApiResult<void> serve_document(Exchange& exchange, PayloadKind kind) const;
+    ApiResult<std::string> verified_body(Exchange& exchange, PayloadKind kind) const;
+    ApiResult<Verified> verify(const Exchange& exchange, std::string_view hash) const;
+    ApiResult<Json> run_json(Exchange& exchange, const std::string& body) const;
+    ApiResult<Json> run_query(Exchange& exchange, const std::string& body) const;
+    ApiResult<Json> run(Exchange& exchange, const DocumentHandler& handler, const Json& input) const;
+    ApiResult<const DocumentHandler*> find_operation(Exchange& exchange, std::string_view name, const ApiError& unknown) const;
+    void send_error(Exchange& exchange, ApiError error) const;
+
+    std::vector<std::unique_ptr<Table>> tables;
+    std::vector<RawRoute> raw_routes;
+    SignatureVerifier verifier;
+    const Clock& clock;
+    Random& random;
+    FrontSettings settings;
+};
+
+Front::Impl::Impl(std::vector<Service> services, const CredentialSource& credentials, const Clock& c, Random& r,
+                  std::vector<RawRoute> routes, FrontSettings s)
+    : raw_routes(std::move(routes)), verifier(credentials, c), clock(c), random(r), settings(s) {
+    std::sort(raw_routes.begin(), raw_routes.end(),
+              [](const RawRoute& a, const RawRoute& b) { return a.path_prefix.size() > b.path_prefix.size(); });
+    for (Service& service : services) {
+        const auto model = aws::find_service(service.model);
+        CHECK(model.has_value());
+        auto table = std::make_unique<Table>(Table{std::move(service), *model, {}});
+        for (const Operation& operation : table->service.operations) {
+            // A name that the model does not know is a slip of ours; it must not wait for a client to find it.
+            CHECK(model->find_operation(operation.name).has_value());
+            CHECK(table->service.protocol == Protocol::Stream || operation.handle);
+            CHECK(table->handlers.emplace(operation.name, &operation.handle).second);
+        }
+        tables.push_back(std::move(table));
+    }
+}
+
+// The order is the point of this file.
+ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
+    // Claims before the body: nobody without a known key and a fresh, complete signature makes us read one.
+    const auto scope = claimed_scope(exchange.request);
+    exchange.wire = wire_of(exchange.request, scope ? scope->service : "");
+    exchange.response.set_s3_style(exchange.wire == Wire::S3);
+    const auto kind = verifier.check_claims(exchange.request);
+    if (!kind) return auth_error(kind.error(), style_of(exchange.wire));
+
+    // The service before the body too: it decides how much of a body is read, and whether it is read here at all.
+    TRY(find_service(exchange, scope->service));
+
+    // Signature, operation, decoding, validation and handler follow in serve_…; a document is parsed only once its
+    // signature holds, so that parsers see bytes of known senders only.
+    return exchange.stream ? serve_stream(exchange, *kind) : serve_document(exchange, *kind);
+}
+
+ApiResult<void> Front::Impl::find_service(Exchange& exchange, std::string_view signing_name) const {
+    const bool has_target = exchange.request.headers.has("x-amz-target");
+    const Table* streaming = nullptr;
+    bool known = false;
+    for (const auto& table : tables) {
+        if (table->service.signing_name != signing_name) continue;
+        known = true;
+        // sagemaker is the signing name of the control plane and of the runtimes: the target header tells them apart.
+        if ((has_target && table->speaks_json()) || (!has_target && table->speaks_query())) {
+            exchange.table = table.get();
+            return {};
+        }
+        if (table->service.stream) streaming = table.get();
+    }
+    if (!known)
+        return ApiError{400, "UnsupportedOperationException",
+                        "Millwright does not speak for the service '" + std::string(signing_name) +
+                            "'. See docs/reference/operations.md."};
+    if (!streaming) return unknown_operation();
+    exchange.table = streaming;
+    exchange.stream = true;
+    return {};
+}
+
+ApiResult<Verified> Front::Impl::verify(const Exchange& exchange, std::string_view hash) const {
+    auto verified = verifier.verify(exchange.request, hash);
+    if (!verified) return auth_error(verified.error(), style_of(exchange.wire));
+    return std::move(*verified);
+}
+
+ApiResult<void> Front::Impl::serve_stream(Exchange& exchange, PayloadKind kind) const {
+    net::Request& request = exchange.request;
+    std::unique_ptr<net::BodyReader> body;
+    PayloadReader* payload = nullptr;
+    if (kind == PayloadKind::Buffered) {
+        auto bytes = net::read_all(*request.body, settings.max_buffered_stream_bytes);
+        if (!bytes) return body_error(bytes.error());
+        const Verified verified = TRY(verify(exchange, sha256_hex(*bytes)));
+        exchange.call.caller = verified.credential.caller;
+        body = std::make_unique<StringBody>(std::move(*bytes));
+    } else {
+        const Verified verified = TRY(verify(exchange, ""));
+        exchange.call.caller = verified.credential.caller;
+        auto reader = std::make_unique<PayloadReader>(verified.payload, *request.body);
+        payload = reader.get();
+        body = std::move(reader);
+        drop_aws_chunked(request.headers);
+        if (const auto length = body->length()) request.headers.set("Content-Length", std::to_string(*length));
+    }
+    const BodyLoan loan(request, *body);
+    auto result = exchange.table->service.stream(exchange.call, request, exchange.response);
+    if (result) return {};
+    // A handler sees a broken body as a general failure of its source; the reader knows what was wrong.
+    if (payload && payload->failure()) return *payload->failure();
+    return std::move(result).error();
+}
+
+ApiResult<std::string> Front::Impl::verified_body(Exchange& exchange, PayloadKind kind) const {
+    if (kind == PayloadKind::Buffered) {
+        auto body = net::read_all(*exchange.request.body, settings.max_document_bytes);
+        if (!body) return body_error(body.error());
+        exchange.call.caller = TRY(verify(exchange, sha256_hex(*body))).credential.caller;
+        return std::move(*body);
+    }
+    const Verified verified = TRY(verify(exchange, ""));
+    exchange.call.caller = verified.credential.caller;
+    PayloadReader reader(verified.payload, *exchange.request.body);
+    auto body = net::read_all(reader, settings.max_document_bytes);
+    if (body) return std::move(*body);
+    return reader.failure() ? *reader.failure() : body_error(body.error());
+}
+
+ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind) const {
+    const std::string body = TRY(verified_body(exchange, kind));
+    const bool json = exchange.request.headers.has("x-amz-target");
+    exchange.wire = json ? Wire::AwsJson : Wire::Query;
+    const Json output = TRY(json ? run_json(exchange, body) : run_query(exchange, body));
+    const Answer answer = json ? json_answer(*exchange.operation, exchange.table->model.json_version(), output)
+                               : query_answer(exchange.table->model, *exchange.operation, output, exchange.request_id);
+    if (auto sent = exchange.response.send(answer.status, answer.headers, answer.body); !sent)
+        log::debug("request " + exchange.request_id + ": the client was gone before the answer: " + sent.error().message);
+    return {};
+}
+
+ApiResult<const DocumentHandler*> Front::Impl::find_operation(Exchange& exchange, std::string_view name,
+                                                              const ApiError& unknown) const {
+    exchange.operation = exchange.table->model.find_operation(name);
+    if (!exchange.operation) return unknown;
+    exchange.call.operation = exchange.operation->name();
+    const auto found = exchange.table->handlers.find(name);
+    if (found == exchange.table->handlers.end()) return not_supported(name);
+    return found->second;
+}
+
+ApiResult<Json> Front::Impl::run_json(Exchange& exchange, const std::string& body) const {
+    const std::string target = exchange.request.headers.get("x-amz-target");
+    const size_t dot = target.rfind('.');
+    if (dot == std::string::npos || std::string_view(target).substr(0, dot) != exchange.table->model.target_prefix())
+        return unknown_operation();
+    const DocumentHandler* handler = TRY(find_operation(exchange, std::string_view(target).substr(dot + 1), unknown_operation()));
+    const auto wire = body.empty() ? Result<Json>(Json::object()) : Json::parse(body);
+    if (!wire) {
+        ApiError error{400, "SerializationException", "The request body is not valid JSON."};
+        error.detail = wire.error().detail;
+        return error;
+    }
+    const auto shape = exchange.operation->input();
+    return run(exchange, *handler, shape ? TRY(decode_json(*shape, *wire)) : Json::object());
+}
+
+ApiResult<Json> Front::Impl::run_query(Exchange& exchange, const std::string& body) const {
+    const Form form = net::parse_query(body.empty() ? exchange.request.raw_query() : std::string_view(body));
+    const std::string action = form_value(form, "Action");
+    if (action.empty()) return ApiError{400, "MissingAction", "Could not find an Action in the request."};
+    const ApiError unknown{400, "InvalidAction", "Could not find operation " + action + " for version " + form_value(form, "Version")};
+    const DocumentHandler* handler = TRY(find_operation(exchange, action, unknown));
+    const auto shape = exchange.operation->input();
+    return run(exchange, *handler, shape ? TRY(decode_query(*shape, form)) : Json::object());
+}
+
+ApiResult<Json> Front::Impl::run(Exchange& exchange, const DocumentHandler& handler, const Json& input) const {
+    if (const auto shape = exchange.operation->input()) TRY(validate(*shape, input));
+    return handler(exchange.call, input);
+}
+
+void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
+    if (error.status >= 500)
+        log::error("request " + exchange.request_id + " " + std::string(exchange.call.operation) + ": " + error.code +
+                   ": " + (error.detail.empty() ? error.message : error.detail));
+    else if (!error.detail.empty())
+        log::debug("request " + exchange.request_id + ": " + error.code + ": " + error.detail);
+    if (exchange.response.answered()) return;  // too late; the unfinished answer tells the client
+
+    const Codes codes = codes_of(error.code, exchange.operation);
+    Answer answer;
+    switch (exchange.wire) {
+        case Wire::AwsJson: {
+            error.code = codes.json;
+            const bool query_mode = exchange.request.headers.get("x-amzn-query-mode") == "true";
+            const std::string_view version = exchange.table ? exchange.table->model.json_version() : "1.1";
+            answer = json_error(error, version, query_mode ? codes.query : "");
+            break;
+        }
+        case Wire::Query:
+            error.code = codes.query;
+            // Before the service is known its namespace is not either; SDKs read the codes without.
+            answer = query_error(exchange.table ? exchange.table->model : *aws::find_service("sts"), error, exchange.request_id);
+            break;
+        case Wire::RestJson:
+            if (error.code == "ValidationException") error.code = "ValidationError";
+            answer = rest_json_error(error);
+            break;
+        case Wire::S3:
+            error.code = s3_code(error.code);
+            answer = render_s3_error(error, exchange.request.raw_path(), exchange.request_id);
+            break;
+        case Wire::Cbor: answer = cbor_error(error); break;
+    }
+    const bool head = exchange.request.method == "HEAD";
+    const auto sent = head ? exchange.response.send_headers_only(answer.status, answer.headers, 0)
+                           : exchange.response.send(answer.status, answer.headers, answer.body);
+    if (!sent) log::debug("request " + exchange.request_id + ": the client was gone before the error: " + sent.error().message);
+}
+
+const RawRoute* Front::Impl::find_raw_route(std::string_view path) const {
+    for (const RawRoute& route : raw_routes) {
+        if (!path.starts_with(route.path_prefix)) continue;
+        const bool whole = path.size() == route.path_prefix.size() || route.path_prefix.ends_with('/') ||
+                           path[route.path_prefix.size()] == '/';
+        if (whole) return &route;
+    }
+    return nullptr;
+}
+
+void Front::Impl::answer(Exchange& exchange) const {
+    // Container credentials (whose Authorization is no signature) and health. A signed request for such a path means a
+    // bucket of that name.
+    if (const RawRoute* route = claimed_scope(exchange.request) ? nullptr : find_raw_route(exchange.request.raw_path()))
+        return route->handle(exchange.request, exchange.response);
+    exchange.call.user_agent = exchange.request.headers.get("user-agent");
+    exchange.call.polling = is_polling_client(exchange.call.user_agent);
+    if (auto served = serve(exchange); !served) send_error(exchange, std::move(served).error());
+}
+
+Front::Front(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& random,
+             std::vector<RawRoute> raw_routes, FrontSettings settings)
+    : impl_(std::make_unique<Impl>(std::move(services), credentials, clock, random, std::move(raw_routes), settings)) {}
+Front::~Front() = default;
+
+void Front::handle(net::Request& request, net::ResponseWriter& response) const {
+    // The id first: every answer and log line carries it, those of failures below included.
+    const std::string request_id = impl_->random.uuid();
+    StampedWriter stamped(response, request_id);
+    Exchange exchange{request, stamped, request_id};
+    exchange.call.request_id = request_id;
+    const Monotonic started = impl_->clock.monotonic();
+    try {
+        impl_->answer(exchange);
+    } catch (const std::exception& failure) {
+        impl_->send_error(exchange, internal_failure(std::string("exception: ") + failure.what()));
+    }
+    const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(impl_->clock.monotonic() - started);
+    log::debug("request " + request_id + " " + request.peer + " " + request.method + " " +
+               (exchange.call.operation.empty() ? std::string(request.raw_path()) : std::string(exchange.call.operation)) +
+               " " + std::to_string(stamped.status()) + " " + std::to_string(taken.count()) + " us");
+}
+
+net::Pool Front::choose_pool(const net::Request& request) const {
+    const auto scope = claimed_scope(request);
+    if (!scope) return net::Pool::Control;
+    if (scope->service == "s3") return net::Pool::Data;
+    const bool inference = request.raw_path().starts_with("/endpoints/") && !request.headers.has("x-amz-target");
+    return inference ? net::Pool::Inference : net::Pool::Control;
+}
+
+}  // namespace millwright::aws
