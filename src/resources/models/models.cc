@@ -1,0 +1,171 @@
+#include "resources/models/models.h"
+
+#include "resources/identity/policy.h"
+#include "resources/images/images.h"
+#include "resources/models/supported_members.h"
+
+namespace millwright::resources {
+namespace {
+
+using metadata_store::Connection;
+using metadata_store::Row;
+using metadata_store::Transaction;
+
+constexpr std::string_view kTable = "sagemaker_model";
+
+Error no_such_model(const RecordName& name) { return not_found("Could not find model \"" + name.arn("model") + "\"."); }
+
+Result<ModelData> read_s3_data_source(const Json& source) {
+    TRY(only_supported(source, "ModelDataSource.S3DataSource.", {"S3Uri", "S3DataType", "CompressionType"}));
+    const bool prefix = source["S3DataType"].string_or("") == "S3Prefix";
+    const bool gzip = source["CompressionType"].string_or("") == "Gzip";
+    ModelData data;
+    data.uri = source["S3Uri"].string_or("");
+    if (prefix && gzip)
+        return invalid_input("ModelDataSource with CompressionType Gzip must have S3DataType S3Object.");
+    if (prefix && !data.uri.ends_with('/'))
+        return invalid_input("ModelDataSource with S3DataType S3Prefix must have an S3Uri that ends with a forward slash.");
+    data.form = prefix ? ModelData::Form::Prefix : (gzip ? ModelData::Form::TarGzip : ModelData::Form::File);
+    return data;
+}
+
+Result<ModelData> read_model_data(const Json& container) {
+    if (container.has("ModelDataUrl") && container.has("ModelDataSource"))
+        return invalid_input("ModelDataUrl and ModelDataSource cannot both be given.");
+    if (container.has("ModelDataSource")) {
+        TRY(only_supported(container["ModelDataSource"], "ModelDataSource.", {"S3DataSource"}));
+        if (!container["ModelDataSource"].has("S3DataSource"))
+            return invalid_input("ModelDataSource must have S3DataSource.");
+        return read_s3_data_source(container["ModelDataSource"]["S3DataSource"]);
+    }
+    if (!container.has("ModelDataUrl"))
+        return invalid_input("ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
+    ModelData data;
+    data.uri = container["ModelDataUrl"].string_or("");
+    return data;
+}
+
+Result<void> check_data_exists(object_store::ObjectStore& objects, const ModelData& data) {
+    const Error missing = invalid_input("Could not find model data at " + data.uri + ".");
+    const auto uri = object_store::parse_s3_uri(data.uri);
+    if (!uri) return invalid_input("Not an S3 URI: " + data.uri);
+    if (data.form == ModelData::Form::Prefix) {
+        object_store::ListRequest request;
+        request.prefix = uri->key;
+        request.max_keys = 1;
+        const auto page = objects.list(uri->bucket, request);
+        if (!page && page.error().kind != ErrorKind::NotFound) return page.error();
+        if (!page || page->objects.empty()) return missing;
+        return {};
+    }
+    if (uri->key.empty() || uri->key.ends_with('/')) return missing;
+    const auto object = objects.head(uri->bucket, uri->key);
+    if (!object && object.error().kind != ErrorKind::NotFound) return object.error();
+    if (!object) return missing;
+    return {};
+}
+
+Model model_of(const RecordName& name, const Row& row) {
+    Model model;
+    model.name = name;
+    model.name.name = row.text(0);
+    model.arn = row.text(1);
+    model.created = from_epoch_milliseconds(row.integer(2));
+    model.request = Json::parse(row.text(3)).value_or(Json());
+    return model;
+}
+
+}  // namespace
+
+Result<ServedContainer> read_container(const Json& container) {
+    TRY(only_supported(container, "PrimaryContainer.",
+                       {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
+    if (container["Mode"].string_or("SingleModel") != "SingleModel") return not_supported_yet("Mode MultiModel");
+    if (!container.has("Image")) return invalid_input("PrimaryContainer.Image is required.");
+    ServedContainer out;
+    out.image = container["Image"].string_or("");
+    const auto built_in = find_built_in_image(out.image);
+    if (!built_in) return invalid_input(unsupported_image_message(out.image));
+    out.algorithm = built_in->algorithm;
+    out.algorithm_version = built_in->version;
+    for (const JsonMember& variable : container["Environment"].members())
+        out.environment[variable.name] = variable.value.string_or("");
+    for (const char* script : {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
+        if (const auto set = out.environment.find(script); set != out.environment.end() && !set->second.empty())
+            return not_supported_yet("script mode (the environment variable " + std::string(script) + ")");
+    out.data = TRY(read_model_data(container));
+    return out;
+}
+
+Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
+    const std::string schema = "CREATE TABLE sagemaker_model(" + std::string(kRecordColumns) +
+                               "request TEXT NOT NULL, PRIMARY KEY(account, region, name_key));"
+                               "CREATE INDEX sagemaker_model_by_time ON sagemaker_model(account, region, created_ms, name_key);";
+    TRY(parts.database.migrate("models", {{"models 1: models", schema}}));
+    return std::unique_ptr<Models>(new Models(parts));
+}
+
+Result<void> Models::check(std::string_view account, const Json& request) {
+    TRY(only_supported(request, "", {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
+    if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
+    const ServedContainer container = TRY(read_container(request["PrimaryContainer"]));
+    if (request.has("ExecutionRoleArn")) {
+        const std::string arn = request["ExecutionRoleArn"].string_or("");
+        const auto role = parts_.identity.resolve_role(account, arn);
+        if (!role && role.error().kind == ErrorKind::Internal) return role.error();
+        const auto trust = role ? parse_policy(role->assume_role_policy, PolicyKind::Trust) : role.error();
+        if (!trust || !trust_allows_service(*trust, "sagemaker.amazonaws.com"))
+            return invalid_input("Could not assume role " + arn + ". Please ensure that the role exists and allows principal "
+                                 "'sagemaker.amazonaws.com' to assume the role.");
+    }
+    return check_data_exists(parts_.objects, container.data);
+}
+
+Result<Model> Models::create(std::string_view account, std::string_view region, const Json& request) {
+    const TagList tags = TRY(parse_tags(request["Tags"]));
+    TRY(check(account, request));
+    Model model;
+    model.name = {std::string(account), std::string(region), request["ModelName"].as_string()};
+    model.arn = model.name.arn("model");
+    model.created = parts_.clock.now();
+    model.request = request;
+    model.request.erase("Tags");
+    const int64_t now = to_epoch_milliseconds(model.created);
+    const auto stored = parts_.database.write([&](Transaction& tx) -> Result<void> {
+        TRY(tx.run("INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, status, request) "
+                   "VALUES(?,?,?,?,?,?,?,'',?)",
+                   account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
+        return parts_.tags.register_in(tx, model.arn, tags);
+    });
+    if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
+        return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".", ""};
+    if (!stored) return stored.error();
+    return model;
+}
+
+Result<Model> Models::find(std::string_view account, std::string_view region, std::string_view name) {
+    const RecordName wanted{std::string(account), std::string(region), std::string(name)};
+    return parts_.database.read([&](Connection& c) -> Result<Model> {
+        const auto row = TRY(c.query_one("SELECT name, arn, created_ms, request FROM sagemaker_model "
+                                         "WHERE account=? AND region=? AND name_key=?",
+                                         account, region, wanted.key()));
+        if (!row) return no_such_model(wanted);
+        return model_of(wanted, *row);
+    });
+}
+
+Result<RecordPage> Models::list(std::string_view account, std::string_view region, const RecordQuery& query) {
+    return list_records(parts_.database, kTable, account, region, query);
+}
+
+Result<void> Models::remove(std::string_view account, std::string_view region, std::string_view name) {
+    const RecordName wanted{std::string(account), std::string(region), std::string(name)};
+    return parts_.database.write([&](Transaction& tx) -> Result<void> {
+        const int64_t removed = TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?", account,
+                                           region, wanted.key()));
+        if (removed == 0) return no_such_model(wanted);
+        return parts_.tags.forget_in(tx, wanted.arn("model"));
+    });
+}
+
+}  // namespace millwright::resources

@@ -1,0 +1,72 @@
+// Models: the record, what a model may ask for in this release, and what a serving replica needs to know of it.
+//
+// Requests are documents in the shape of CreateModel, already validated against the service model.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "metadata_store/database.h"
+#include "object_store/object_store.h"
+#include "resources/identity/identity.h"
+#include "resources/models/records.h"
+#include "resources/tags/tags.h"
+
+namespace millwright::resources {
+
+struct Model {
+    RecordName name;
+    std::string arn;
+    Timestamp created{};
+    Json request;  // as created, without Tags
+};
+
+// Where the files of /opt/ml/model come from.
+struct ModelData {
+    enum class Form { TarGzip, File, Prefix };
+    Form form = Form::TarGzip;
+    std::string uri;
+};
+
+// A container that this release can serve.
+struct ServedContainer {
+    std::string image, algorithm, algorithm_version;
+    ModelData data;
+    std::map<std::string, std::string> environment;
+};
+
+// InvalidInput names the gap. Takes a ContainerDefinition.
+Result<ServedContainer> read_container(const Json& container);
+
+// Thread-safe.
+class Models {
+  public:
+    struct Parts {
+        metadata_store::Database& database;
+        object_store::ObjectStore& objects;
+        Identity& identity;
+        Tags& tags;
+        const Clock& clock;
+    };
+    static Result<std::unique_ptr<Models>> open(const Parts& parts);
+
+    // InvalidInput: refused, the message says why. AlreadyExists: the message is AWS's.
+    Result<Model> create(std::string_view account, std::string_view region, const Json& request);
+    Result<Model> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound, AWS's text
+    Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query);
+    // Endpoints that serve the model keep their own copy and go on.
+    Result<void> remove(std::string_view account, std::string_view region, std::string_view name);
+
+  private:
+    explicit Models(const Parts& parts) : parts_(parts) {}
+    Result<void> check(std::string_view account, const Json& request);
+
+    Parts parts_;
+};
+
+}  // namespace millwright::resources
