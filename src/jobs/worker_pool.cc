@@ -28,7 +28,7 @@ void WorkerPool::post(std::function<void()> task) {
     changed_.notify_one();
 }
 
-void WorkerPool::work(const std::stop_token&) {
+void WorkerPool::work() {
     for (;;) {
         std::function<void()> task;
         {

@@ -112,7 +112,8 @@ class TrainingJobs {
     // taken, the message is AWS's. LimitExceeded: can never fit (strict capacity).
     virtual Result<std::string> create(const NewTrainingJob& job) = 0;
     virtual Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) = 0;  // NotFound
-    // As describe, but an unfinished job is answered only when its status or message changes, at most after `longest`.
+    // As describe, but an unfinished job is answered only when its status changes, at most after `longest`. (Not with each
+    // secondary status: a waiter that is told "Downloading" sleeps two minutes before it asks again.)
     virtual Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
                                                  std::chrono::milliseconds longest) = 0;
     virtual Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query) = 0;

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "aws/service.h"
+#include "aws/token.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
 
@@ -12,6 +13,7 @@ namespace millwright::services {
 struct SageMaker {
     resources::TrainingJobs& training_jobs;
     resources::Tags& tags;
+    const aws::PageTokens& page_tokens;
     std::chrono::milliseconds longest_hold{20'000};  // of a polling Describe; 0: answered at once
 };
 

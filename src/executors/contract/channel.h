@@ -1,0 +1,53 @@
+// Input channels in File mode: which objects a channel has, and which host sees which of them under what name.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "object_store/object_store.h"
+
+namespace millwright::executors {
+
+struct Channel {
+    enum class Source { S3Prefix, ManifestFile };
+    enum class Distribution { FullyReplicated, ShardedByS3Key };
+
+    std::string name;
+    Source source = Source::S3Prefix;
+    object_store::S3Uri uri;  // the prefix, or the manifest's own key
+    Distribution distribution = Distribution::FullyReplicated;
+    std::string content_type;  // empty: not given
+};
+
+// One file of a channel.
+struct ChannelObject {
+    std::string bucket, key;
+    std::string path;  // inside the channel's folder, see local_path.h
+};
+
+struct ChannelContent {
+    std::string prefix_uri;  // first line of the "<channel>-manifest" file
+    std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; ManifestFile: as listed
+};
+
+inline constexpr size_t kMaxManifestBytes = size_t{64} << 20;
+inline constexpr size_t kMaxChannelObjects = 1'000'000;
+
+// [{"prefix": "s3://bucket/p/"}, "a", "b", …] -> s3://bucket/p/a … InvalidInput: anything else.
+Result<ChannelContent> parse_manifest(std::string_view text);
+
+// Asks the store what the channel has. InvalidInput: no objects, a broken manifest, or hostile names. NotFound: bucket or
+// manifest are missing.
+Result<ChannelContent> resolve_channel(object_store::ObjectStore& store, const Channel& channel);
+
+// Positions in `objects` that host `rank` of `hosts` sees: all of them, or every hosts-th.
+std::vector<size_t> shard_of(size_t objects, Channel::Distribution distribution, size_t rank, size_t hosts);
+
+// Links objects into `folder` (made if missing). Conflict when `stop` was set meanwhile.
+Result<void> link_channel(object_store::ObjectStore& store, const ChannelContent& content, const std::vector<size_t>& chosen,
+                          const std::string& folder, const std::atomic<bool>& stop);
+
+}  // namespace millwright::executors

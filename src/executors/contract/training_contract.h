@@ -1,0 +1,47 @@
+// The contract of a training container, from a description in our own terms to files and mounts:
+//
+//   <folder>/algo-N/ml/            becomes /opt/ml of host N
+//     input/config/*.json          hyperparameters, inputdataconfig, resourceconfig, … in the exact form
+//     input/data/<channel>/        mount point; the files are in <folder>/shared/channels or <folder>/algo-N/channels
+//     input/data/<channel>-manifest
+//     model/ output/data/ output/metrics/sagemaker/ …
+//
+// Channel files are links into the object store, seen through an overlay, so nothing is copied and jobs may still write.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "executors/contract/channel.h"
+#include "executors/executor.h"
+
+namespace millwright::executors {
+
+struct TrainingDescription {
+    std::string instance_type;
+    int hosts = 1;
+    Json hyperparameters;  // object of strings; null: none
+    std::vector<Channel> channels;
+    // Further input/config/<name>.json, as they are: "checkpointconfig", "debughookconfig", …
+    std::vector<std::pair<std::string, Json>> further_configs;
+};
+
+// The service model allows "." and ".." as channel names, and a channel named like the "-manifest" of another.
+Result<void> check_channel_names(const std::vector<Channel>& channels);
+
+std::string algo_name(int index);  // 0 -> "algo-1"
+
+// Writes the tree and returns the mounts of its channels. REQUIRES: `folder` is empty. InvalidInput and NotFound are
+// faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
+Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
+                                               const std::string& folder, const std::atomic<bool>& stop);
+
+Json resource_config(const TrainingDescription& training, int host);
+Json input_data_config(const TrainingDescription& training);
+
+}  // namespace millwright::executors

@@ -1,0 +1,448 @@
+#include "jobs/supervisor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <functional>
+#include <vector>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "jobs/fair_queue.h"
+#include "jobs/worker_pool.h"
+
+namespace millwright::jobs {
+namespace {
+
+using executors::RunOutcome;
+using Steady = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kFirstPause{500};
+constexpr std::chrono::milliseconds kLongestPause{30'000};
+
+enum class State { Waiting, Preparing, Adopting, Running, Finishing };
+
+struct Live {
+    std::shared_ptr<Work> work;
+    uint64_t number = 0;  // order of arrival
+    State state = State::Waiting;
+    std::shared_ptr<StopFlag> stop = std::make_shared<StopFlag>(false);
+    std::string run_id, folder;
+    Demand demand;
+    bool holds_capacity = false;
+    std::string reason;  // why it waits, as last recorded
+    Ending ending;
+    std::optional<RunOutcome> early_outcome;  // ended before our own start() or adopt() returned
+    std::deque<std::function<void()>> tasks;
+    bool busy = false;
+    std::chrono::milliseconds pause = kFirstPause;
+};
+
+// What the deciding thread is told.
+struct Submitted {
+    std::shared_ptr<Work> work;
+    Entry entry;
+};
+struct StopAsked {
+    std::string key;
+};
+struct Launching {  // a run id is about to be handed to the executor
+    std::string key, run_id, folder;
+};
+struct Prepared {  // started, or neither started nor failed: stopped before that
+    std::string key;
+    bool started = false;
+    std::optional<Error> error;
+};
+struct Adopted {
+    std::string key;
+    std::optional<Error> error;
+};
+struct Finished {
+    std::string key;
+    std::optional<Error> error;
+    After after = After::Done;
+};
+struct TaskDone {
+    std::string key;
+};
+struct RunStarted {
+    std::string run_id;
+    Timestamp when;
+};
+struct RunEnded {
+    std::string run_id;
+    RunOutcome outcome;
+};
+using Event = std::variant<Submitted, StopAsked, Launching, Prepared, Adopted, Finished, TaskDone, RunStarted, RunEnded>;
+
+class ThreadedSupervisor : public Supervisor, public executors::RunListener {
+  public:
+    ThreadedSupervisor(const SupervisorSettings& settings, executors::Executor& executor)
+        : executor_(executor), capacity_(settings.machine), pool_(std::make_unique<WorkerPool>(settings.workers)) {
+        thread_ = std::jthread([this] { decide(); });
+    }
+    ~ThreadedSupervisor() override { shut_down(); }
+
+    void submit(std::shared_ptr<Work> work, Entry entry) override { post(Submitted{std::move(work), std::move(entry)}); }
+    void stop(const std::string& key) override { post(StopAsked{key}); }
+    const Machine& machine() const override { return capacity_.machine(); }
+    void shut_down() override;
+
+    void run_started(const std::string& id, Timestamp when) override { post(RunStarted{id, when}); }
+    void run_ended(const std::string& id, const RunOutcome& outcome) override { post(RunEnded{id, outcome}); }
+
+  private:
+    void post(Event event);
+    void decide();
+
+    void handle(Submitted& event);
+    void handle(StopAsked& event);
+    void handle(Launching& event);
+    void handle(Prepared& event);
+    void handle(Adopted& event);
+    void handle(Finished& event);
+    void handle(TaskDone& event);
+    void handle(RunStarted& event);
+    void handle(RunEnded& event);
+
+    void schedule();
+    void explain_waiting();
+    void enqueue(Live& live);
+    void prepare(Live& live);
+    void adopt(Live& live);
+    void run_is_over(Live& live, Ending ending);
+    void finish(Live& live);
+    void take_capacity(Live& live);
+    void give_back_capacity(Live& live);
+    void add_task(Live& live, std::function<void()> task);
+    void next_task(Live& live);
+    Live* find(const std::string& key);
+    Live* find_run(const std::string& run_id);
+    double share(const Demand& demand) const;
+
+    executors::Executor& executor_;
+
+    Mutex mutex_;
+    Condition arrived_;
+    std::deque<Event> events_ GUARDED_BY(mutex_);
+    bool stopping_ GUARDED_BY(mutex_) = false;
+
+    // Only the deciding thread touches these.
+    Capacity capacity_;
+    FairQueue queue_;
+    std::unordered_map<std::string, std::unique_ptr<Live>> lives_;  // by key
+    std::map<uint64_t, std::string> waiting_;                       // number -> key
+    std::unordered_map<std::string, std::string> key_of_run_;
+    std::multimap<Steady::time_point, std::string> retries_;        // of finish()
+    uint64_t next_number_ = 1;
+
+    std::unique_ptr<WorkerPool> pool_;
+    std::jthread thread_;
+};
+
+void ThreadedSupervisor::post(Event event) {
+    {
+        MutexLock lock(mutex_);
+        if (stopping_) return;
+        events_.push_back(std::move(event));
+    }
+    arrived_.notify_one();
+}
+
+void ThreadedSupervisor::shut_down() {
+    {
+        MutexLock lock(mutex_);
+        if (stopping_) return;
+        stopping_ = true;
+    }
+    arrived_.notify_one();
+    thread_.join();
+    // Staging in progress is cut short; the works record nothing more, which is the same as a crash here.
+    for (const auto& [key, live] : lives_) live->stop->store(true);
+    pool_.reset();
+    lives_.clear();
+}
+
+void ThreadedSupervisor::decide() {
+    for (;;) {
+        std::deque<Event> events;
+        {
+            MutexLock lock(mutex_);
+            while (events_.empty() && !stopping_) {
+                if (retries_.empty()) {
+                    arrived_.wait(mutex_);
+                } else if (!arrived_.wait_until(mutex_, retries_.begin()->first)) {
+                    break;
+                }
+            }
+            if (stopping_) return;
+            events.swap(events_);
+        }
+        for (auto& event : events) {
+            std::visit([this](auto& known) { handle(known); }, event);
+        }
+        while (!retries_.empty() && retries_.begin()->first <= Steady::now()) {
+            const auto key = retries_.begin()->second;
+            retries_.erase(retries_.begin());
+            if (auto* live = find(key)) finish(*live);
+        }
+        schedule();
+    }
+}
+
+void ThreadedSupervisor::handle(Submitted& event) {
+    const auto key = event.work->key();
+    CHECK(lives_.find(key) == lives_.end());
+    auto& live = *lives_.emplace(key, std::make_unique<Live>()).first->second;
+    live.demand = event.work->demand();
+    live.work = std::move(event.work);
+    live.number = next_number_++;
+    live.run_id = event.entry.run_id;
+    live.folder = event.entry.folder;
+    live.stop->store(event.entry.stop);
+    switch (event.entry.at) {
+        case Entry::At::Queue:
+            if (event.entry.stop) return run_is_over(live, {});
+            return enqueue(live);
+        case Entry::At::Adopt: return adopt(live);
+        case Entry::At::Finish: return run_is_over(live, std::move(event.entry.ending));
+    }
+}
+
+void ThreadedSupervisor::handle(StopAsked& event) {
+    auto* live = find(event.key);
+    if (!live || live->stop->exchange(true)) return;
+    if (live->state == State::Waiting) {
+        queue_.remove(live->work->owner(), live->number);
+        waiting_.erase(live->number);
+        run_is_over(*live, {});
+    } else if (live->state == State::Running) {
+        add_task(*live, [this, id = live->run_id] {
+            if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
+        });
+    }
+    // Preparing and Adopting look at the flag when they are done; Finishing has nothing left to stop.
+}
+
+void ThreadedSupervisor::handle(Launching& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    live->run_id = event.run_id;
+    live->folder = event.folder;
+    key_of_run_[event.run_id] = event.key;
+}
+
+void ThreadedSupervisor::handle(Prepared& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    if (event.error) return run_is_over(*live, {.outcome = std::nullopt, .error = std::move(event.error)});
+    if (!event.started) return run_is_over(*live, {});
+    live->state = State::Running;
+    if (live->early_outcome) return run_is_over(*live, {.outcome = std::move(live->early_outcome), .error = std::nullopt});
+    if (live->stop->load()) {
+        add_task(*live, [this, id = live->run_id] {
+            if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
+        });
+    }
+}
+
+void ThreadedSupervisor::handle(Adopted& event) {
+    Prepared adopted{.key = event.key, .started = true, .error = std::nullopt};
+    if (event.error) {
+        auto* live = find(event.key);
+        if (!live) return;
+        RunOutcome lost;
+        lost.cause = RunOutcome::Cause::Lost;
+        lost.message = event.error->message;
+        return run_is_over(*live, {.outcome = std::move(lost), .error = std::nullopt});
+    }
+    handle(adopted);
+}
+
+void ThreadedSupervisor::handle(Finished& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    if (event.error) {
+        log::error("finishing " + event.key + ", will be tried again", *event.error);
+        retries_.emplace(Steady::now() + live->pause, event.key);
+        live->pause = std::min(live->pause * 2, kLongestPause);
+        return;
+    }
+    if (!live->run_id.empty()) key_of_run_.erase(live->run_id);
+    if (event.after == After::Done) {
+        lives_.erase(event.key);
+        return;
+    }
+    live->run_id.clear();
+    live->folder.clear();
+    live->ending = {};
+    if (live->stop->load()) return run_is_over(*live, {});
+    live->demand = live->work->demand();
+    enqueue(*live);
+}
+
+void ThreadedSupervisor::handle(TaskDone& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    live->busy = false;
+    next_task(*live);
+}
+
+void ThreadedSupervisor::handle(RunStarted& event) {
+    auto* live = find_run(event.run_id);
+    if (!live || live->state == State::Finishing) return;
+    add_task(*live, [work = live->work, when = event.when] { work->started(when); });
+}
+
+void ThreadedSupervisor::handle(RunEnded& event) {
+    auto* live = find_run(event.run_id);
+    if (!live) return;
+    if (live->state == State::Running) {
+        run_is_over(*live, {.outcome = std::move(event.outcome), .error = std::nullopt});
+    } else if (live->state == State::Preparing || live->state == State::Adopting) {
+        live->early_outcome = std::move(event.outcome);
+    }
+}
+
+void ThreadedSupervisor::schedule() {
+    while (const auto head = queue_.head()) {
+        const auto number = waiting_.find(*head);
+        auto& live = *find(number->second);
+        if (!capacity_.fits(live.demand)) return explain_waiting();
+        queue_.remove(live.work->owner(), live.number);
+        waiting_.erase(number);
+        take_capacity(live);
+        prepare(live);
+    }
+}
+
+// Reasons name what is asked and how many are before it; they change only when that changes, so a long queue is not
+// rewritten with each event.
+void ThreadedSupervisor::explain_waiting() {
+    constexpr size_t kExplained = 100;  // those further back get their place when they come nearer
+    size_t explained = 0;
+    for (const auto& [number, key] : waiting_) {
+        if (++explained > kExplained) break;
+        auto& live = *find(key);
+        const auto ahead = queue_.position(number);
+        std::string reason = "Waiting for " + to_text(live.demand) + " on this machine";
+        if (ahead > 0) reason += ", " + std::to_string(ahead) + (ahead == 1 ? " job" : " jobs") + " ahead";
+        if (reason == live.reason) continue;
+        live.reason = reason;
+        add_task(live, [work = live.work, reason] { work->waiting(reason); });
+    }
+}
+
+void ThreadedSupervisor::enqueue(Live& live) {
+    live.state = State::Waiting;
+    live.reason.clear();
+    queue_.push(live.work->owner(), live.number);
+    waiting_[live.number] = live.work->key();
+}
+
+void ThreadedSupervisor::prepare(Live& live) {
+    live.state = State::Preparing;
+    add_task(live, [this, work = live.work, stop = live.stop] {
+        const auto key = work->key();
+        auto spec = work->prepare(*stop);
+        if (!spec) {
+            if (stop->load()) return post(Prepared{.key = key, .started = false, .error = std::nullopt});
+            return post(Prepared{.key = key, .started = false, .error = spec.error()});
+        }
+        if (stop->load()) return post(Prepared{.key = key, .started = false, .error = std::nullopt});
+        // Told before start(), because the executor may report on the run before start() returns.
+        post(Launching{key, spec->id, spec->folder});
+        if (auto begun = executor_.start(*spec, *this); !begun) {
+            return post(Prepared{.key = key, .started = false, .error = begun.error()});
+        }
+        post(Prepared{.key = key, .started = true, .error = std::nullopt});
+    });
+}
+
+void ThreadedSupervisor::adopt(Live& live) {
+    live.state = State::Adopting;
+    key_of_run_[live.run_id] = live.work->key();
+    take_capacity(live);
+    add_task(live, [this, key = live.work->key(), id = live.run_id, folder = live.folder] {
+        auto adopted = executor_.adopt(id, folder, *this);
+        post(Adopted{key, adopted ? std::nullopt : std::optional<Error>(adopted.error())});
+    });
+}
+
+void ThreadedSupervisor::run_is_over(Live& live, Ending ending) {
+    give_back_capacity(live);
+    live.state = State::Finishing;
+    live.early_outcome.reset();
+    live.ending = std::move(ending);
+    live.pause = kFirstPause;
+    finish(live);
+}
+
+void ThreadedSupervisor::finish(Live& live) {
+    add_task(live, [this, work = live.work, ending = live.ending, id = live.run_id, folder = live.folder] {
+        const auto key = work->key();
+        auto after = work->finish(ending);
+        if (!after) return post(Finished{key, after.error(), After::Done});
+        if (!id.empty()) executor_.clean_up(id, folder);
+        if (*after == After::Done) work->discard();
+        post(Finished{key, std::nullopt, *after});
+    });
+}
+
+void ThreadedSupervisor::take_capacity(Live& live) {
+    capacity_.take(live.demand);
+    queue_.started(live.work->owner(), share(live.demand));
+    live.holds_capacity = true;
+}
+
+void ThreadedSupervisor::give_back_capacity(Live& live) {
+    if (!live.holds_capacity) return;
+    capacity_.give_back(live.demand);
+    queue_.ended(live.work->owner(), share(live.demand));
+    live.holds_capacity = false;
+}
+
+// The dominant share: the larger of the two fractions of the machine.
+double ThreadedSupervisor::share(const Demand& demand) const {
+    return std::max(demand.cpus / capacity_.machine().cpus,
+                    static_cast<double>(demand.memory_bytes) / static_cast<double>(capacity_.machine().memory_bytes));
+}
+
+void ThreadedSupervisor::add_task(Live& live, std::function<void()> task) {
+    live.tasks.push_back(std::move(task));
+    next_task(live);
+}
+
+void ThreadedSupervisor::next_task(Live& live) {
+    if (live.busy || live.tasks.empty()) return;
+    live.busy = true;
+    auto task = std::move(live.tasks.front());
+    live.tasks.pop_front();
+    pool_->post([this, task = std::move(task), key = live.work->key()] {
+        task();
+        post(TaskDone{key});
+    });
+}
+
+Live* ThreadedSupervisor::find(const std::string& key) {
+    const auto found = lives_.find(key);
+    return found == lives_.end() ? nullptr : found->second.get();
+}
+
+Live* ThreadedSupervisor::find_run(const std::string& run_id) {
+    const auto found = key_of_run_.find(run_id);
+    return found == key_of_run_.end() ? nullptr : find(found->second);
+}
+
+}  // namespace
+
+std::unique_ptr<Supervisor> Supervisor::start(const SupervisorSettings& settings, executors::Executor& executor) {
+    return std::make_unique<ThreadedSupervisor>(settings, executor);
+}
+
+}  // namespace millwright::jobs

@@ -1,0 +1,373 @@
+#include "resources/training_jobs/training_job_store.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace millwright::resources {
+namespace {
+
+using metadata_store::Connection;
+using metadata_store::Database;
+using metadata_store::Row;
+using metadata_store::Transaction;
+using metadata_store::Value;
+
+const std::vector<metadata_store::Migration> kSchema = {
+    {"training_jobs 1: jobs, transitions, metrics",
+     "CREATE TABLE training_job("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,"
+     " name_key TEXT NOT NULL,"  // lower case, as in the ARN
+     " owner TEXT NOT NULL, run_id TEXT NOT NULL DEFAULT '',"
+     " phase INTEGER NOT NULL, status TEXT NOT NULL, secondary_status TEXT NOT NULL,"
+     " created INTEGER NOT NULL, modified INTEGER NOT NULL, training_start INTEGER, training_end INTEGER,"
+     " stop_requested INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 1,"
+     " request TEXT NOT NULL, outcome TEXT, failure_reason TEXT NOT NULL DEFAULT '',"
+     " model_artifacts TEXT NOT NULL DEFAULT '', training_seconds INTEGER);"
+     "CREATE UNIQUE INDEX training_job_key ON training_job(account, region, name_key);"
+     "CREATE INDEX training_job_name ON training_job(account, region, name, id);"
+     "CREATE INDEX training_job_created ON training_job(account, region, created, id);"
+     "CREATE INDEX training_job_modified ON training_job(account, region, modified, id);"
+     "CREATE INDEX training_job_status ON training_job(account, region, status, id);"
+     "CREATE INDEX training_job_status_created ON training_job(account, region, status, created, id);"
+     "CREATE INDEX training_job_unfinished ON training_job(id) WHERE phase <> 5;"
+     "CREATE TABLE training_job_transition(job INTEGER NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,"
+     " message TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, PRIMARY KEY(job, number)) WITHOUT ROWID;"
+     "CREATE TABLE training_job_log(job INTEGER NOT NULL, host INTEGER NOT NULL, path TEXT NOT NULL,"
+     " position INTEGER NOT NULL, PRIMARY KEY(job, host)) WITHOUT ROWID;"
+     "CREATE TABLE training_job_metric(job INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,"
+     " time INTEGER NOT NULL, PRIMARY KEY(job, name)) WITHOUT ROWID;"},
+};
+
+constexpr std::string_view kColumns =
+    "id, account, region, name, owner, run_id, phase, status, secondary_status, created, modified, training_start, "
+    "training_end, stop_requested, revision, request, outcome, failure_reason, model_artifacts, training_seconds";
+
+int64_t number_of(Phase phase) { return static_cast<int64_t>(phase); }
+int64_t ms(Timestamp time) { return to_epoch_milliseconds(time); }
+std::optional<Timestamp> optional_time(const Row& row, size_t column) {
+    const auto value = row.optional_integer(column);
+    if (!value) return std::nullopt;
+    return from_epoch_milliseconds(*value);
+}
+std::optional<int64_t> optional_ms(const std::optional<Timestamp>& time) {
+    if (!time) return std::nullopt;
+    return ms(*time);
+}
+
+Result<TrainingJobRow> read_row(const Row& row) {
+    TrainingJobRow result;
+    auto& job = result.job;
+    result.id = row.integer(0);
+    job.account = row.text(1);
+    job.region = row.text(2);
+    job.name = row.text(3);
+    job.arn = training_job_arn(job.account, job.region, job.name);
+    result.owner = row.text(4);
+    result.run_id = row.text(5);
+    result.phase = static_cast<Phase>(row.integer(6));
+    job.status = row.text(7);
+    job.secondary_status = row.text(8);
+    job.created = from_epoch_milliseconds(row.integer(9));
+    job.modified = from_epoch_milliseconds(row.integer(10));
+    job.training_start = optional_time(row, 11);
+    job.training_end = optional_time(row, 12);
+    result.stop_requested = row.integer(13) != 0;
+    result.revision = row.integer(14);
+    job.request = TRY(Json::parse(row.text(15)));
+    if (!row.is_null(16)) result.outcome = TRY(Json::parse(row.text(16)));
+    job.failure_reason = row.text(17);
+    job.model_artifacts = row.text(18);
+    job.training_seconds = row.optional_integer(19);
+    job.billable_seconds = job.training_seconds;
+    return result;
+}
+
+Result<void> read_details(Connection& connection, TrainingJobRow& row) {
+    for (const auto& line : TRY(connection.query(
+             "SELECT status, message, started, ended FROM training_job_transition WHERE job=? ORDER BY number", row.id))) {
+        row.job.transitions.push_back({line.text(0), line.text(1), from_epoch_milliseconds(line.integer(2)), optional_time(line, 3)});
+    }
+    for (const auto& line :
+         TRY(connection.query("SELECT name, value, time FROM training_job_metric WHERE job=? ORDER BY name", row.id))) {
+        row.job.final_metrics.push_back({line.text(0), line.real(1), from_epoch_milliseconds(line.integer(2))});
+    }
+    return {};
+}
+
+Result<TrainingJobRow> load_by_name(Connection& connection, std::string_view account, std::string_view region,
+                                    std::string_view name) {
+    const auto row = TRY(connection.query_one("SELECT " + std::string(kColumns) +
+                                                  " FROM training_job WHERE account=? AND region=? AND name_key=? AND name=?",
+                                              account, region, to_lower(name), name));
+    if (!row) return not_found("Requested resource not found.");
+    auto result = TRY(read_row(*row));
+    TRY(read_details(connection, result));
+    return result;
+}
+
+Result<TrainingJobRow> load_by_id(Connection& connection, int64_t id) {
+    const auto row = TRY(connection.query_one("SELECT " + std::string(kColumns) + " FROM training_job WHERE id=?", id));
+    if (!row) return not_found("Requested resource not found.");
+    auto result = TRY(read_row(*row));
+    TRY(read_details(connection, result));
+    return result;
+}
+
+// Ends the open transition and opens the next. Times never run backwards, whatever the clock does.
+Result<void> add_transition(Transaction& transaction, int64_t id, const std::string& status, const std::string& message,
+                            Timestamp now, bool terminal) {
+    const auto last = TRY(transaction.query_one(
+        "SELECT number, started FROM training_job_transition WHERE job=? ORDER BY number DESC LIMIT 1", id));
+    const int64_t number = last ? last->integer(0) + 1 : 0;
+    const int64_t start = last ? std::max(ms(now), last->integer(1)) : ms(now);
+    if (last) {
+        TRY(transaction.run("UPDATE training_job_transition SET ended=? WHERE job=? AND number=?", start, id, number - 1));
+    }
+    TRY(transaction.run("INSERT INTO training_job_transition(job, number, status, message, started, ended) VALUES(?,?,?,?,?,?)",
+                        id, number, status, message, start, terminal ? std::optional<int64_t>(start) : std::nullopt));
+    return {};
+}
+
+Result<void> set_visible(Transaction& transaction, int64_t id, const std::string& status, const std::string& secondary,
+                         Timestamp now) {
+    TRY(transaction.run("UPDATE training_job SET status=?, secondary_status=?, modified=max(modified, ?), revision=revision+1 "
+                        "WHERE id=?",
+                        status, secondary, ms(now), id));
+    return {};
+}
+
+Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, bool stop_requested, Timestamp now) {
+    TRY(transaction.run(
+        "UPDATE training_job SET phase=?, run_id=coalesce(?, run_id), training_start=coalesce(?, training_start),"
+        " training_end=coalesce(?, training_end), outcome=coalesce(?, outcome),"
+        " training_seconds=coalesce(?, training_seconds) WHERE id=?",
+        number_of(change.to), change.run_id, optional_ms(change.training_start), optional_ms(change.training_end),
+        change.outcome ? std::optional<std::string>(change.outcome->dump()) : std::nullopt, change.training_seconds, id));
+    const bool ended = change.to == Phase::Ended;
+    if (ended) {
+        TRY(transaction.run("UPDATE training_job SET failure_reason=?, model_artifacts=? WHERE id=?", change.failure_reason,
+                            change.model_artifacts, id));
+        TRY(transaction.run("DELETE FROM training_job_log WHERE job=?", id));
+    }
+    if (change.secondary_status.empty() || (stop_requested && !ended)) return {};
+    // A stop asked for while the model was uploaded: the answer to it was "Stopping", so the end is "Stopped".
+    if (stop_requested && change.status == "Completed") {
+        TRY(set_visible(transaction, id, "Stopped", "Stopped", now));
+        return add_transition(transaction, id, "Stopped", "Training job stopped", now, ended);
+    }
+    TRY(set_visible(transaction, id, ended ? change.status : "InProgress", change.secondary_status, now));
+    return add_transition(transaction, id, change.secondary_status, change.message, now, ended);
+}
+
+// One page of a list as SQL: a keyset walk over one index with the other conditions as filters.
+struct ListStatement {
+    std::string sql;
+    std::vector<Value> parameters;
+};
+
+const char* sort_column(TrainingJobQuery::SortBy sort_by) {
+    switch (sort_by) {
+        case TrainingJobQuery::SortBy::Name: return "name";
+        case TrainingJobQuery::SortBy::Status: return "status";
+        case TrainingJobQuery::SortBy::CreationTime: return "created";
+    }
+    return "created";
+}
+
+std::string escape_like(std::string_view text) {
+    auto escaped = replace_all(text, "\\", "\\\\");
+    escaped = replace_all(escaped, "%", "\\%");
+    return replace_all(escaped, "_", "\\_");
+}
+
+// The position after a row: its sort value and id.
+Result<std::pair<Value, int64_t>> parse_position(const std::string& text, TrainingJobQuery::SortBy sort_by) {
+    const auto bad = invalid_input("Invalid NextToken.");
+    const auto position = Json::parse(text);
+    if (!position || position->size() != 2 || !(*position)[size_t{1}].is_int()) return bad;
+    const auto& value = (*position)[size_t{0}];
+    const bool by_time = sort_by == TrainingJobQuery::SortBy::CreationTime;
+    if (by_time ? !value.is_int() : !value.is_string()) return bad;
+    return std::pair(by_time ? Value(value.as_int()) : Value(value.as_string()), (*position)[size_t{1}].as_int());
+}
+
+Result<ListStatement> list_statement(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
+    ListStatement statement{"SELECT id, name, status, secondary_status, created, modified, training_end FROM training_job "
+                            "WHERE account=? AND region=?",
+                            {std::string(account), std::string(region)}};
+    const auto add = [&](std::string condition, Value value) {
+        statement.sql += " AND " + condition;
+        statement.parameters.push_back(std::move(value));
+    };
+    if (!query.status_equals.empty()) add("status=?", query.status_equals);
+    if (query.created_after) add("created>?", ms(*query.created_after));
+    if (query.created_before) add("created<?", ms(*query.created_before));
+    if (query.modified_after) add("modified>?", ms(*query.modified_after));
+    if (query.modified_before) add("modified<?", ms(*query.modified_before));
+    if (!query.name_contains.empty()) add("name LIKE ? ESCAPE '\\'", "%" + escape_like(query.name_contains) + "%");
+    const std::string column = sort_column(query.sort_by);
+    if (!query.after.empty()) {
+        auto [value, id] = TRY(parse_position(query.after, query.sort_by));
+        statement.sql += " AND (" + column + ", id)" + (query.ascending ? ">" : "<") + "(?, ?)";
+        statement.parameters.push_back(std::move(value));
+        statement.parameters.emplace_back(id);
+    }
+    const std::string order = query.ascending ? " ASC" : " DESC";
+    statement.sql += " ORDER BY " + column + order + ", id" + order + " LIMIT ?";
+    statement.parameters.emplace_back(static_cast<int64_t>(query.max_results) + 1);
+    return statement;
+}
+
+std::string position_after(const Row& row, TrainingJobQuery::SortBy sort_by) {
+    Json value;
+    switch (sort_by) {
+        case TrainingJobQuery::SortBy::Name: value = row.text(1); break;
+        case TrainingJobQuery::SortBy::Status: value = row.text(2); break;
+        case TrainingJobQuery::SortBy::CreationTime: value = row.integer(4); break;
+    }
+    return Json::array({value, row.integer(0)}).dump();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& database, Tags& tags) {
+    TRY(database.migrate("training_jobs", kSchema));
+    return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags));
+}
+
+Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
+                                         const TagList& tags) {
+    return database_.write([&](Transaction& transaction) -> Result<int64_t> {
+        const auto rows = TRY(transaction.query(
+            "INSERT INTO training_job(account, region, name, name_key, owner, phase, status, secondary_status, created, modified, "
+            "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+            job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued), "InProgress", "Starting",
+            ms(job.created), ms(job.created), job.request.dump()));
+        const int64_t id = rows.at(0).integer(0);
+        TRY(add_transition(transaction, id, "Starting", message, job.created, false));
+        TRY(tags_.register_in(transaction, job.arn, tags));
+        return id;
+    });
+}
+
+Result<TrainingJobRow> TrainingJobStore::find(std::string_view account, std::string_view region, std::string_view name) {
+    return database_.read([&](Connection& connection) { return load_by_name(connection, account, region, name); });
+}
+
+Result<TrainingJobRow> TrainingJobStore::load(int64_t id) {
+    return database_.read([&](Connection& connection) { return load_by_id(connection, id); });
+}
+
+Result<std::vector<TrainingJobRow>> TrainingJobStore::unfinished() {
+    return database_.read([&](Connection& connection) -> Result<std::vector<TrainingJobRow>> {
+        std::vector<TrainingJobRow> found;
+        for (const auto& row : TRY(connection.query("SELECT " + std::string(kColumns) + " FROM training_job WHERE phase <> 5 ORDER BY id"))) {
+            found.push_back(TRY(read_row(row)));
+        }
+        return found;
+    });
+}
+
+Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
+    const auto statement = TRY(list_statement(account, region, query));
+    const auto rows = TRY(database_.read(
+        [&](Connection& connection) { return connection.query_values(statement.sql, statement.parameters); }));
+    TrainingJobPage page;
+    for (const auto& row : rows) {
+        if (page.jobs.size() == query.max_results) {
+            page.next = position_after(rows[query.max_results - 1], query.sort_by);
+            break;
+        }
+        const auto name = row.text(1);
+        page.jobs.push_back({name, training_job_arn(account, region, name), row.text(2), row.text(3),
+                             from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)), optional_time(row, 6)});
+    }
+    return page;
+}
+
+Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& change, Timestamp now) {
+    return database_.write([&](Transaction& transaction) -> Result<bool> {
+        const auto row = TRY(transaction.query_one("SELECT phase, stop_requested FROM training_job WHERE id=?", id));
+        if (!row) return not_found("the training job is gone");
+        const auto phase = static_cast<Phase>(row->integer(0));
+        if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
+        TRY(apply(transaction, id, change, row->integer(1) != 0, now));
+        return true;
+    });
+}
+
+Result<void> TrainingJobStore::explain_waiting(int64_t id, const std::string& reason, Timestamp now) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        const auto row = TRY(transaction.query_one(
+            "SELECT secondary_status FROM training_job WHERE id=? AND phase=? AND stop_requested=0", id, number_of(Phase::Queued)));
+        if (!row) return {};
+        TRY(set_visible(transaction, id, "InProgress", "Pending", now));
+        if (row->text(0) != "Pending") return add_transition(transaction, id, "Pending", reason, now, false);
+        TRY(transaction.run("UPDATE training_job_transition SET message=? WHERE job=? AND number="
+                            "(SELECT max(number) FROM training_job_transition WHERE job=?)",
+                            reason, id, id));
+        return {};
+    });
+}
+
+Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, std::string_view region, std::string_view name,
+                                                      Timestamp now) {
+    return database_.write([&](Transaction& transaction) -> Result<TrainingJobRow> {
+        auto row = TRY(load_by_name(transaction, account, region, name));
+        if (row.stop_requested || row.phase == Phase::Ended) return row;
+        TRY(transaction.run("UPDATE training_job SET stop_requested=1 WHERE id=?", row.id));
+        TRY(set_visible(transaction, row.id, "Stopping", "Stopping", now));
+        TRY(add_transition(transaction, row.id, "Stopping", "Stopping the training job", now, false));
+        return row;
+    });
+}
+
+Result<void> TrainingJobStore::remove(const TrainingJobRow& row) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        const auto gone = TRY(transaction.run("DELETE FROM training_job WHERE id=? AND phase=?", row.id, number_of(Phase::Ended)));
+        if (gone == 0) return Error{ErrorKind::Conflict, "the training job has not ended", ""};
+        TRY(transaction.run("DELETE FROM training_job_transition WHERE job=?", row.id));
+        TRY(transaction.run("DELETE FROM training_job_metric WHERE job=?", row.id));
+        return tags_.forget_in(transaction, row.job.arn);
+    });
+}
+
+Result<void> TrainingJobStore::watch_logs(int64_t id, const std::vector<LogPosition>& logs) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        for (const auto& log : logs) {
+            TRY(transaction.run("INSERT INTO training_job_log(job, host, path, position) VALUES(?,?,?,?) ON CONFLICT DO NOTHING",
+                                id, log.host, log.path, log.offset));
+        }
+        return {};
+    });
+}
+
+Result<std::vector<LogPosition>> TrainingJobStore::log_positions(int64_t id) {
+    return database_.read([&](Connection& connection) -> Result<std::vector<LogPosition>> {
+        std::vector<LogPosition> logs;
+        for (const auto& row : TRY(connection.query("SELECT host, path, position FROM training_job_log WHERE job=? ORDER BY host", id))) {
+            logs.push_back({static_cast<int>(row.integer(0)), row.text(1), static_cast<uint64_t>(row.integer(2))});
+        }
+        return logs;
+    });
+}
+
+Result<void> TrainingJobStore::advance(int64_t id, const LogPosition& from, uint64_t to, const std::vector<MetricSample>& samples,
+                                       Metrics& metrics) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        const auto moved = TRY(transaction.run("UPDATE training_job_log SET position=? WHERE job=? AND host=? AND position=?", to, id,
+                                               from.host, from.offset));
+        if (moved != 1) return Error{ErrorKind::Conflict, "the log position has moved", ""};
+        for (const auto& sample : samples) {
+            TRY(transaction.run("INSERT INTO training_job_metric(job, name, value, time) VALUES(?,?,?,?) ON CONFLICT(job, name) "
+                                "DO UPDATE SET value=excluded.value, time=excluded.time WHERE excluded.time >= time",
+                                id, sample.name, sample.value, ms(sample.time)));
+        }
+        if (samples.empty()) return {};
+        return metrics.put_in(transaction, samples);
+    });
+}
+
+}  // namespace millwright::resources

@@ -1,0 +1,87 @@
+// Training jobs in the metadata store: rows, transitions, metric positions. All SQL of this folder.
+//
+// `phase` is how far the run is, for recovery; status and secondary status are what users see.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "metadata_store/database.h"
+#include "resources/metrics/metrics.h"
+#include "resources/tags/tags.h"
+#include "resources/training_jobs/training_jobs.h"
+
+namespace millwright::resources {
+
+//   queued ─▶ staging ─▶ launching ─▶ running ─▶ finishing ─▶ ended
+// launching: the executor may have been asked to start; running: it says it has.
+enum class Phase { Queued, Staging, Launching, Running, Finishing, Ended };
+
+struct TrainingJobRow {
+    int64_t id = 0;
+    std::string owner, run_id;
+    Phase phase = Phase::Queued;
+    bool stop_requested = false;
+    int64_t revision = 0;  // grows with every visible change
+    Json outcome;          // of the run, from Finishing on; null before
+    TrainingJob job;       // without metric_definitions
+};
+
+// One step. Members left empty stay as they are.
+struct TrainingJobChange {
+    Phase to = Phase::Queued;
+    std::vector<Phase> from{};  // the step is skipped (and says so) in any other phase
+    // The new secondary status and its message; while a stop is asked for they are ignored unless `to` is Ended.
+    std::string secondary_status{}, message{};
+    std::string status{};  // Ended only
+    std::optional<std::string> run_id{};
+    std::optional<Timestamp> training_start{}, training_end{};
+    std::optional<Json> outcome{};
+    std::string failure_reason{}, model_artifacts{};
+    std::optional<int64_t> training_seconds{};
+};
+
+struct LogPosition {
+    int host = 0;
+    std::string path;
+    uint64_t offset = 0;
+};
+
+// Thread-safe.
+class TrainingJobStore {
+  public:
+    static Result<std::unique_ptr<TrainingJobStore>> open(metadata_store::Database& database, Tags& tags);
+
+    // The new row's id. AlreadyExists: the name is taken.
+    Result<int64_t> insert(const TrainingJob& job, const std::string& owner, const std::string& message, const TagList& tags);
+    Result<TrainingJobRow> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound
+    Result<TrainingJobRow> load(int64_t id);                                                               // NotFound
+    Result<std::vector<TrainingJobRow>> unfinished();
+    Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query);
+
+    // False when the row is not in one of `from`.
+    Result<bool> change(int64_t id, const TrainingJobChange& change, Timestamp now);
+    // Waiting reason: secondary status Pending with this message, replacing an earlier Pending message.
+    Result<void> explain_waiting(int64_t id, const std::string& reason, Timestamp now);
+    // The row before; nothing changes when it is stopping already or has ended.
+    Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name, Timestamp now);
+    Result<void> remove(const TrainingJobRow& row);  // Conflict when it has not ended
+
+    // Log positions of the metric scraper.
+    Result<void> watch_logs(int64_t id, const std::vector<LogPosition>& logs);  // keeps positions that exist
+    Result<std::vector<LogPosition>> log_positions(int64_t id);
+    // In one transaction: the position moves from `from.offset` to `to`, and what was found in between is stored.
+    // Conflict when it is not at `from.offset`.
+    Result<void> advance(int64_t id, const LogPosition& from, uint64_t to, const std::vector<MetricSample>& samples, Metrics& metrics);
+
+  private:
+    TrainingJobStore(metadata_store::Database& database, Tags& tags) : database_(database), tags_(tags) {}
+
+    metadata_store::Database& database_;
+    Tags& tags_;
+};
+
+}  // namespace millwright::resources

@@ -1,0 +1,288 @@
+#include "resources/training_jobs/training_jobs.h"
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "resources/training_jobs/training_run.h"
+
+namespace millwright::resources {
+namespace {
+
+using executors::Channel;
+using object_store::ObjectStore;
+
+// Lets a Describe wait for a commit. Nothing is kept for jobs nobody waits for.
+class Changes {
+  public:
+    explicit Changes(size_t max_waiters) : max_waiters_(max_waiters) {}
+
+    void announce(int64_t id) {
+        MutexLock lock(mutex_);
+        const auto watched = watched_.find(id);
+        if (watched == watched_.end()) return;
+        ++watched->second.generation;
+        changed_.notify_all();
+    }
+
+    // Calls `look` until it says true, again after each announcement, until the deadline.
+    void wait(int64_t id, std::chrono::steady_clock::time_point deadline, const std::function<bool()>& look) {
+        uint64_t seen = 0;
+        {
+            MutexLock lock(mutex_);
+            if (waiters_ >= max_waiters_) return;
+            ++waiters_;
+            auto& watched = watched_[id];
+            ++watched.waiters;
+            seen = watched.generation;
+        }
+        while (!look()) {
+            MutexLock lock(mutex_);
+            auto& watched = watched_[id];
+            bool in_time = true;
+            while (watched.generation == seen && in_time) in_time = changed_.wait_until(mutex_, deadline);
+            if (watched.generation == seen) break;
+            seen = watched.generation;
+        }
+        MutexLock lock(mutex_);
+        --waiters_;
+        if (--watched_[id].waiters == 0) watched_.erase(id);
+    }
+
+  private:
+    struct Watched {
+        size_t waiters = 0;
+        uint64_t generation = 0;
+    };
+    const size_t max_waiters_;
+    Mutex mutex_;
+    Condition changed_;
+    std::map<int64_t, Watched> watched_ GUARDED_BY(mutex_);
+    size_t waiters_ GUARDED_BY(mutex_) = 0;
+};
+
+class RunningTrainingJobs : public TrainingJobs {
+  public:
+    RunningTrainingJobs(const TrainingJobSettings& settings, const Parts& parts) : settings_(settings), parts_(parts), changes_(settings.max_held_describes) {}
+
+    Result<void> open();
+
+    Result<std::string> create(const NewTrainingJob& job) override;
+    Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
+                                         std::chrono::milliseconds longest) override;
+    Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query) override {
+        return store_->list(account, region, query);
+    }
+    Result<void> stop(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
+
+  private:
+    Result<void> recover();
+    Result<void> recover(const TrainingJobRow& row);
+    void remove_leftovers(const std::set<std::string>& live_runs);
+    Result<void> check_role(const NewTrainingJob& job) const;
+    Result<void> check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const;
+    Result<void> check_channel(const NewTrainingJob& job, const Channel& channel) const;
+
+    const TrainingJobSettings settings_;
+    const Parts parts_;
+    Changes changes_;
+    std::unique_ptr<TrainingJobStore> store_;
+    std::unique_ptr<MetricScraper> scraper_;
+    std::optional<TrainingRunContext> context_;
+};
+
+Result<void> RunningTrainingJobs::open() {
+    TRY(make_directories(settings_.folder, 0700));
+    store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags));
+    scraper_ = TRY(MetricScraper::start(*store_, parts_.metrics));
+    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, [this](int64_t id) { changes_.announce(id); }});
+    return recover();
+}
+
+Result<void> RunningTrainingJobs::recover() {
+    const auto rows = TRY(store_->unfinished());
+    std::set<std::string> live_runs;
+    for (const auto& row : rows) {
+        if (row.phase >= Phase::Launching) live_runs.insert(row.run_id);
+    }
+    remove_leftovers(live_runs);
+    for (const auto& row : rows) {
+        if (auto recovered = recover(row); !recovered) log::error("continuing training job " + row.job.name, recovered.error());
+    }
+    return {};
+}
+
+// Folders of runs that had ended, or had not been handed to the executor, when the last server died.
+void RunningTrainingJobs::remove_leftovers(const std::set<std::string>& live_runs) {
+    std::error_code failure;
+    std::vector<std::string> leftovers;
+    for (const auto& entry : std::filesystem::directory_iterator(settings_.folder, failure)) {
+        auto name = entry.path().filename().string();
+        if (!live_runs.count(name)) leftovers.push_back(std::move(name));
+    }
+    for (const auto& run_id : leftovers) {
+        const auto folder = training_run_folder(settings_, run_id);
+        parts_.executor.clean_up(run_id, folder);
+        if (auto removed = remove_tree(folder); !removed) log::warning("removing leftovers", removed.error());
+    }
+}
+
+Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
+    auto plan = TRY(plan_training(row.job.request));
+    // The machine may be smaller than it was; what was accepted is not refused now.
+    const auto& machine = parts_.supervisor.machine();
+    const auto hosts = plan.training.hosts;
+    const auto granted = jobs::grant(machine, plan.wanted, hosts, jobs::TooLarge::Shrink)
+                             .value_or(jobs::Grant{{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)}, ""});
+    jobs::Entry entry;
+    entry.stop = row.stop_requested;
+    if (row.phase >= Phase::Launching) {
+        entry.run_id = row.run_id;
+        entry.folder = training_run_folder(settings_, row.run_id);
+        entry.at = jobs::Entry::At::Adopt;
+    }
+    if (row.phase == Phase::Finishing) {
+        entry.at = jobs::Entry::At::Finish;
+        entry.ending.outcome = outcome_from_json(row.outcome);
+    }
+    parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
+    return {};
+}
+
+Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
+    auto plan = TRY(plan_training(asked.request));
+    const auto tags = TRY(parse_tags(asked.request["Tags"]));
+    const auto policy = settings_.strict_capacity ? jobs::TooLarge::Refuse : jobs::TooLarge::Shrink;
+    const auto granted = TRY(jobs::grant(parts_.supervisor.machine(), plan.wanted, plan.training.hosts, policy));
+    TRY(check_role(asked));
+    TRY(check_storage(asked, plan));
+
+    TrainingJobRow row;
+    auto& job = row.job;
+    job.account = asked.account;
+    job.region = asked.region;
+    job.name = asked.request["TrainingJobName"].string_or("");
+    job.arn = training_job_arn(job.account, job.region, job.name);
+    job.created = parts_.clock.now();
+    job.request = asked.request;
+    job.request.erase("Tags");
+    row.owner = asked.created_by;
+    std::string message = "Starting the training job";
+    if (!granted.note.empty()) message += " (" + plan.training.instance_type + ": " + granted.note + ")";
+
+    const auto id = store_->insert(job, row.owner, message, tags);
+    if (!id && id.error().kind == ErrorKind::AlreadyExists) {
+        return Error{ErrorKind::AlreadyExists,
+                     "Training job names must be unique within an AWS account and region, and a training job with this name "
+                     "already exists (" + job.arn + ")",
+                     id.error().detail};
+    }
+    row.id = TRY(Result<int64_t>(id));
+    parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), {});
+    return job.arn;
+}
+
+Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
+    const auto arn = job.request["RoleArn"].string_or("");
+    const auto role = parts_.identity.resolve_role(job.account, arn);
+    if (role) return {};
+    if (role.error().kind != ErrorKind::NotFound && role.error().kind != ErrorKind::InvalidInput) return role.error();
+    return invalid_input("Could not assume role " + arn +
+                         ". Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.");
+}
+
+Result<void> RunningTrainingJobs::check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const {
+    for (const auto& channel : plan.training.channels) TRY(check_channel(job, channel));
+    const auto bucket = parts_.objects.find_bucket(plan.output.bucket);
+    if (bucket) return {};
+    if (bucket.error().kind != ErrorKind::NotFound && bucket.error().kind != ErrorKind::InvalidInput) return bucket.error();
+    return invalid_input("The bucket of OutputDataConfig.S3OutputPath does not exist: " + plan.output.bucket + ".");
+}
+
+// Whether there is anything at all; what exactly is asked when the job starts.
+Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const Channel& channel) const {
+    const auto uri = "s3://" + channel.uri.bucket + "/" + channel.uri.key;
+    const auto missing = invalid_input(
+        "No S3 objects found under S3 URL \"" + uri + "\" given in input data source. Please ensure that the bucket exists in the "
+        "selected region (" + job.region + "), that objects exist under that S3 prefix, and that the role \"" +
+        job.request["RoleArn"].string_or("") + "\" has \"s3:ListBucket\" permissions on bucket \"" + channel.uri.bucket + "\".");
+    const auto absent = [](const Error& error) {
+        return error.kind == ErrorKind::NotFound || error.kind == ErrorKind::InvalidInput;
+    };
+    if (channel.source == Channel::Source::ManifestFile) {
+        const auto manifest = parts_.objects.head(channel.uri.bucket, channel.uri.key);
+        if (manifest) return {};
+        return absent(manifest.error()) ? missing : manifest.error();
+    }
+    object_store::ListRequest request{.prefix = channel.uri.key, .delimiter = "", .after = "", .max_keys = 100};
+    const auto page = parts_.objects.list(channel.uri.bucket, request);
+    if (!page) return absent(page.error()) ? missing : page.error();
+    for (const auto& object : page->objects) {
+        if (!object.key.ends_with('/')) return {};
+    }
+    if (page->truncated) return {};
+    return missing;
+}
+
+TrainingJob finished_view(TrainingJobRow row) {
+    auto job = std::move(row.job);
+    if (auto plan = plan_training(job.request)) job.metric_definitions = std::move(plan->metric_definitions);
+    return job;
+}
+
+Result<TrainingJob> RunningTrainingJobs::describe(std::string_view account, std::string_view region, std::string_view name) {
+    return finished_view(TRY(store_->find(account, region, name)));
+}
+
+Result<TrainingJob> RunningTrainingJobs::describe_changed(std::string_view account, std::string_view region, std::string_view name,
+                                                          std::chrono::milliseconds longest) {
+    const auto deadline = std::chrono::steady_clock::now() + longest;
+    const auto first = TRY(store_->find(account, region, name));
+    if (first.phase == Phase::Ended || longest.count() <= 0) return finished_view(first);
+    Result<TrainingJobRow> latest = first;
+    changes_.wait(first.id, deadline, [&] {
+        latest = store_->find(account, region, name);
+        return !latest || latest->job.status != first.job.status;
+    });
+    return finished_view(TRY(std::move(latest)));
+}
+
+Result<void> RunningTrainingJobs::stop(std::string_view account, std::string_view region, std::string_view name) {
+    const auto before = TRY(store_->request_stop(account, region, name, parts_.clock.now()));
+    if (before.phase == Phase::Ended) {
+        return Error{ErrorKind::Conflict, "The request was rejected because the training job is in status " + before.job.status + ".", ""};
+    }
+    changes_.announce(before.id);
+    parts_.supervisor.stop(training_run_key(before.id));
+    return {};
+}
+
+Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_view region, std::string_view name) {
+    const auto row = TRY(store_->find(account, region, name));
+    if (row.phase != Phase::Ended) {
+        return Error{ErrorKind::Conflict, "The training job " + row.job.name + " is in status " + row.job.status +
+                                              ". Stop it, and delete it when it has stopped.", ""};
+    }
+    return store_->remove(row);
+}
+
+}  // namespace
+
+std::string training_job_arn(std::string_view account, std::string_view region, std::string_view name) {
+    return "arn:aws:sagemaker:" + std::string(region) + ":" + std::string(account) + ":training-job/" + to_lower(name);
+}
+
+Result<std::unique_ptr<TrainingJobs>> TrainingJobs::open(const TrainingJobSettings& settings, const Parts& parts) {
+    auto jobs = std::make_unique<RunningTrainingJobs>(settings, parts);
+    TRY(jobs->open());
+    return std::unique_ptr<TrainingJobs>(std::move(jobs));
+}
+
+}  // namespace millwright::resources

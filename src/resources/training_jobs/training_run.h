@@ -1,0 +1,34 @@
+// The run behind one training job, as the supervisor drives it: each step is recorded before the next begins.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "jobs/supervisor.h"
+#include "resources/training_jobs/metric_scraper.h"
+#include "resources/training_jobs/training_job_store.h"
+#include "resources/training_jobs/training_plan.h"
+
+namespace millwright::resources {
+
+// What runs share; lives as long as TrainingJobs.
+struct TrainingRunContext {
+    const TrainingJobSettings& settings;
+    const TrainingJobs::Parts& parts;
+    TrainingJobStore& store;
+    MetricScraper& scraper;
+    std::function<void(int64_t id)> changed;  // something visible was committed
+};
+
+// REQUIRES: `plan` is the plan of row's request.
+std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan,
+                                              const jobs::Grant& grant);
+
+std::string training_run_key(int64_t id);
+std::string training_run_folder(const TrainingJobSettings& settings, const std::string& run_id);
+
+// The outcome of a run as it is kept from Finishing on.
+Json outcome_to_json(const executors::RunOutcome& outcome);
+executors::RunOutcome outcome_from_json(const Json& document);
+
+}  // namespace millwright::resources
