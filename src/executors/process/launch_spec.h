@@ -21,6 +21,7 @@ inline constexpr const char* kControlSocket = "control";  // SOCK_SEQPACKET; "st
 inline constexpr const char* kExitRecord = "exit.json";
 inline constexpr const char* kLauncherLog = "launcher.log";
 inline constexpr int kInheritedControl = 3;  // a control connection that the server hands to the launcher
+inline constexpr int kInheritedLock = 4;     // the lock of run_folder.h, already taken
 inline constexpr int kMaxHosts = 64;
 
 struct LaunchMount {

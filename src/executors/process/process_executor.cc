@@ -262,6 +262,8 @@ Result<void> ProcessExecutor::launch(const RunSpec& spec, Watched& run) {
     const std::string path = spec.folder + "/" + kLaunchFile;
     TRY(write_file(path, text, 0600));  // holds the environment, which may hold secrets
     const Fd log = TRY(open_file(spec.folder + "/" + kLauncherLog, O_WRONLY | O_CREAT | O_APPEND, 0600));
+    const auto lock = lock_run(spec.folder);
+    if (!lock) return lock.error();
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return error_from_errno("cannot make a socket pair");
     run.control.reset(pair[0]);
@@ -270,6 +272,7 @@ Result<void> ProcessExecutor::launch(const RunSpec& spec, Watched& run) {
     request.arguments = {settings_.launcher, spec.folder};
     request.output = log.get();
     request.control = inner.get();
+    request.lock = lock->get();
     const auto launcher = spawn(request);
     if (!launcher) {
         unlink(path.c_str());
@@ -322,20 +325,23 @@ Result<void> ProcessExecutor::adopt(const std::string& id, const std::string& fo
     return watch(std::move(run));
 }
 
-// The launcher that owns the run, or none. A launcher that was started but has not taken the run yet never will.
+// The launcher that owns the run, or none. A run that nobody owns cannot begin any more afterwards.
 Result<Fd> ProcessExecutor::find_launcher(const std::string& folder) {
     for (int attempt = 0; attempt < kAdoptionAttempts; ++attempt) {
-        if (const auto owner = owner_of_run(folder)) {
-            Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, *owner, 0)));
-            if (pidfd && owner_of_run(folder) == owner) return pidfd;
-            continue;
+        const auto owner = owner_of_run(folder);
+        if (owner && owner->pid > 0) {
+            Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, owner->pid, 0)));
+            const auto again = owner_of_run(folder);
+            if (pidfd && again && again->pid == owner->pid) return pidfd;
         }
-        if (file_exists(folder + "/" + kExitRecord)) return Fd();
-        const auto lock = lock_run(folder);
-        if (lock && !file_exists(folder + "/" + kExitRecord)) unlink((folder + "/" + kLaunchFile).c_str());
-        if (lock || lock.error().kind == ErrorKind::NotFound) return Fd();
+        if (!owner) {
+            const auto lock = lock_run(folder);
+            if (lock && !file_exists(folder + "/" + kExitRecord)) unlink((folder + "/" + kLaunchFile).c_str());
+            if (lock || lock.error().kind == ErrorKind::NotFound) return Fd();
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    return Error{ErrorKind::Unavailable, "the owner of the run keeps changing", folder};
+    return Error{ErrorKind::Unavailable, "the launcher of the run does not show itself", folder};
 }
 
 Result<void> ProcessExecutor::command(const std::string& id, std::string_view word, int signal) {

@@ -1,0 +1,646 @@
+// Real runs of /bin/sh. Where namespaces are not permitted the tests say so and are skipped.
+#include "executors/process/process_executor.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+#include "base/files.h"
+#include "base/mutex.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "executors/process/launch_spec.h"
+#include "executors/process/run_folder.h"
+
+namespace millwright::executors {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Recorder : public RunListener {
+  public:
+    void run_started(const std::string&, Timestamp) override {
+        MutexLock lock(mutex_);
+        started_ = true;
+        changed_.notify_all();
+    }
+    void run_ended(const std::string&, const RunOutcome& outcome) override {
+        MutexLock lock(mutex_);
+        ++ends_;
+        outcome_ = outcome;
+        changed_.notify_all();
+    }
+    bool await_start() {
+        return await([&] { return started_; });
+    }
+    // A run without an end is reported as a launch that failed by the test.
+    RunOutcome await_end() {
+        if (await([&] { return ends_ > 0; })) return outcome_;
+        RunOutcome none;
+        none.cause = RunOutcome::Cause::LaunchFailed;
+        none.message = "the test waited in vain";
+        return none;
+    }
+    int ends() {
+        MutexLock lock(mutex_);
+        return ends_;
+    }
+
+  private:
+    bool await(const std::function<bool()>& done) {
+        const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+        MutexLock lock(mutex_);
+        while (!done())
+            if (!changed_.wait_until(mutex_, deadline)) return done();
+        return true;
+    }
+
+    Mutex mutex_;
+    Condition changed_;
+    bool started_ = false;
+    int ends_ = 0;
+    RunOutcome outcome_;
+};
+
+const Probe& machine() {
+    static const Probe probe = [] {
+        const auto result = probe_machine({MILLWRIGHT_LAUNCHER, testing::TempDir()});
+        if (result) return *result;
+        Probe none;
+        none.missing = result.error().message;
+        return none;
+    }();
+    return probe;
+}
+
+class ProcessExecutorTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (machine().tier == Tier::None) GTEST_SKIP() << "namespaces are not permitted here: " << machine().missing;
+        base_ = testing::TempDir() + "/runs-" + system_random().hex(8);
+        ASSERT_TRUE(make_directories(base_).has_value());
+        executor_ = make();
+    }
+    void TearDown() override {
+        for (const RunSpec& spec : specs_) executor_->clean_up(spec.id, spec.folder);
+        executor_.reset();
+        if (!base_.empty()) { EXPECT_TRUE(remove_tree(base_).has_value()); }
+    }
+    static std::unique_ptr<Executor> make() { return make_process_executor({MILLWRIGHT_LAUNCHER, machine(), {"/work"}}); }
+
+    RunSpec script(const std::string& text, int hosts = 1) {
+        RunSpec spec;
+        spec.id = system_random().hex(16);
+        spec.folder = base_ + "/" + spec.id;
+        spec.hosts = hosts;
+        spec.command = {"/bin/sh", "-c", text};
+        spec.stop_grace = seconds(5);
+        spec.limits.memory_bytes = uint64_t{256} << 20;
+        EXPECT_TRUE(make_directories(spec.folder).has_value());
+        for (int host = 0; host < hosts; ++host) {
+            spec.log_files.push_back(spec.folder + "/" + host_name(host) + ".log");
+            EXPECT_TRUE(make_directories(ml(spec, host)).has_value());
+        }
+        specs_.push_back(spec);
+        return spec;
+    }
+    static std::string ml(const RunSpec& spec, int host = 0) { return spec.folder + "/" + host_name(host) + "/ml"; }
+    RunOutcome run(const RunSpec& spec) {
+        Recorder recorder;
+        const auto started = executor_->start(spec, recorder);
+        EXPECT_TRUE(started.has_value()) << started.error().message << started.error().detail;
+        return started ? recorder.await_end() : RunOutcome{};
+    }
+    // The messages of a log file, one per line, as they are stored.
+    static std::string log_of(const RunSpec& spec, int host = 0) {
+        std::string out;
+        const auto text = read_file(spec.log_files[static_cast<size_t>(host)]);
+        if (!text) return out;
+        for (const std::string_view line : split(*text, '\n'))
+            if (line.find(' ') != std::string_view::npos) out += std::string(line.substr(line.find(' ') + 1)) + "\n";
+        return out;
+    }
+    static bool await(const std::function<bool()>& done) {
+        for (int i = 0; i < 1000 && !done(); ++i) std::this_thread::sleep_for(milliseconds(10));
+        return done();
+    }
+    static std::string content(const std::string& path) { return read_file(path).value_or("<missing>"); }
+
+    std::string base_;
+    std::vector<RunSpec> specs_;
+    std::unique_ptr<Executor> executor_;
+};
+
+// Answers every connection on loopback with the same bytes.
+class TinyServer {
+  public:
+    explicit TinyServer(std::string answer) : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+        EXPECT_EQ(listen(listener_.get(), 16), 0);
+        getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+        port_ = ntohs(address.sin_port);
+        thread_ = std::jthread([this] { serve(); });
+    }
+    ~TinyServer() {
+        shutdown(listener_.get(), SHUT_RDWR);
+        thread_.join();
+    }
+    std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  private:
+    void serve() {
+        for (;;) {
+            const Fd client(accept(listener_.get(), nullptr, nullptr));
+            if (!client) return;
+            char request[4096];
+            if (read(client.get(), request, sizeof request) > 0) static_cast<void>(write_all(client.get(), answer_).has_value());
+        }
+    }
+    std::string answer_;
+    Fd listener_;
+    uint16_t port_ = 0;
+    std::jthread thread_;
+};
+
+TEST_F(ProcessExecutorTest, ReportsSuccessWithTimesAndOutput) {
+    RunSpec spec = script("echo out; echo err >&2; sleep 0.2");
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited) << outcome.message;
+    ASSERT_EQ(outcome.hosts.size(), 1u);
+    EXPECT_EQ(outcome.hosts[0].exit_code, 0);
+    EXPECT_GE(outcome.ran, milliseconds(200));
+    EXPECT_LT(outcome.ran, seconds(5));
+    EXPECT_GE(outcome.ended, outcome.started);
+    EXPECT_EQ(log_of(spec), "out\nerr\n");
+}
+
+TEST_F(ProcessExecutorTest, ReportsExitCodesAndSignals) {
+    EXPECT_EQ(run(script("exit 7")).hosts.at(0).exit_code, 7);
+    const RunOutcome killed = run(script("kill -9 $$"));
+    EXPECT_EQ(killed.hosts.at(0).exit_code, 137);
+    EXPECT_EQ(killed.hosts.at(0).signal, 9);
+    EXPECT_FALSE(killed.hosts.at(0).out_of_memory);
+}
+
+TEST_F(ProcessExecutorTest, GivesExactlyTheEnvironmentAndDefaults) {
+    RunSpec spec = script("env | grep -v '^PWD=' | sort; pwd; hostname");
+    spec.environment = {{"FOO", "a b"}, {"LINES2", "x=y"}};
+    run(spec);
+    EXPECT_EQ(log_of(spec),
+              "FOO=a b\nHOME=/root\nHOSTNAME=algo-1\nLINES2=x=y\n"
+              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/opt/ml\nalgo-1\n");
+}
+
+TEST_F(ProcessExecutorTest, ShowsAPrivateWritableOptMl) {
+    RunSpec spec = script("cat /opt/ml/input/data; echo model > /opt/ml/model/m && mkdir -p /opt/ml/output && touch /tmp/t /root/r /dev/shm/s /etc/environment");
+    ASSERT_TRUE(make_directories(ml(spec) + "/input").has_value());
+    ASSERT_TRUE(make_directories(ml(spec) + "/model").has_value());
+    ASSERT_TRUE(write_file(ml(spec) + "/input/data", "hello\n").has_value());
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 0) << log_of(spec);
+    EXPECT_EQ(log_of(spec), "hello\n");
+    EXPECT_EQ(content(ml(spec) + "/model/m"), "model\n");
+}
+
+TEST_F(ProcessExecutorTest, HidesTheMachine) {
+    RunSpec spec = script(
+        "ls -A /root /home; for p in /work /etc/shadow /etc/ssh /sys/fs/cgroup /sys/kernel /dev/vda /dev/mem /var/run/docker.sock " + base_ +
+        "; do if [ -e $p ]; then echo visible $p; fi; done; test $(ls /proc | grep -c '^[0-9]') -le 6 && echo few");
+    run(spec);
+    EXPECT_EQ(log_of(spec), "/home:\n\n/root:\nfew\n");  // only its own processes
+}
+
+TEST_F(ProcessExecutorTest, RefusesWaysOutOfTheSandbox) {
+    RunSpec spec = script(
+        "try() { \"$@\" >/dev/null 2>&1 && echo \"succeeded: $*\"; };"
+        "try mount -t tmpfs none /tmp; try mount -o remount,rw /usr; try umount /proc/sys; try unshare -r true; try unshare -m true;"
+        "try sh -c 'echo x > /proc/sys/kernel/hostname'; try sh -c 'echo b > /proc/sysrq-trigger'; try sh -c 'echo x > /usr/bin/x';"
+        "try mknod /tmp/null c 1 3; try dmesg; try hostname other; try chroot / true; try ip link set lo down;"
+        "try sh -c 'echo 1 > /sys/devices/system/cpu/cpu1/online'; try head -c 1 /proc/kcore; try nsenter -t 1 -m true;"
+        "mkfifo /tmp/fifo && grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/cmdline | tr -d '\\0'");
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 0);
+    EXPECT_EQ(log_of(spec), "CapEff:\t00000000000004fb\nNoNewPrivs:\t1\nSeccomp:\t2\n");
+}
+
+TEST_F(ProcessExecutorTest, ShowsTheFolderOfACommandOutsideTheSystem) {
+    RunSpec spec = script("");
+    const std::string folder = base_ + "/tools/bin";
+    ASSERT_TRUE(make_directories(folder).has_value());
+    ASSERT_TRUE(write_file(folder + "/tool", "#!/bin/sh\ncat $(dirname $0)/data\ntouch $0 2>/dev/null || echo read-only\n", 0755).has_value());
+    ASSERT_TRUE(write_file(folder + "/data", "its data\n").has_value());
+    spec.command = {folder + "/tool"};
+    EXPECT_EQ(run(spec).cause, RunOutcome::Cause::Exited);
+    EXPECT_EQ(log_of(spec), "its data\nread-only\n");
+}
+
+TEST_F(ProcessExecutorTest, SaysWhyACommandCannotBeExecuted) {
+    RunSpec spec = script("");
+    spec.command = {"no-such-command"};
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::LaunchFailed);
+    EXPECT_EQ(outcome.message, "cannot execute no-such-command: No such file or directory");
+    EXPECT_TRUE(outcome.hosts.empty());
+}
+
+TEST_F(ProcessExecutorTest, SaysWhichMountIsMissing) {
+    RunSpec spec = script("true");
+    spec.mounts = {{"/no/such/folder", "/opt/ml/input", Mount::Mode::ReadOnly}};
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::LaunchFailed);
+    EXPECT_NE(outcome.message.find("/no/such/folder"), std::string::npos) << outcome.message;
+}
+
+TEST_F(ProcessExecutorTest, MountsFoldersInThreeWays) {
+    RunSpec spec = script("cd /opt/ml/input/data; touch ro/x 2>/dev/null || echo refused; echo w > rw/w; echo changed > ov/f; rm ov/g; ls ov; cat ov/f");
+    const std::string source = base_ + "/source";
+    for (const char* name : {"/ro", "/algo-1/rw", "/ov"}) ASSERT_TRUE(make_directories(source + name).has_value());
+    ASSERT_TRUE(write_file(source + "/ov/f", "original\n").has_value());
+    ASSERT_TRUE(write_file(source + "/ov/g", "kept\n").has_value());
+    spec.mounts = {{source + "/ov", "/opt/ml/input/data/ov", Mount::Mode::Overlay},
+                   {source + "/{host}/rw", "/opt/ml/input/data/rw", Mount::Mode::Writable},
+                   {source + "/ro", "/opt/ml/input/data/ro", Mount::Mode::ReadOnly}};
+    EXPECT_EQ(run(spec).hosts.at(0).exit_code, 0) << log_of(spec);
+    EXPECT_EQ(log_of(spec), "refused\nf\nchanged\n");
+    EXPECT_EQ(content(source + "/algo-1/rw/w"), "w\n");
+    EXPECT_EQ(content(source + "/ov/f"), "original\n");
+    EXPECT_EQ(content(source + "/ov/g"), "kept\n");
+}
+
+TEST_F(ProcessExecutorTest, CopiesWhereOverlaysAreRefused) {
+    Probe probe = machine();
+    probe.overlay = false;
+    executor_ = make_process_executor({MILLWRIGHT_LAUNCHER, probe, {}});
+    RunSpec spec = script("cd /opt/ml/input; cat f link sub/deep; echo changed > f; cat f");
+    const std::string source = base_ + "/source";
+    ASSERT_TRUE(make_directories(source + "/sub").has_value());
+    ASSERT_TRUE(write_file(source + "/f", "original\n").has_value());
+    ASSERT_TRUE(write_file(source + "/sub/deep", "deep\n").has_value());
+    ASSERT_EQ(symlink("f", (source + "/link").c_str()), 0);
+    spec.mounts = {{source, "/opt/ml/input", Mount::Mode::Overlay}};
+    run(spec);
+    EXPECT_EQ(log_of(spec), "original\noriginal\ndeep\nchanged\n");
+    EXPECT_EQ(content(source + "/f"), "original\n");
+}
+
+TEST_F(ProcessExecutorTest, LinksInTheRunsFolderDoNotLeadOut) {
+    RunSpec spec = script("true");
+    ASSERT_EQ(symlink(base_.c_str(), (ml(spec) + "/input").c_str()), 0);
+    spec.mounts = {{"/usr/share", "/opt/ml/input/planted", Mount::Mode::ReadOnly}};
+    run(spec);
+    EXPECT_FALSE(file_exists(base_ + "/planted"));
+}
+
+TEST_F(ProcessExecutorTest, JoinsHostsByName) {
+    RunSpec spec = script(
+        "if [ $HOSTNAME = algo-1 ]; then python3 -c \"import socket; s=socket.create_server(('0.0.0.0',7777)); c,a=s.accept();"
+        "print(a[0], c.recv(9)); c.send(b'pong')\"; else for i in 1 2 3 4 5 6 7 8 9; do python3 -c \"import socket;"
+        "s=socket.create_connection(('algo-1',7777)); s.send(b'ping'); print(s.recv(9))\" && exit 0; sleep 0.2; done; exit 1; fi",
+        2);
+    spec.network_isolation = true;
+    const RunOutcome outcome = run(spec);
+    ASSERT_EQ(outcome.hosts.size(), 2u) << outcome.message;
+    EXPECT_EQ(outcome.hosts[0].exit_code, 0) << log_of(spec, 0);
+    EXPECT_EQ(outcome.hosts[1].exit_code, 0) << log_of(spec, 1);
+    EXPECT_EQ(log_of(spec, 0), "10.254.0.2 b'ping'\n");
+    EXPECT_NE(log_of(spec, 1).find("b'pong'"), std::string::npos);
+}
+
+TEST_F(ProcessExecutorTest, OneFailedHostStopsTheOthers) {
+    RunSpec spec = script("if [ $HOSTNAME = algo-2 ]; then sleep 0.1; exit 3; fi; trap 'echo stopped; exit 0' TERM; while :; do sleep 0.05; done", 3);
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited);
+    ASSERT_EQ(outcome.hosts.size(), 3u);
+    EXPECT_EQ(outcome.first_failure, 1);
+    EXPECT_EQ(outcome.hosts[1].exit_code, 3);
+    EXPECT_EQ(outcome.hosts[0].exit_code, 0);
+    EXPECT_EQ(log_of(spec, 2), "stopped\n");
+}
+
+TEST_F(ProcessExecutorTest, ForwardsTheServersAddressUnlessIsolated) {
+    const TinyServer server("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    const std::string get = "python3 -c \"import urllib.request as u; print(u.urlopen('http://169.254.170.2/x',timeout=5).read())\" 2>&1 | tail -1";
+    RunSpec open = script(get);
+    open.forward_to = server.address();
+    run(open);
+    EXPECT_EQ(log_of(open), "b'hello'\n");
+    RunSpec isolated = script(get + "; ip -o -4 addr 2>/dev/null | grep -c 169.254; true");
+    isolated.forward_to = server.address();
+    isolated.network_isolation = true;
+    run(isolated);
+    EXPECT_NE(log_of(isolated).find("unreachable"), std::string::npos) << log_of(isolated);
+}
+
+TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
+    const std::string body(size_t{20} << 20, 'x');
+    uint16_t port = 0;
+    std::string address;
+    {
+        const TinyServer placeholder("");
+        address = placeholder.address();
+        port = static_cast<uint16_t>(parse_int(address.substr(address.find(':') + 1)).value_or(0));
+    }
+    RunSpec spec = script("python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" 2>&1 | tail -1");
+    spec.forward_to = address;
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(recorder.await_start());
+    std::this_thread::sleep_for(milliseconds(400));  // the client is refused nothing while nobody listens
+    const Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in place{};
+    place.sin_family = AF_INET;
+    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    place.sin_port = htons(port);
+    const int on = 1;
+    setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&place), sizeof place), 0);
+    ASSERT_EQ(listen(listener.get(), 4), 0);
+    {
+        const Fd client(accept(listener.get(), nullptr, nullptr));
+        char request[4096];
+        ASSERT_GT(read(client.get(), request, sizeof request), 0);
+        ASSERT_TRUE(write_all(client.get(), "HTTP/1.0 200 OK\r\n\r\n" + body).has_value());
+    }
+    recorder.await_end();
+    EXPECT_EQ(log_of(spec), std::to_string(body.size()) + "\n");
+}
+
+TEST_F(ProcessExecutorTest, StopGivesTheCommandTimeToEnd) {
+    RunSpec spec = script("trap 'echo saving; sleep 0.2; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(await([&] { return log_of(spec) == "ready\n"; }));
+    ASSERT_TRUE(executor_->request_stop(spec.id).has_value());
+    const RunOutcome outcome = recorder.await_end();
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::StopRequested);
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 0);
+    EXPECT_EQ(log_of(spec), "ready\nsaving\nsaved\n");
+    EXPECT_TRUE(executor_->request_stop(spec.id).has_value());  // fine afterwards
+}
+
+TEST_F(ProcessExecutorTest, KillsTheWholeTreeAfterTheGrace) {
+    const std::string marker = "6" + std::to_string(system_random().below(1000000) + 1000000);
+    RunSpec spec = script("trap '' TERM; setsid sleep " + marker + " & setsid sleep " + marker + " & echo ready; while :; do sleep 0.05; done");
+    spec.stop_grace = seconds(1);
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(await([&] { return log_of(spec) == "ready\n"; }));
+    const auto before = std::chrono::steady_clock::now();
+    ASSERT_TRUE(executor_->request_stop(spec.id).has_value());
+    const RunOutcome outcome = recorder.await_end();
+    const auto took = std::chrono::steady_clock::now() - before;
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::StopRequested);
+    EXPECT_EQ(outcome.hosts.at(0).signal, 9);
+    EXPECT_GE(took, milliseconds(950));
+    EXPECT_LT(took, seconds(4));
+    int alive = 0;
+    DIR* folder = opendir("/proc");
+    while (const dirent* entry = readdir(folder))
+        if (content(std::string("/proc/") + entry->d_name + "/cmdline").find("sleep" + std::string(1, '\0') + marker) == 0) ++alive;
+    closedir(folder);
+    EXPECT_EQ(alive, 0);
+}
+
+TEST_F(ProcessExecutorTest, KillEndsAtOnce) {
+    RunSpec spec = script("trap '' TERM; while :; do sleep 0.05; done", 2);
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(recorder.await_start());
+    const auto before = std::chrono::steady_clock::now();
+    ASSERT_TRUE(executor_->kill(spec.id).has_value());
+    EXPECT_EQ(recorder.await_end().hosts.at(1).signal, 9);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(2));
+}
+
+TEST_F(ProcessExecutorTest, MaxRuntimeIsEnforced) {
+    RunSpec spec = script("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+    spec.max_runtime = seconds(1);
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::MaxRuntime);
+    EXPECT_GE(outcome.ran, milliseconds(1000));
+    EXPECT_LT(outcome.ran, milliseconds(1800));
+}
+
+TEST_F(ProcessExecutorTest, MemoryLimitIsReportedAsOutOfMemory) {
+    RunSpec spec = script("exec python3 -c \"b=bytearray(700<<20); print('survived')\"");
+    spec.limits.memory_bytes = uint64_t{128} << 20;
+    const RunOutcome outcome = run(spec);
+    EXPECT_TRUE(outcome.hosts.at(0).out_of_memory);
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 137);
+    EXPECT_EQ(log_of(spec), "");
+}
+
+TEST_F(ProcessExecutorTest, TheWatchdogReplacesTheMemoryGroup) {
+    Probe probe = machine();
+    probe.control_groups.parents.clear();
+    executor_ = make_process_executor({MILLWRIGHT_LAUNCHER, probe, {}});
+    RunSpec spec = script("exec python3 -c \"import time; b=b'x'*(500<<20); time.sleep(20); print('survived')\"");
+    spec.limits.memory_bytes = uint64_t{128} << 20;
+    const RunOutcome outcome = run(spec);
+    EXPECT_TRUE(outcome.hosts.at(0).out_of_memory);
+    EXPECT_EQ(outcome.hosts.at(0).signal, 9);
+    EXPECT_LT(outcome.ran, seconds(5));
+}
+
+TEST_F(ProcessExecutorTest, AForkBombIsBounded) {
+    if (!machine().control_groups.has("pids") && geteuid() == 0) GTEST_SKIP() << "root has no limit of processes without a pids group";
+    RunSpec spec = script("i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo all");
+    spec.limits.max_processes = 40;
+    spec.stop_grace = seconds(1);
+    const RunOutcome outcome = run(spec);
+    EXPECT_NE(outcome.hosts.at(0).exit_code, 0);
+    EXPECT_EQ(log_of(spec).find("all\n"), std::string::npos);
+    EXPECT_NE(log_of(spec).find("fork"), std::string::npos) << log_of(spec);
+}
+
+TEST_F(ProcessExecutorTest, LogsKeepOrderEscapesAndLastLines) {
+    RunSpec spec = script("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf 'back\\\\slash\\n'; printf 'no end'");
+    run(spec);
+    const std::string log = log_of(spec);
+    std::string expected;
+    for (int i = 0; i < 2000; ++i) expected += "line " + std::to_string(i) + "\n";
+    EXPECT_EQ(log, expected + "back\\\\slash\nno end\n");
+    int64_t last = 0;
+    const std::string text = content(spec.log_files[0]);
+    for (const std::string_view line : split(text, '\n')) {
+        if (line.empty()) continue;
+        const int64_t time = parse_int(line.substr(0, line.find(' '))).value_or(-1);
+        ASSERT_GE(time, last);
+        last = time;
+    }
+}
+
+TEST_F(ProcessExecutorTest, ALineWithoutEndIsCutIntoEvents) {
+    RunSpec spec = script("head -c 3000000 /dev/zero | tr '\\0' 'a'; echo; head -c 262144 /dev/zero | tr '\\0' 'b'; echo; echo end");
+    run(spec);
+    const std::string log = log_of(spec);
+    size_t total = 0, longest = 0;
+    for (const std::string_view line : split(log, '\n')) {
+        longest = std::max(longest, line.size());
+        if (line.starts_with("a")) total += line.size();
+    }
+    EXPECT_EQ(longest, size_t{262144});
+    EXPECT_EQ(total, size_t{3000000});
+    EXPECT_TRUE(log.ends_with("b\nend\n"));
+}
+
+TEST_F(ProcessExecutorTest, AnotherExecutorAdoptsARunningRun) {
+    RunSpec spec = script("echo begun; while [ ! -e /opt/ml/go ]; do sleep 0.02; done; exit 4");
+    Recorder first;
+    ASSERT_TRUE(executor_->start(spec, first).has_value());
+    ASSERT_TRUE(first.await_start());
+    executor_ = make();
+    Recorder second;
+    ASSERT_TRUE(executor_->adopt(spec.id, spec.folder, second).has_value());
+    EXPECT_TRUE(second.await_start());
+    EXPECT_EQ(executor_->adopt(spec.id, spec.folder, second).error().kind, ErrorKind::AlreadyExists);
+    ASSERT_TRUE(write_file(ml(spec) + "/go", "").has_value());
+    EXPECT_EQ(second.await_end().hosts.at(0).exit_code, 4);
+    EXPECT_EQ(first.ends(), 0);
+    EXPECT_EQ(second.ends(), 1);
+}
+
+TEST_F(ProcessExecutorTest, AnAdoptedRunCanBeStopped) {
+    RunSpec spec = script("exec sleep 1000");
+    Recorder first, second;
+    ASSERT_TRUE(executor_->start(spec, first).has_value());
+    executor_ = make();
+    ASSERT_TRUE(executor_->adopt(spec.id, spec.folder, second).has_value());
+    ASSERT_TRUE(executor_->request_stop(spec.id).has_value());
+    const RunOutcome outcome = second.await_end();
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::StopRequested) << outcome.message;
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 143);
+}
+
+TEST_F(ProcessExecutorTest, AnEndedRunIsReportedOnAdoption) {
+    RunSpec spec = script("exit 5");
+    run(spec);
+    executor_ = make();
+    Recorder recorder;
+    ASSERT_TRUE(executor_->adopt(spec.id, spec.folder, recorder).has_value());
+    EXPECT_EQ(recorder.await_end().hosts.at(0).exit_code, 5);
+    EXPECT_EQ(executor_->start(spec, recorder).error().kind, ErrorKind::AlreadyExists);
+}
+
+TEST_F(ProcessExecutorTest, ARunThatNeverBeganIsLostAndStaysSo) {
+    RunSpec spec = script("true");
+    Recorder recorder;
+    ASSERT_TRUE(write_file(spec.folder + "/" + kLaunchFile, "a launcher that has not come this far").has_value());
+    ASSERT_TRUE(executor_->adopt(spec.id, spec.folder, recorder).has_value());
+    EXPECT_EQ(recorder.await_end().cause, RunOutcome::Cause::Lost);
+    EXPECT_FALSE(file_exists(spec.folder + "/" + kLaunchFile));  // a late launcher finds nothing to do
+}
+
+TEST_F(ProcessExecutorTest, ADeadLauncherTakesItsRunAlong) {
+    RunSpec spec = script("echo $$ > /opt/ml/pid; trap '' TERM; setsid sleep 1000 & while :; do echo x >> /opt/ml/alive; sleep 0.01; done");
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(await([&] { return file_exists(ml(spec) + "/alive"); }));
+    const auto launcher = owner_of_run(spec.folder);
+    ASSERT_TRUE(launcher.has_value());
+    ASSERT_GT(launcher->pid, 0);
+    ASSERT_EQ(::kill(launcher->pid, SIGKILL), 0);
+    const RunOutcome outcome = recorder.await_end();
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::Lost);
+    executor_->clean_up(spec.id, spec.folder);
+    const std::string after = content(ml(spec) + "/alive");
+    std::this_thread::sleep_for(milliseconds(100));
+    EXPECT_EQ(content(ml(spec) + "/alive"), after);
+    for (const ControlGroupParent& parent : machine().control_groups.parents)
+        EXPECT_FALSE(file_exists(parent.folder + "/" + control_group_name(spec.id, 0)));
+}
+
+// Counts of what runs could leave on the machine.
+struct Leftovers {
+    size_t mounts = 0, groups = 0, namespaces = 0, zombies = 0;
+};
+Leftovers count_leftovers(const std::vector<RunSpec>& specs) {
+    Leftovers found;
+    const auto mounts = read_file("/proc/self/mountinfo");
+    found.mounts = split(mounts.value_or(""), '\n').size();
+    for (const ControlGroupParent& parent : machine().control_groups.parents)
+        for (const RunSpec& spec : specs)
+            for (int host = 0; host < spec.hosts; ++host)
+                if (file_exists(parent.folder + "/" + control_group_name(spec.id, host))) ++found.groups;
+    DIR* folder = opendir("/proc");
+    while (const dirent* entry = readdir(folder)) {
+        const auto status = read_file(std::string("/proc/") + entry->d_name + "/stat");
+        if (!status) continue;
+        const auto fields = split(std::string_view(*status).substr(status->rfind(')') + 2), ' ');  // state, parent, …
+        if (status->find("(init)") != std::string::npos && fields[0] != "Z" && fields[1] == "1" && !status->starts_with("1 ")) ++found.namespaces;
+        if (fields[0] == "Z" && fields[1] == std::to_string(getpid())) ++found.zombies;
+    }
+    closedir(folder);
+    return found;
+}
+
+TEST_F(ProcessExecutorTest, NothingIsLeftAfterManyRuns) {
+    const size_t mounts = count_leftovers({}).mounts;
+    std::vector<RunSpec> specs;
+    std::vector<std::unique_ptr<Recorder>> recorders;
+    const char* scripts[] = {"true", "exit 1", "setsid sleep 100 & exit 0", "kill -9 $$", "exec sleep 100"};
+    for (int i = 0; i < 20; ++i) {
+        specs.push_back(script(scripts[i % 5], i % 4 == 3 ? 2 : 1));
+        specs.back().stop_grace = seconds(1);
+        recorders.push_back(std::make_unique<Recorder>());
+        ASSERT_TRUE(executor_->start(specs.back(), *recorders.back()).has_value());
+        if (i % 5 != 4) continue;
+        ASSERT_TRUE((i % 2 ? executor_->kill(specs.back().id) : executor_->request_stop(specs.back().id)).has_value());
+    }
+    for (size_t i = 0; i < specs.size(); ++i) {
+        const RunOutcome outcome = recorders[i]->await_end();
+        EXPECT_TRUE(outcome.cause == RunOutcome::Cause::Exited || outcome.cause == RunOutcome::Cause::StopRequested) << outcome.message;
+        executor_->clean_up(specs[i].id, specs[i].folder);
+    }
+    for (const auto& recorder : recorders) EXPECT_EQ(recorder->ends(), 1);
+    const Leftovers left = count_leftovers(specs);
+    EXPECT_EQ(left.mounts, mounts);
+    EXPECT_EQ(left.groups, 0u);
+    EXPECT_EQ(left.namespaces, 0u);
+    EXPECT_EQ(left.zombies, 0u);
+}
+
+TEST(ProcessExecutor, RefusesRunsWithoutNamespacesAndSaysWhy) {
+    Probe probe;
+    probe.missing = "T1: cannot make namespaces (Operation not permitted)";
+    const auto executor = make_process_executor({MILLWRIGHT_LAUNCHER, probe, {}});
+    Recorder recorder;
+    const auto result = executor->start(RunSpec{}, recorder);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_NE(result.error().message.find("cannot make namespaces"), std::string::npos);
+}
+
+TEST_F(ProcessExecutorTest, RefusesBadSpecs) {
+    Recorder recorder;
+    const auto refused = [&](const std::function<void(RunSpec&)>& change) {
+        RunSpec spec = script("true");
+        change(spec);
+        return !executor_->start(spec, recorder).has_value();
+    };
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.id = "../x"; }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.hosts = 0; }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.hosts = 2; }));  // one log file
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.command.clear(); }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.environment["A=B"] = ""; }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.mounts = {{"relative", "/x", Mount::Mode::ReadOnly}}; }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.limits.memory_bytes = 0; }));
+    EXPECT_TRUE(refused([](RunSpec& spec) { spec.folder += "/missing"; }));
+}
+
+}  // namespace
+}  // namespace millwright::executors

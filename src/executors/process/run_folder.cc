@@ -11,10 +11,12 @@
 namespace millwright::executors {
 namespace {
 
-struct flock whole_file() {
+struct flock lock_of(off_t byte) {
     struct flock lock {};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
     return lock;
 }
 
@@ -22,8 +24,8 @@ struct flock whole_file() {
 
 Result<Fd> lock_run(const std::string& folder) {
     Fd file = TRY(open_file(folder + "/" + kLaunchFile, O_RDWR));
-    struct flock lock = whole_file();
-    if (fcntl(file.get(), F_SETLK, &lock) != 0) {
+    struct flock lock = lock_of(0);
+    if (fcntl(file.get(), F_OFD_SETLK, &lock) != 0) {
         if (errno == EAGAIN || errno == EACCES) return Error{ErrorKind::Conflict, "another process owns the run", folder};
         return error_from_errno("cannot lock the run of " + folder);
     }
@@ -32,12 +34,20 @@ Result<Fd> lock_run(const std::string& folder) {
     return file;
 }
 
-std::optional<pid_t> owner_of_run(const std::string& folder) {
-    const auto file = open_file(folder + "/" + kLaunchFile, O_RDONLY);
+Result<void> show_owner(int lock) {
+    struct flock process = lock_of(1);
+    if (fcntl(lock, F_SETLK, &process) != 0) return error_from_errno("cannot take the run");
+    return {};
+}
+
+std::optional<Owner> owner_of_run(const std::string& folder) {
+    const auto file = open_file(folder + "/" + kLaunchFile, O_RDWR);
     if (!file) return std::nullopt;
-    struct flock lock = whole_file();
-    if (fcntl(file->get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
-    return lock.l_pid;
+    struct flock file_lock = lock_of(0);
+    if (fcntl(file->get(), F_OFD_GETLK, &file_lock) != 0 || file_lock.l_type == F_UNLCK) return std::nullopt;
+    struct flock process = lock_of(1);
+    if (fcntl(file->get(), F_GETLK, &process) != 0 || process.l_type == F_UNLCK) return Owner{};
+    return Owner{process.l_pid};
 }
 
 void unlock_layers(const std::string& folder, int hosts, size_t mounts) {

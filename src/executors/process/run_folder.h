@@ -1,5 +1,9 @@
-// The folder of a run. Who owns it: the launcher holds a POSIX lock on <folder>/launch for as long as it lives. The kernel drops
-// the lock with the process, so neither reused process ids nor a restart of the machine can mislead anybody.
+// The folder of a run, and who owns it. Two locks on <folder>/launch tell, and the kernel drops both with the process that
+// holds them, so neither reused process ids nor a restart of the machine can mislead anybody:
+//
+//   byte 0  open-file lock, taken by the server before it starts the launcher and passed on to it with the descriptor, so
+//           that there is no moment without an owner
+//   byte 1  process lock, taken by the launcher as its first act: whoever asks for it learns the launcher's process id
 #pragma once
 
 #include <sys/types.h>
@@ -12,11 +16,17 @@
 
 namespace millwright::executors {
 
-// The caller owns the run until the descriptor is closed. Conflict: somebody else does. NotFound: there is no run.
-// Closing any other descriptor of the file in the same process would drop the lock.
+// Takes byte 0; owned as long as a copy of the descriptor is open anywhere. Conflict: somebody else has it. NotFound: there
+// is no run, or it was given up.
 Result<Fd> lock_run(const std::string& folder);
-// The process that owns the run, if one does.
-std::optional<pid_t> owner_of_run(const std::string& folder);
+// The launcher's: shows its process id. Closing any descriptor of the file in this process would hide it again.
+Result<void> show_owner(int lock);
+
+struct Owner {
+    pid_t pid = 0;  // 0: not known yet, a launcher is at its first steps
+};
+std::optional<Owner> owner_of_run(const std::string& folder);
+
 // After the end: overlayfs leaves folders that their owner may not list, so nobody but root could remove them.
 void unlock_layers(const std::string& folder, int hosts, size_t mounts);
 

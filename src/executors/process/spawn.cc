@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/files.h"
 #include "executors/process/launch_spec.h"
 
 namespace millwright::executors {
@@ -15,13 +16,20 @@ Result<pid_t> spawn(const SpawnRequest& request) {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    // The control connection first: the standard descriptors below it may be its current number.
-    if (request.control >= 0) posix_spawn_file_actions_adddup2(&actions, request.control, kInheritedControl);
+    // Copied out of the way first: the current numbers may be those that are wanted.
+    const int high_control = request.control >= 0 ? fcntl(request.control, F_DUPFD_CLOEXEC, 64) : -1;
+    const int high_lock = request.lock >= 0 ? fcntl(request.lock, F_DUPFD_CLOEXEC, 64) : -1;
+    const int high_output = request.output >= 0 ? fcntl(request.output, F_DUPFD_CLOEXEC, 64) : -1;
+    const Fd copies[] = {Fd(high_control), Fd(high_lock), Fd(high_output)};
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (request.output >= 0) posix_spawn_file_actions_adddup2(&actions, request.output, 1);
+    if (high_output >= 0) posix_spawn_file_actions_adddup2(&actions, high_output, 1);
     else posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    posix_spawn_file_actions_addclosefrom_np(&actions, request.control >= 0 ? kInheritedControl + 1 : kInheritedControl);
+    if (high_control >= 0) posix_spawn_file_actions_adddup2(&actions, high_control, kInheritedControl);
+    else posix_spawn_file_actions_addclose(&actions, kInheritedControl);
+    if (high_lock >= 0) posix_spawn_file_actions_adddup2(&actions, high_lock, kInheritedLock);
+    else posix_spawn_file_actions_addclose(&actions, kInheritedLock);
+    posix_spawn_file_actions_addclosefrom_np(&actions, kInheritedLock + 1);
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);

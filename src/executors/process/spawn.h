@@ -14,7 +14,8 @@ namespace millwright::executors {
 struct SpawnRequest {
     std::vector<std::string> arguments;  // [0] is the absolute path of the program
     int output = -1;   // becomes 1 and 2; -1: /dev/null
-    int control = -1;  // becomes 3; -1: none
+    int control = -1;  // becomes kInheritedControl; -1: none
+    int lock = -1;     // becomes kInheritedLock; -1: none
 };
 Result<pid_t> spawn(const SpawnRequest& request);
 

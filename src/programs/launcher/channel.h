@@ -2,7 +2,8 @@
 // descriptors beside it.
 //
 //   init -> supervisor                              supervisor -> init
-//   'N' network: netlink socket [, listener]        'G' go: control group files
+//   'U' the user namespace is ready                 'G' go: control group files
+//   'N' network: netlink socket [, listener]
 //   'R' the root is ready                           'Y' signal for the command (int)
 //   'S' command executed: Moment
 //   'X' command ended: ExitReport

@@ -226,7 +226,8 @@ Result<void> name_host(int host) {
 [[noreturn]] void live(const LaunchSpec& spec, int host, Trace trace, uid_t user, gid_t group) {
     Steps steps(trace);
     steps.run("supervision", die_with_supervisor);
-    if (spec.user_namespace) steps.run("user namespace", [&] { return map_user(user, group); });
+    if (spec.user_namespace && host == 0) steps.run("user namespace", [&] { return map_user(user, group); });
+    static_cast<void>(send_message(kChannel, 'U', "").has_value());
     steps.run("host name", [&] { return name_host(host); });
     steps.run("loopback network", [&] { return prepare_network(spec); });
     steps.run("private root", [&] { return enter_private_root(spec, host); });
@@ -262,6 +263,36 @@ void take_descriptors(int channel, int output) {
     close_range(kChannel + 1, ~0u, 0);
 }
 
+// As fork: twice the same program, in the child in namespaces of its own.
+long clone_host(uint64_t more_flags, uint64_t exit_signal) {
+    clone_args wanted{};
+    wanted.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | more_flags;
+    wanted.exit_signal = exit_signal;
+    return syscall(SYS_clone3, &wanted, sizeof wanted);
+}
+
+// The same in the user namespace of `first`. Only a process of its own can go there, and it leaves the new one to us.
+long clone_into(pid_t first) {
+    const auto space = open_file("/proc/" + std::to_string(first) + "/ns/user", O_RDONLY);
+    int ends[2];
+    if (!space || pipe2(ends, O_CLOEXEC) != 0) return -1;
+    const Fd reading(ends[0]), writing(ends[1]);
+    const pid_t between = fork();
+    if (between < 0) return -1;
+    if (between == 0) {
+        long pid = setns(space->get(), CLONE_NEWUSER) == 0 ? clone_host(CLONE_PARENT, 0) : -1;
+        if (pid == 0) return 0;
+        if (pid < 0) pid = -errno;
+        _exit(write(writing.get(), &pid, sizeof pid) == sizeof pid ? 0 : 1);
+    }
+    waitpid(between, nullptr, 0);
+    long pid = -EIO;
+    fcntl(reading.get(), F_SETFL, O_NONBLOCK);
+    if (read(reading.get(), &pid, sizeof pid) != sizeof pid) pid = -EIO;
+    if (pid < 0) errno = static_cast<int>(-pid);
+    return pid < 0 ? -1 : pid;
+}
+
 }  // namespace
 
 void remember_arguments(int argc, char** argv) {
@@ -269,7 +300,7 @@ void remember_arguments(int argc, char** argv) {
     arguments_size = static_cast<size_t>(argv[argc - 1] - argv[0]) + std::strlen(argv[argc - 1]);
 }
 
-Result<HostProcess> start_host(const LaunchSpec& spec, int host, Trace trace) {
+Result<HostProcess> start_host(const LaunchSpec& spec, int host, pid_t first, Trace trace) {
     int pair[2], output[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return error_from_errno("cannot make a socket pair");
     HostProcess process;
@@ -283,20 +314,16 @@ Result<HostProcess> start_host(const LaunchSpec& spec, int host, Trace trace) {
 
     const uid_t user = geteuid();
     const gid_t group = getegid();
-    int pidfd = -1;
-    clone_args arguments_of_clone{};
-    arguments_of_clone.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_PIDFD |
-                               (spec.user_namespace ? uint64_t{CLONE_NEWUSER} : 0);
-    arguments_of_clone.exit_signal = SIGCHLD;
-    arguments_of_clone.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-    const long pid = syscall(SYS_clone3, &arguments_of_clone, sizeof arguments_of_clone);
+    const bool joins = spec.user_namespace && first > 0;
+    const long pid = joins ? clone_into(first) : clone_host(spec.user_namespace ? CLONE_NEWUSER : 0, SIGCHLD);
     if (pid < 0) return error_from_errno("cannot make namespaces");
     if (pid == 0) {
         take_descriptors(inner_channel.get(), inner_output.get());
         live(spec, host, trace, user, group);
     }
     process.pid = static_cast<pid_t>(pid);
-    process.pidfd.reset(pidfd);
+    process.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.pidfd) return error_from_errno("cannot watch a host");
     return process;
 }
 

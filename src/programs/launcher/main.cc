@@ -13,6 +13,17 @@
 #include "programs/launcher/host.h"
 #include "programs/launcher/supervisor.h"
 
+namespace {
+
+millwright::Fd inherited(int fd, mode_t type) {
+    struct stat status {};
+    if (fstat(fd, &status) != 0 || (status.st_mode & S_IFMT) != type) return {};
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return millwright::Fd(fd);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
     using namespace millwright;
     if (argc == 4 && std::strcmp(argv[1], "--probe") == 0)
@@ -22,17 +33,12 @@ int main(int argc, char** argv) {
         return 2;
     }
     const std::string folder = argv[1];
-    struct stat status {};
-    Fd control;
-    if (fstat(executors::kInheritedControl, &status) == 0 && S_ISSOCK(status.st_mode)) {
-        control.reset(executors::kInheritedControl);
-        fcntl(control.get(), F_SETFD, FD_CLOEXEC);
-        fcntl(control.get(), F_SETFL, O_NONBLOCK);
-    }
-    close_range(executors::kInheritedControl + 1, ~0u, 0);
+    Fd control = inherited(executors::kInheritedControl, S_IFSOCK);
+    Fd lock = inherited(executors::kInheritedLock, S_IFREG);
+    close_range(executors::kInheritedLock + 1, ~0u, 0);
     if (chdir("/") != 0) return 1;
     launcher::remember_arguments(argc, argv);
-    const Result<void> result = launcher::supervise(folder, std::move(control));
+    const Result<void> result = launcher::supervise(folder, std::move(control), std::move(lock));
     if (result) return 0;
     std::fprintf(stderr, "%s (%s)\n", result.error().message.c_str(), result.error().detail.c_str());
     return 1;

@@ -169,9 +169,10 @@ Result<void> Supervisor::start_hosts() {
     for (int i = 0; i < spec_.hosts; ++i) {
         Host host;
         host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)]));
-        host.process = TRY(start_host(spec_, i, trace_));
+        host.process = TRY(start_host(spec_, i, i == 0 ? -1 : hosts_[0].process.pid, trace_));
         hosts_.push_back(std::move(host));
         watch_host(hosts_.size() - 1);
+        if (i == 0) TRY(expect(hosts_[0], 'U'));
     }
     return {};
 }
@@ -189,6 +190,7 @@ Result<Message> Supervisor::expect(Host& host, char kind) {
         if (!message) return message;
         if (message->kind == kind) return message;
         if (message->kind == 'T') traced_.push_back(message->payload);
+        else if (message->kind == 'U') continue;
         else if (message->kind == 'E') return internal_error(message->payload);
         else return internal_error("unexpected message of a host");
     }
@@ -402,8 +404,9 @@ Result<std::string> read_launch_file(int file) {
 
 }  // namespace
 
-Result<void> supervise(const std::string& folder, Fd control) {
-    const Fd lock = TRY(executors::lock_run(folder));
+Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
+    if (!lock) lock = TRY(executors::lock_run(folder));
+    TRY(executors::show_owner(lock.get()));
     if (file_exists(folder + "/" + executors::kExitRecord)) return Error{ErrorKind::Conflict, "the run has ended already", folder};
     LaunchSpec spec = TRY(executors::decode_launch_spec(TRY(read_launch_file(lock.get()))));
     Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);

@@ -11,9 +11,10 @@
 
 namespace millwright::launcher {
 
-// Runs what <folder>/launch says, to its end. `control`: a control connection of the server, or none. The exit record tells how it went; an error means that no record could be
+// Runs what <folder>/launch says, to its end. `control`: a control connection of the server, `lock`: the lock of
+// run_folder.h, both or none. The exit record tells how it went; an error means that no record could be
 // written or that the run belongs to another launcher.
-Result<void> supervise(const std::string& folder, Fd control);
+Result<void> supervise(const std::string& folder, Fd control, Fd lock);
 
 // Performs the recipe with two hosts below `scratch` and prints one line per step: "ok step" or "no step: reason".
 // `user_namespace`: as an ordinary user would. The exit status of the launcher: 0 when the recipe works.
