@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -305,6 +306,23 @@ Result<std::vector<std::string>> Collective::gather(std::string_view bytes) {
     all.emplace_back(bytes);
     for (size_t peer = 1; peer < size_; ++peer) all.push_back(TRY(receive_message(peer, kGather)));
     return all;
+}
+
+Result<void> Collective::agree(const Result<void>& outcome) {
+    if (size_ == 1) return outcome;
+    // "<kind>\n<message>"; empty when all is well.
+    std::string verdict;
+    if (!outcome) verdict = std::to_string(static_cast<int>(outcome.error().kind)) + "\n" + outcome.error().message;
+    const std::vector<std::string> verdicts = TRY(gather(verdict));
+    std::string first;
+    for (const auto& candidate : verdicts)
+        if (first.empty()) first = candidate;
+    TRY(broadcast(first));
+    if (!outcome) return outcome;
+    if (first.empty()) return {};
+    const size_t end = std::min(first.find('\n'), first.size());
+    const int kind = std::clamp(std::atoi(first.substr(0, end).c_str()), 0, static_cast<int>(ErrorKind::Internal));
+    return Error{static_cast<ErrorKind>(kind), first.substr(std::min(end + 1, first.size())), "on another host"};
 }
 
 Result<void> Collective::barrier() {

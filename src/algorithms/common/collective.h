@@ -51,6 +51,9 @@ class Collective {
     // Rank 0 gets the bytes of every host in rank order, others an empty list.
     Result<std::vector<std::string>> gather(std::string_view bytes);
     Result<void> barrier();
+    // Where hosts do something that may fail on some of them only: all fail with the error of the first failing host (by
+    // rank), or all go on. Makes a bad file on one host the reason everywhere, not a lost connection.
+    Result<void> agree(const Result<void>& outcome);
 
   private:
     template <typename T, typename Combine>

@@ -100,6 +100,16 @@ TEST(Collective, HostsThatDisagreeGetAnError) {
     });
 }
 
+TEST(Collective, AllFailWithTheErrorOfTheFirstFailingHost) {
+    as_hosts(3, [](Collective& collective) {
+        EXPECT_TRUE(collective.agree({}));
+        auto outcome = collective.agree(collective.rank() == 1 ? Result<void>(invalid_input("line 3: bad")) : Result<void>());
+        ASSERT_FALSE(outcome);
+        EXPECT_EQ(outcome.error().kind, ErrorKind::InvalidInput);
+        EXPECT_EQ(outcome.error().message, "line 3: bad");
+    });
+}
+
 TEST(Collective, ALostHostIsNoticed) {
     as_hosts(2, [](Collective& collective) {
         if (collective.rank() == 1) {
