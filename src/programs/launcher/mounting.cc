@@ -86,19 +86,16 @@ Result<void> make_mount_point(const std::string& target, Shape shape) {
 Result<void> copy_file(const std::string& source, const std::string& target, mode_t mode) {
     const Fd from = TRY(open_file(source, O_RDONLY));
     const Fd to = TRY(open_file(target, O_WRONLY | O_CREAT | O_TRUNC, mode));
-    for (;;) {
-        const ssize_t copied = copy_file_range(from.get(), nullptr, to.get(), nullptr, size_t{1} << 30, 0);
-        if (copied == 0) return {};
-        if (copied < 0 && errno == EINTR) continue;
-        if (copied < 0) break;  // across file systems on old kernels
-    }
-    std::string buffer(size_t{1} << 16, '\0');
-    for (;;) {
-        const ssize_t got = read(from.get(), buffer.data(), buffer.size());
+    char buffer[1 << 16];
+    for (bool small = true;; small = false) {
+        // Most files are settings of a few bytes; the kernel copies the rest of large ones, where it can.
+        const ssize_t copied = small ? 0 : copy_file_range(from.get(), nullptr, to.get(), nullptr, size_t{1} << 30, 0);
+        if (copied > 0) continue;
+        const ssize_t got = read(from.get(), buffer, sizeof buffer);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return error_from_errno("cannot read " + source);
         if (got == 0) return {};
-        TRY(write_all(to.get(), std::string_view(buffer).substr(0, static_cast<size_t>(got))));
+        TRY(write_all(to.get(), std::string_view(buffer, static_cast<size_t>(got))));
     }
 }
 
