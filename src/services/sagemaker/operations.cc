@@ -17,6 +17,23 @@ constexpr Entry kOperations[] = {
     {"StopTrainingJob", stop_training_job},
     {"DeleteTrainingJob", delete_training_job},
 
+    {"CreateModel", create_model},
+    {"DescribeModel", describe_model},
+    {"ListModels", list_models},
+    {"DeleteModel", delete_model},
+
+    {"CreateEndpointConfig", create_endpoint_config},
+    {"DescribeEndpointConfig", describe_endpoint_config},
+    {"ListEndpointConfigs", list_endpoint_configs},
+    {"DeleteEndpointConfig", delete_endpoint_config},
+
+    {"CreateEndpoint", create_endpoint},
+    {"DescribeEndpoint", describe_endpoint},
+    {"ListEndpoints", list_endpoints},
+    {"UpdateEndpoint", update_endpoint},
+    {"UpdateEndpointWeightsAndCapacities", update_endpoint_weights_and_capacities},
+    {"DeleteEndpoint", delete_endpoint},
+
     {"AddTags", add_tags},
     {"ListTags", list_tags},
     {"DeleteTags", delete_tags},

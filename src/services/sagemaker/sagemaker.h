@@ -5,6 +5,8 @@
 
 #include "aws/service.h"
 #include "aws/token.h"
+#include "resources/endpoints/endpoints.h"
+#include "resources/models/models.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
 
@@ -12,6 +14,9 @@ namespace millwright::services {
 
 struct SageMaker {
     resources::TrainingJobs& training_jobs;
+    resources::Models& models;
+    resources::EndpointConfigs& endpoint_configs;
+    resources::Endpoints& endpoints;
     resources::Tags& tags;
     const aws::PageTokens& page_tokens;
     std::chrono::milliseconds longest_hold{20'000};  // of a polling Describe; 0: answered at once
