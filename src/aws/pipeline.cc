@@ -80,7 +80,7 @@ ApiError body_error(const Error& failure) {
 // "aws-chunked,gzip" -> "gzip": the framing is gone when a handler sees the body.
 void drop_aws_chunked(net::Headers& headers) {
     std::vector<std::string> kept;
-    for (const std::string_view coding : split(headers.get("content-encoding"), ','))
+    for (const std::string_view coding : split(headers.find("content-encoding").value_or(""), ','))
         if (!trim(coding).empty() && !equals_ignoring_case(trim(coding), "aws-chunked")) kept.emplace_back(trim(coding));
     headers.erase("content-encoding");
     if (!kept.empty()) headers.add("Content-Encoding", join(kept, ","));

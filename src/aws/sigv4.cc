@@ -88,7 +88,8 @@ Result<Claim, AuthFailure> finish_claim(const Fields& fields, std::string_view p
     if (!scope) return malformed("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'");
     claim.scope = *std::move(scope);
     claim.signature = field(fields, name_of("Signature"));
-    for (const std::string_view name : split(field(fields, name_of("SignedHeaders")), ';'))
+    const std::string signed_headers = field(fields, name_of("SignedHeaders"));
+    for (const std::string_view name : split(signed_headers, ';'))
         claim.signed_names.push_back(to_lower(trim(name)));
     if (claim.time.empty()) return malformed("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
     return claim;
@@ -194,7 +195,7 @@ PayloadCheck payload_check(PayloadKind kind, const net::Headers& headers, const 
     check.seed_signature = claim.signature;
     if (const auto length = parse_int(headers.get("x-amz-decoded-content-length")); length && *length >= 0)
         check.decoded_length = static_cast<uint64_t>(*length);
-    for (const std::string_view name : split(headers.get("x-amz-trailer"), ','))
+    for (const std::string_view name : split(headers.find("x-amz-trailer").value_or(""), ','))
         if (!trim(name).empty()) check.trailers.push_back(to_lower(trim(name)));
     return check;
 }
