@@ -69,7 +69,12 @@ void append_xml_text(std::string& out, std::string_view text) {
             case '>': out += "&gt;"; break;
             case '"': out += "&quot;"; break;
             case '\r': out += "&#13;"; break;
-            default: out += c;
+            default:
+                // XML 1.0 has no form for other control characters, and parsers refuse a document that holds one.
+                if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n')
+                    out += "\xEF\xBF\xBD";
+                else
+                    out += c;
         }
     }
 }
