@@ -30,12 +30,18 @@ class Changes {
         changed_.notify_all();
     }
 
-    // Calls `look` until it says true, again after each announcement, until the deadline.
+    void release() {
+        MutexLock lock(mutex_);
+        released_ = true;
+        changed_.notify_all();
+    }
+
+    // Calls `look` until it says true, again after each announcement, until the deadline or release().
     void wait(int64_t id, std::chrono::steady_clock::time_point deadline, const std::function<bool()>& look) {
         uint64_t seen = 0;
         {
             MutexLock lock(mutex_);
-            if (waiters_ >= max_waiters_) return;
+            if (released_ || waiters_ >= max_waiters_) return;
             ++waiters_;
             auto& watched = watched_[id];
             ++watched.waiters;
@@ -45,7 +51,7 @@ class Changes {
             MutexLock lock(mutex_);
             auto& watched = watched_[id];
             bool in_time = true;
-            while (watched.generation == seen && in_time) in_time = changed_.wait_until(mutex_, deadline);
+            while (watched.generation == seen && in_time && !released_) in_time = changed_.wait_until(mutex_, deadline);
             if (watched.generation == seen) break;
             seen = watched.generation;
         }
@@ -64,6 +70,7 @@ class Changes {
     Condition changed_;
     std::map<int64_t, Watched> watched_ GUARDED_BY(mutex_);
     size_t waiters_ GUARDED_BY(mutex_) = 0;
+    bool released_ GUARDED_BY(mutex_) = false;
 };
 
 class RunningTrainingJobs : public TrainingJobs {
@@ -81,6 +88,7 @@ class RunningTrainingJobs : public TrainingJobs {
     }
     Result<void> stop(std::string_view account, std::string_view region, std::string_view name) override;
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
+    void release_waiting() override { changes_.release(); }
 
   private:
     Result<void> recover();

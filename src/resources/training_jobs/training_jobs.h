@@ -121,6 +121,8 @@ class TrainingJobs {
     virtual Result<void> stop(std::string_view account, std::string_view region, std::string_view name) = 0;
     // Conflict: it has not ended.
     virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
+    // Every describe_changed answers at once from here on: the server is stopping.
+    virtual void release_waiting() = 0;
 };
 
 std::string training_job_arn(std::string_view account, std::string_view region, std::string_view name);
