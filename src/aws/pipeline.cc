@@ -187,6 +187,10 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
     // The service before the body too: it decides how much of a body is read, and whether it is read here at all.
     TRY(find_service(exchange, scope->service));
 
+    if (exchange.wire == Wire::Cbor)
+        return ApiError{400, "UnsupportedOperationException",
+                        "Millwright does not speak the protocol rpc-v2-cbor yet; awsJson and query work. See docs/reference/protocols.md."};
+
     // Signature, operation, decoding, validation and handler follow in serve_…; a document is parsed only once its
     // signature holds, so that parsers see bytes of known senders only.
     return exchange.stream ? serve_stream(exchange, *kind) : serve_document(exchange, *kind);
