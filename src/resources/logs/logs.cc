@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <tuple>
 
 #include "base/files.h"
@@ -79,6 +80,11 @@ class StoredLogs : public Logs {
     int64_t now_ms() const { return to_epoch_milliseconds(clock_.now()); }
     std::string new_file_name() { return random_.hex(2) + "/" + random_.hex(32) + ".log"; }
     std::string path_of(const std::string& file) const { return folder_ + "/" + file; }
+
+    Mutex& append_lock(const LogStream& stream) {
+        return append_locks_[static_cast<size_t>(stream.id) % append_locks_.size()];
+    }
+    void remove_files(const std::vector<LogStream>& streams);
 
     Result<int64_t> group_id(Connection& connection, const GroupName& name) const;
     Result<std::optional<LogStream>> load_stream(Connection& connection, const StreamName& name) const;
@@ -168,29 +174,38 @@ Result<void> StoredLogs::create_stream(const StreamName& name) {
 }
 
 Result<void> StoredLogs::delete_group(const GroupName& name) {
-    const auto paths = TRY(database_.write([&](Transaction& transaction) -> Result<std::vector<std::string>> {
+    const auto deleted = TRY(database_.write([&](Transaction& transaction) -> Result<std::vector<LogStream>> {
         const int64_t group = TRY(group_id(transaction, name));
-        std::vector<std::string> files;
-        for (const auto& row : TRY(transaction.query("SELECT file FROM log_stream WHERE group_id=?", group)))
-            files.push_back(path_of(row.text(0)));
+        std::vector<LogStream> streams;
+        for (const auto& row :
+             TRY(transaction.query(std::string(kStreamColumns) + "WHERE group_id=?", group)))
+            streams.push_back(stream_of(row));
         TRY(transaction.run("DELETE FROM log_stream WHERE group_id=?", group));
         TRY(transaction.run("DELETE FROM log_group WHERE id=?", group));
-        return files;
+        return streams;
     }));
-    // Rows first: a file without a row is only garbage, a row without its file would be a loss.
-    for (const auto& path : paths) ::unlink(path.c_str());
+    remove_files(deleted);
     return {};
 }
 
 Result<void> StoredLogs::delete_stream(const StreamName& name) {
-    const auto path = TRY(database_.write([&](Transaction& transaction) -> Result<std::string> {
-        const auto stream = TRY(load_stream(transaction, name));
+    const auto deleted = TRY(database_.write([&](Transaction& transaction) -> Result<LogStream> {
+        auto stream = TRY(load_stream(transaction, name));
         if (!stream) return no_stream();
         TRY(transaction.run("DELETE FROM log_stream WHERE id=?", stream->id));
-        return stream->path;
+        return std::move(*stream);
     }));
-    ::unlink(path.c_str());
+    remove_files({deleted});
     return {};
+}
+
+// After their rows: a file without a row is only garbage, a row without its file would be a loss. A writer
+// checks the row under the same lock, so it cannot bring a file back.
+void StoredLogs::remove_files(const std::vector<LogStream>& streams) {
+    for (const LogStream& stream : streams) {
+        const MutexLock lock(append_lock(stream));
+        ::unlink(stream.path.c_str());
+    }
 }
 
 Result<LogGroup> StoredLogs::find_group(const GroupName& name) {
@@ -304,9 +319,9 @@ Result<void> StoredLogs::put_events(const StreamName& name, const std::vector<Pu
     const LogStream stream = TRY(find_stream(name));
     if (stream.owned_by_job)
         return Error{ErrorKind::Conflict, "the log stream is written by a job", name.stream};
-    const MutexLock lock(append_locks_[static_cast<size_t>(stream.id) % append_locks_.size()]);
+    const MutexLock lock(append_lock(stream));
     // It may have been deleted while we waited; then its file must not come back.
-    TRY(find_stream(name));
+    if (TRY(find_stream(name)).path != stream.path) return no_stream();
     OpenStream file = TRY(open_for_appending(stream.path));
     std::string bytes;
     for (const PutEvent& event : events) {
@@ -330,7 +345,8 @@ Result<SearchPage> StoredLogs::search(const GroupName& name, const SearchQuery& 
         return search_streams(TRY(load_streams(name, all, INT64_MAX)), query);
     }
     std::vector<LogStream> streams;
-    for (const std::string& stream : query.streams)
+    const std::set<std::string> names(query.streams.begin(), query.streams.end());
+    for (const std::string& stream : names)
         streams.push_back(TRY(find_stream({name.account, name.region, name.group, stream})));
     return search_streams(streams, query);
 }

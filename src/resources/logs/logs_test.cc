@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include <fstream>
-#include <set>
 #include <thread>
 
 #include "base/files.h"
@@ -113,15 +112,15 @@ TEST_F(LogsTest, ConcurrentWritersKeepTheirBatchesWhole) {
         std::vector<std::jthread> writers;
         for (int w = 0; w < 4; ++w)
             writers.emplace_back([&, w] {
-                for (int i = 0; i < 20; ++i) {
+                for (int i = 0; i < 8; ++i) {
                     const std::string tag = std::to_string(w) + "." + std::to_string(i);
                     put("a", {{1, tag}, {2, tag}, {3, tag}});
                 }
             });
     }
     const auto page = logs_->events_from(find("a"), std::nullopt, {}, 1000).value();
-    ASSERT_EQ(page.events.size(), 240u);
-    for (size_t i = 0; i < 240; i += 3) {
+    ASSERT_EQ(page.events.size(), 96u);
+    for (size_t i = 0; i < 96; i += 3) {
         EXPECT_EQ(page.events[i].message, page.events[i + 1].message);
         EXPECT_EQ(page.events[i].message, page.events[i + 2].message);
     }
@@ -270,7 +269,7 @@ TEST_F(LogsTest, SearchMergesStreamsByTimeWhateverThePageSize) {
     query.prefix = "v/";
     for (query.limit = 1; query.limit < 9; ++query.limit)
         EXPECT_EQ(search_all(query), "abcdefg") << query.limit;
-    query.streams = {"v/2"};
+    query.streams = {"v/2", "v/2"};
     EXPECT_EQ(search_all(query), "bdg");
     query.streams = {"v/2", "nobody"};
     EXPECT_EQ(logs_->search(kGroup, query).error().detail, "stream");

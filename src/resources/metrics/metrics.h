@@ -30,7 +30,7 @@ struct MetricSample {
     double value = 0;
     std::string unit = "None";
     double count = 1;                        // so many samples of this value
-    std::optional<StatisticSet> statistics;  // in place of value and count
+    std::optional<StatisticSet> statistics{};  // in place of value and count
 };
 
 struct MetricName {
