@@ -14,6 +14,7 @@ namespace millwright::executors {
 namespace {
 
 constexpr const char* kFolderName = "millwright";
+constexpr std::string_view kLeafSuffix = "/millwright-server";
 constexpr const char* kWanted[] = {"cpu", "memory", "pids"};
 
 // Control files are written by one write(2), never created.
@@ -189,13 +190,15 @@ ControlGroups find_control_groups(std::string& why) {
             group = path;
         }
         if (group.empty()) continue;
-        const std::string folder = folder_of(hierarchy, group);
         if (hierarchy.version == 2) {
+            if (group.ends_with(kLeafSuffix)) group.resize(group.size() - kLeafSuffix.size());  // stepped aside before
+            const std::string folder = folder_of(hierarchy, group);
             auto handed = hand_on_controllers(folder);
             if (handed) found.parents.push_back({folder + "/" + kFolderName, *handed, 2});
             else why += (why.empty() ? "" : "; ") + handed.error().message;
             continue;
         }
+        const std::string folder = folder_of(hierarchy, group);
         bool wanted = false;
         for (const char* controller : kWanted) wanted = wanted || contains_word(controllers, controller);
         if (!wanted || found.has(controllers)) continue;

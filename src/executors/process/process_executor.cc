@@ -248,6 +248,8 @@ Result<void> ProcessExecutor::start(const RunSpec& spec, RunListener& listener) 
     if (file_exists(spec.folder + "/" + kLaunchFile) || file_exists(spec.folder + "/" + kExitRecord))
         return Error{ErrorKind::AlreadyExists, "the run has been started before", spec.folder};
     for (int host = 0; host < spec.hosts; ++host) TRY(make_directories(spec.folder + "/" + host_name(host) + "/ml"));
+    // Files that root makes inside are root's outside as well, set-id bits included.
+    if (chmod(spec.folder.c_str(), 0700) != 0) return error_from_errno("cannot close " + spec.folder + " to others");
     Watched run;
     run.id = spec.id;
     run.folder = spec.folder;

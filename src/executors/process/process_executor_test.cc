@@ -9,12 +9,14 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <functional>
 #include <thread>
 
+#include "base/event_file.h"
 #include "base/files.h"
 #include "base/mutex.h"
 #include "base/random.h"
@@ -223,6 +225,14 @@ TEST_F(ProcessExecutorTest, HidesTheMachine) {
         "; do if [ -e $p ]; then echo visible $p; fi; done; test $(ls /proc | grep -c '^[0-9]') -le 6 && echo few");
     run(spec);
     EXPECT_EQ(log_of(spec), "/home:\n\n/root:\nfew\n");  // only its own processes
+}
+
+TEST_F(ProcessExecutorTest, CoversHiddenPathsBelowVisibleOnes) {
+    executor_ = make_process_executor({MILLWRIGHT_LAUNCHER, machine(), {"/usr/share", "/usr/bin/env"}});
+    RunSpec spec = script("ls -A /usr/share; cat /usr/bin/env");
+    spec.mounts = {{"/usr/share/zoneinfo", "/usr/share/zoneinfo", Mount::Mode::ReadOnly}};
+    run(spec);
+    EXPECT_EQ(log_of(spec), "zoneinfo\n");
 }
 
 TEST_F(ProcessExecutorTest, RefusesWaysOutOfTheSandbox) {
@@ -497,6 +507,10 @@ TEST_F(ProcessExecutorTest, ALineWithoutEndIsCutIntoEvents) {
     EXPECT_EQ(longest, size_t{262144});
     EXPECT_EQ(total, size_t{3000000});
     EXPECT_TRUE(log.ends_with("b\nend\n"));
+    const auto events = read_events(spec.log_files[0], 0, 1000, size_t{1} << 30);
+    ASSERT_TRUE(events.has_value());
+    ASSERT_EQ(events->size(), size_t{12 + 1 + 1});
+    EXPECT_EQ(events->back().message, "end");
 }
 
 TEST_F(ProcessExecutorTest, AnotherExecutorAdoptsARunningRun) {
@@ -563,6 +577,42 @@ TEST_F(ProcessExecutorTest, ADeadLauncherTakesItsRunAlong) {
     EXPECT_EQ(content(ml(spec) + "/alive"), after);
     for (const ControlGroupParent& parent : machine().control_groups.parents)
         EXPECT_FALSE(file_exists(parent.folder + "/" + control_group_name(spec.id, 0)));
+}
+
+// The server dies at some moment around start(): what it was promised happens, what it was not is not half done.
+TEST_F(ProcessExecutorTest, AServerKilledWhileStartingLosesNothing) {
+    for (int i = 0; i < 25; ++i) {
+        RunSpec spec = script("echo ran >> /opt/ml/ran");
+        int ends[2];
+        ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+        const Fd reading(ends[0]);
+        Fd writing(ends[1]);
+        const pid_t server = fork();
+        if (server == 0) {
+            Recorder ignored;
+            const auto own = make();
+            if (own->start(spec, ignored)) static_cast<void>(write_all(ends[1], "y").has_value());
+            ::kill(getpid(), SIGKILL);
+        }
+        writing.reset();
+        if (i > 0) {
+            std::this_thread::sleep_for(std::chrono::microseconds(200 * i));
+            ::kill(server, SIGKILL);
+        }
+        waitpid(server, nullptr, 0);
+        char promised = 0;
+        static_cast<void>(read(reading.get(), &promised, 1));
+        Recorder recorder;
+        ASSERT_TRUE(executor_->adopt(spec.id, spec.folder, recorder).has_value());
+        const RunOutcome outcome = recorder.await_end();
+        if (outcome.cause == RunOutcome::Cause::Lost) {
+            EXPECT_EQ(promised, 0);
+            EXPECT_FALSE(file_exists(ml(spec) + "/ran"));
+        } else {
+            EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited) << outcome.message;
+            EXPECT_EQ(content(ml(spec) + "/ran"), "ran\n");
+        }
+    }
 }
 
 // Counts of what runs could leave on the machine.

@@ -33,6 +33,7 @@ namespace {
 using executors::LaunchSpec;
 
 constexpr int kPreparationMs = 120000;  // copying instead of an overlay may take its time
+constexpr int kRecordAttempts = 24 * 3600;  // a second apart
 constexpr size_t kMaxControlConnections = 16;
 constexpr size_t kReadBytes = size_t{1} << 20;
 
@@ -402,6 +403,15 @@ Result<std::string> read_launch_file(int file) {
     return text;
 }
 
+// A full disk gets time to be emptied: without a record the run would count as lost.
+Result<void> write_record(const std::string& folder, const std::string& text) {
+    for (int attempt = 0;; ++attempt) {
+        auto written = replace_file_durably(folder + "/" + executors::kExitRecord, text);
+        if (written || written.error().kind != ErrorKind::LimitExceeded || attempt == kRecordAttempts) return written;
+        sleep(1);
+    }
+}
+
 }  // namespace
 
 Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
@@ -412,7 +422,7 @@ Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
     Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);
     TRY(supervisor.open_control(std::move(control)));
     const ExitRecord record = supervisor.run();
-    TRY(replace_file_durably(folder + "/" + executors::kExitRecord, to_json(record)));
+    TRY(write_record(folder, to_json(record)));
     unlink((folder + "/" + executors::kControlSocket).c_str());
     return {};
 }
