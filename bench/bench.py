@@ -167,8 +167,8 @@ def signed_headers(server, path, body):
     import botocore.credentials
     known = server.credentials
     request = botocore.awsrequest.AWSRequest("POST", server.url + path, data=body, headers={"Content-Type": "text/csv"})
-    botocore.auth.SigV4Auth(botocore.credentials.Credentials(known["access_key_id"], known["secret_access_key"]), "sagemaker",
-                            known["region"]).add_auth(request)
+    botocore.auth.SigV4Auth(botocore.credentials.Credentials(known["AccessKeyId"], known["SecretAccessKey"]), "sagemaker",
+                            known["Region"]).add_auth(request)
     return dict(request.prepare().headers)
 
 

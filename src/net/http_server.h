@@ -18,7 +18,7 @@ enum class Pool { Control, Data, Inference };
 struct ServerSettings {
     std::string address = "127.0.0.1";  // IPv4 or IPv6
     uint16_t port = 9770;               // 0: any free port, see HttpServer::port()
-    std::string unix_path;  // when set, listen on this unix socket instead (an old file is replaced)
+    std::string unix_path = {};  // when set, listen on this unix socket instead (an old file is replaced)
     int control_threads = 64;
     int data_threads = 32;
     int inference_threads = 32;

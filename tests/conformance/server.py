@@ -59,7 +59,7 @@ class Server:
 
     @property
     def account(self):
-        return self.credentials["account"]
+        return self.credentials["AccountId"]
 
     def log(self):
         return (self.folder.parent / (self.folder.name + ".log")).read_text(errors="replace")
@@ -101,8 +101,8 @@ class Server:
     def boto_session(self, **changes):
         import boto3
         known = self.credentials
-        arguments = dict(aws_access_key_id=known["access_key_id"], aws_secret_access_key=known["secret_access_key"],
-                         region_name=known["region"])
+        arguments = dict(aws_access_key_id=known["AccessKeyId"], aws_secret_access_key=known["SecretAccessKey"],
+                         region_name=known["Region"])
         arguments.update(changes)
         return boto3.Session(**arguments)
 

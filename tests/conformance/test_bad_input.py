@@ -116,7 +116,7 @@ def signed_at(server, moment, body=b"{}"):
     request = botocore.awsrequest.AWSRequest("POST", server.url + "/", data=body, headers={
         "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "SageMaker.ListTrainingJobs"})
     signer = botocore.auth.SigV4Auth(
-        botocore.credentials.Credentials(known["access_key_id"], known["secret_access_key"]), "sagemaker", known["region"])
+        botocore.credentials.Credentials(known["AccessKeyId"], known["SecretAccessKey"]), "sagemaker", known["Region"])
     original = botocore.auth.get_current_datetime if hasattr(botocore.auth, "get_current_datetime") else None
     stamp = moment.strftime("%Y%m%dT%H%M%SZ")
     if original:

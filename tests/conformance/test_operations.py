@@ -17,7 +17,7 @@ def test_every_sagemaker_operation_is_implemented_or_refused_by_name(server, sm)
     import urllib.error
     import urllib.request
     known = server.credentials
-    keys = botocore.credentials.Credentials(known["access_key_id"], known["secret_access_key"])
+    keys = botocore.credentials.Credentials(known["AccessKeyId"], known["SecretAccessKey"])
     described = json.loads(subprocess.run([BIN / "millwright", "operations"], check=True, capture_output=True, text=True).stdout)
     table = {o["name"]: o["implemented"] for s in described if s["service"] == "sagemaker" for o in s["operations"]}
     model = botocore.session.get_session().get_service_model("sagemaker")
@@ -27,7 +27,7 @@ def test_every_sagemaker_operation_is_implemented_or_refused_by_name(server, sm)
     def call(name):
         request = botocore.awsrequest.AWSRequest("POST", server.url + "/", data=b"{}", headers={
             "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"SageMaker.{name}"})
-        botocore.auth.SigV4Auth(keys, "sagemaker", known["region"]).add_auth(request)
+        botocore.auth.SigV4Auth(keys, "sagemaker", known["Region"]).add_auth(request)
         prepared = request.prepare()
         try:
             with urllib.request.urlopen(urllib.request.Request(prepared.url, data=b"{}", headers=dict(prepared.headers)),

@@ -1,0 +1,130 @@
+#include "programs/server/config.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include <toml++/toml.h>
+
+#include "base/files.h"
+#include "base/strings.h"
+
+namespace millwright::programs {
+namespace {
+
+using Setter = std::function<Result<void>(Config&, const toml::node&)>;
+
+Error wrong(const char* expected) { return invalid_input(std::string("expected ") + expected); }
+
+Setter text(std::string Config::* field) {
+    return [field](Config& config, const toml::node& node) -> Result<void> {
+        const auto value = node.value_exact<std::string>();
+        if (!value) return wrong("a text");
+        config.*field = *value;
+        return {};
+    };
+}
+Setter flag(bool Config::* field) {
+    return [field](Config& config, const toml::node& node) -> Result<void> {
+        const auto value = node.value_exact<bool>();
+        if (!value) return wrong("true or false");
+        config.*field = *value;
+        return {};
+    };
+}
+Setter seconds(std::chrono::seconds Config::* field, int64_t most) {
+    return [field, most](Config& config, const toml::node& node) -> Result<void> {
+        const auto value = node.value_exact<int64_t>();
+        if (!value || *value < 0 || *value > most)
+            return invalid_input("expected seconds from 0 to " + std::to_string(most));
+        config.*field = std::chrono::seconds(*value);
+        return {};
+    };
+}
+Result<void> set_log_level(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value || (*value != "debug" && *value != "info" && *value != "warning" && *value != "error"))
+        return wrong("\"debug\", \"info\", \"warning\" or \"error\"");
+    config.log_level = *value;
+    return {};
+}
+Result<void> set_domains(Config& config, const toml::node& node) {
+    const auto* list = node.as_array();
+    if (!list) return wrong("a list of host names");
+    config.s3_domains.clear();
+    for (const auto& item : *list) {
+        const auto value = item.value_exact<std::string>();
+        if (!value) return wrong("a list of host names");
+        config.s3_domains.push_back(*value);
+    }
+    return {};
+}
+Result<void> set_listen_node(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value) return wrong("\"HOST:PORT\"");
+    return set_listen(config, *value);
+}
+
+const std::map<std::string, Setter>& setters() {
+    static const std::map<std::string, Setter> all = {
+        {"server.listen", set_listen_node},
+        {"server.log_level", set_log_level},
+        {"s3.domains", set_domains},
+        {"identity.region", text(&Config::region)},
+        {"identity.lenient_roles", flag(&Config::lenient_roles)},
+        {"jobs.strict_capacity", flag(&Config::strict_capacity)},
+        {"jobs.stop_grace_seconds", seconds(&Config::stop_grace, 3600)},
+        {"waiting.hold_seconds", seconds(&Config::hold, 50)},
+    };
+    return all;
+}
+
+Result<void> apply(Config& config, const toml::table& document) {
+    for (const auto& [section, content] : document) {
+        const auto* table = content.as_table();
+        if (!table) return invalid_input("config.toml: '" + std::string(section.str()) + "' is not a section");
+        for (const auto& [key, node] : *table) {
+            const std::string name = std::string(section.str()) + "." + std::string(key.str());
+            const auto setter = setters().find(name);
+            if (setter == setters().end()) return invalid_input("config.toml: unknown setting '" + name + "'");
+            if (auto outcome = setter->second(config, node); !outcome)
+                return invalid_input("config.toml: " + name + ": " + outcome.error().message);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string default_data_dir() {
+    if (const char* chosen = std::getenv("MILLWRIGHT_DATA_DIR"); chosen && *chosen) return chosen;
+    const char* home = std::getenv("HOME");
+    return std::string(home && *home ? home : ".") + "/.millwright";
+}
+
+Result<void> set_listen(Config& config, const std::string& given) {
+    const size_t colon = given.rfind(':');
+    const auto port = parse_int(colon == std::string::npos ? given : given.substr(colon + 1));
+    if (!port || *port < 0 || *port > 65535) return invalid_input("'" + given + "' is not HOST:PORT");
+    if (colon != std::string::npos) config.address = given.substr(0, colon);
+    config.port = static_cast<uint16_t>(*port);
+    return {};
+}
+
+Result<Config> load_config(const std::string& data_dir) {
+    Config config;
+    config.data_dir = std::filesystem::absolute(data_dir).lexically_normal().string();
+    const std::string path = config.data_dir + "/config.toml";
+    if (!file_exists(path)) return config;
+    const std::string content = TRY(read_file(path, size_t{1} << 20));
+    try {
+        TRY(apply(config, toml::parse(content)));
+    } catch (const toml::parse_error& failure) {
+        return invalid_input("config.toml, line " + std::to_string(failure.source().begin.line) + ": " +
+                             std::string(failure.description()));
+    }
+    return config;
+}
+
+}  // namespace millwright::programs

@@ -1,0 +1,33 @@
+// What a user can set, in <data-dir>/config.toml and on the command line. docs/reference/configuration.md lists it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace millwright::programs {
+
+struct Config {
+    std::string data_dir;  // absolute
+    std::string address = "127.0.0.1";
+    uint16_t port = 9770;
+    std::vector<std::string> s3_domains = {"localhost"};  // bucket.<domain> addresses a bucket
+    std::string region = "us-west-2";                     // of a new data directory
+    bool lenient_roles = true;
+    bool strict_capacity = false;
+    std::chrono::seconds hold{20};  // the longest a polling Describe is held; 0 switches it off
+    std::chrono::seconds stop_grace{120};
+    std::string log_level = "info";
+};
+
+// ~/.millwright unless $MILLWRIGHT_DATA_DIR is set.
+std::string default_data_dir();
+// Reads <data_dir>/config.toml when there is one. Unknown keys and wrong types are errors that name the key.
+Result<Config> load_config(const std::string& data_dir);
+// "HOST:PORT" or "PORT"; port 0 means any free one.
+Result<void> set_listen(Config& config, const std::string& text);
+
+}  // namespace millwright::programs

@@ -1,0 +1,54 @@
+#include "programs/server/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+
+namespace millwright::programs {
+namespace {
+
+class ConfigTest : public testing::Test {
+  protected:
+    const std::string folder_ = testing::TempDir() + "config_test";
+    void SetUp() override { ASSERT_TRUE(make_directories(folder_)); }
+    void TearDown() override { ASSERT_TRUE(remove_tree(folder_)); }
+    Result<Config> load(const std::string& text) {
+        EXPECT_TRUE(write_file(folder_ + "/config.toml", text));
+        return load_config(folder_);
+    }
+};
+
+TEST_F(ConfigTest, WithoutAFileEverythingHasItsDefault) {
+    const auto config = load_config(folder_);
+    EXPECT_EQ(config->address, "127.0.0.1");
+    EXPECT_EQ(config->port, 9770);
+    EXPECT_EQ(config->data_dir, folder_);
+}
+TEST_F(ConfigTest, ReadsEverySetting) {
+    const auto config = load(
+        "[server]\nlisten = \"0.0.0.0:80\"\nlog_level = \"debug\"\n[s3]\ndomains = [\"s3.local\"]\n[identity]\nregion = \"eu-west-1\"\n"
+        "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = 0\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->address, "0.0.0.0");
+    EXPECT_EQ(config->port, 80);
+    EXPECT_EQ(config->log_level, "debug");
+    EXPECT_EQ(config->s3_domains, std::vector<std::string>{"s3.local"});
+    EXPECT_EQ(config->region, "eu-west-1");
+    EXPECT_FALSE(config->lenient_roles);
+    EXPECT_TRUE(config->strict_capacity);
+    EXPECT_EQ(config->stop_grace.count(), 5);
+    EXPECT_EQ(config->hold.count(), 0);
+}
+TEST_F(ConfigTest, NamesWhatIsWrong) {
+    EXPECT_EQ(load("[jobs]\nfast = true\n").error().message, "config.toml: unknown setting 'jobs.fast'");
+    EXPECT_EQ(load("[jobs]\nstrict_capacity = 1\n").error().message, "config.toml: jobs.strict_capacity: expected true or false");
+    EXPECT_EQ(load("[waiting]\nhold_seconds = 3600\n").error().message,
+              "config.toml: waiting.hold_seconds: expected seconds from 0 to 50");
+    EXPECT_EQ(load("[server]\nlisten = \"here:99999\"\n").error().message, "config.toml: server.listen: 'here:99999' is not HOST:PORT");
+    EXPECT_EQ(load("[server]\nlog_level = \"loud\"\n").error().message,
+              "config.toml: server.log_level: expected \"debug\", \"info\", \"warning\" or \"error\"");
+    EXPECT_TRUE(load("[server\n").error().message.starts_with("config.toml, line 1: "));
+}
+
+}  // namespace
+}  // namespace millwright::programs

@@ -1,0 +1,15 @@
+// `millwright env`: what a shell needs so that unmodified AWS code finds this server.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "programs/server/config.h"
+
+namespace millwright::programs {
+
+// Lines of `export NAME='value'`. Also writes the SDK defaults file they point at. NotFound: no server was started with
+// this data directory yet.
+Result<std::string> shell_environment(const Config& config);
+
+}  // namespace millwright::programs

@@ -1,0 +1,99 @@
+// millwright: the server and its command line.
+#include <csignal>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+#include "programs/server/config.h"
+#include "programs/server/doctor.h"
+#include "programs/server/environment.h"
+#include "programs/server/server.h"
+
+namespace millwright::programs {
+namespace {
+
+int failed(const Error& failure) {
+    std::fprintf(stderr, "millwright: %s%s%s\n", failure.message.c_str(), failure.detail.empty() ? "" : ": ",
+                 failure.detail.c_str());
+    return 1;
+}
+
+log::Level level_of(const std::string& name) {
+    if (name == "debug") return log::Level::Debug;
+    if (name == "warning") return log::Level::Warning;
+    return name == "error" ? log::Level::Error : log::Level::Info;
+}
+
+Result<void> serve(const Config& config) {
+    log::set_level(level_of(config.log_level));
+    // Every thread inherits this, so that only the wait below sees the signals.
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigprocmask(SIG_BLOCK, &ending, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+
+    auto server = TRY(Server::open(config, folder_of_this_program()));
+    TRY(server->listen());
+    int received = 0;
+    sigwait(&ending, &received);
+    log::info("stopping; jobs go on and are taken over at the next start");
+    return {};
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("Millwright: SageMaker on your own machines");
+    app.set_version_flag("--version", MILLWRIGHT_VERSION);
+    app.require_subcommand(1);
+    std::string data_dir = default_data_dir(), listen;
+    bool markdown = false;
+
+    const auto subcommand = [&](const char* name, const char* about) {
+        auto* added = app.add_subcommand(name, about);
+        added->add_option("--data-dir", data_dir, "Where all state lives")->capture_default_str();
+        return added;
+    };
+    auto* serve_command = subcommand("serve", "Run the server in the foreground");
+    serve_command->add_option("--listen", listen, "HOST:PORT, default 127.0.0.1:9770; port 0 takes a free one");
+    auto* env_command = subcommand("env", "Print the variables that point AWS code at the server: eval \"$(millwright env)\"");
+    auto* doctor_command = subcommand("doctor", "Find out what this machine lets Millwright do");
+    auto* operations_command = subcommand("operations", "List every operation of every service spoken, as JSON");
+    operations_command->add_flag("--markdown", markdown, "As Markdown tables");
+    CLI11_PARSE(app, argc, argv);
+
+    auto config = load_config(data_dir);
+    if (!config) return failed(config.error());
+    if (!listen.empty())
+        if (auto outcome = set_listen(*config, listen); !outcome) return failed(outcome.error());
+
+    if (serve_command->parsed()) {
+        const auto outcome = serve(*config);
+        return outcome ? 0 : failed(outcome.error());
+    }
+    if (env_command->parsed()) {
+        const auto text = shell_environment(*config);
+        if (!text) return failed(text.error());
+        std::fputs(text->c_str(), stdout);
+        return 0;
+    }
+    if (doctor_command->parsed()) {
+        const auto diagnosis = diagnose(*config, folder_of_this_program() + "/millwright-launcher");
+        if (!diagnosis) return failed(diagnosis.error());
+        std::fputs(diagnosis->text.c_str(), stdout);
+        return diagnosis->can_run_jobs ? 0 : 2;
+    }
+    if (operations_command->parsed()) {
+        const auto text = list_operations(markdown ? OperationsFormat::Markdown : OperationsFormat::Json);
+        if (!text) return failed(text.error());
+        std::fputs(text->c_str(), stdout);
+        return 0;
+    }
+    return 1;
+}
+
+}  // namespace
+}  // namespace millwright::programs
+
+int main(int argc, char** argv) { return millwright::programs::run(argc, argv); }
