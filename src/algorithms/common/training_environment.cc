@@ -71,11 +71,11 @@ void accept_training_as_train(std::vector<Channel>& channels) {
 
 // "algo-10" after "algo-2".
 bool host_before(const std::string& a, const std::string& b) {
-    const auto number = [](const std::string& host) {
-        const size_t start = host.find_last_not_of("0123456789") + 1;
-        return parse_int(std::string_view(host).substr(start)).value_or(-1);
+    const auto parts = [](const std::string& host) {
+        const size_t digits = host.find_last_not_of("0123456789") + 1;
+        return std::pair(host.substr(0, digits), parse_int(std::string_view(host).substr(digits)).value_or(0));
     };
-    return std::pair(number(a), a) < std::pair(number(b), b);
+    return std::pair(parts(a), a) < std::pair(parts(b), b);
 }
 
 std::string_view prefix(Fault fault) {

@@ -2,6 +2,7 @@
 
 #include <xgboost/c_api.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -21,26 +22,26 @@ Result<void> check(int status) {
     return {};
 }
 
-// Which hosts (by rank of the collective) take part, and where the tracker listens.
+// What the first host tells all: who takes part, in rank order, and where to meet.
 struct Plan {
-    std::vector<int64_t> members;
+    std::vector<std::string> members;
+    std::string meeting_host;
     int64_t port = 0;
 };
 
 Result<Plan> parse_plan(const std::string& text) {
     const Json document = TRY(Json::parse(text));
     Plan out;
-    for (const Json& member : document["members"].items()) out.members.push_back(member.int_or(0));
+    for (const Json& member : document["members"].items()) out.members.push_back(member.string_or(""));
+    out.meeting_host = document["host"].string_or("");
     out.port = document["port"].int_or(0);
     return out;
 }
 
-std::string plan_text(const std::vector<std::string>& flags, uint16_t port) {
+std::string plan_text(const Plan& plan) {
     Json members = Json::array();
-    for (size_t i = 0; i < flags.size(); ++i) {
-        if (flags[i] == "1") members.push_back(static_cast<int64_t>(i));
-    }
-    return Json::object({{"members", std::move(members)}, {"port", int64_t{port}}}).dump();
+    for (const std::string& member : plan.members) members.push_back(member);
+    return Json::object({{"members", std::move(members)}, {"host", plan.meeting_host}, {"port", plan.port}}).dump();
 }
 
 }  // namespace
@@ -52,26 +53,26 @@ Result<Cluster> Cluster::join(const TrainingEnvironment& environment, bool has_d
         return out;
     }
     Collective collective = TRY(Collective::connect(environment.hosts, environment.current_host));
-    const std::vector<std::string> flags = TRY(collective.gather(has_data ? "1" : "0"));
+    // The names of those that have data, an empty text of the others.
+    const std::vector<std::string> names = TRY(collective.gather(has_data ? environment.current_host : ""));
     std::string text;
     if (collective.rank() == 0) {
-        std::vector<std::string> workers;
-        for (size_t i = 0; i < flags.size(); ++i) {
-            if (flags[i] == "1") workers.push_back(environment.hosts[i]);
-        }
-        if (workers.size() > 1) out.tracker_ = TRY(Tracker::start(workers));
-        text = plan_text(flags, out.tracker_ ? out.tracker_->port() : uint16_t{0});
+        Plan plan{.members = names, .meeting_host = environment.current_host};
+        std::erase(plan.members, "");
+        if (plan.members.size() > 1) out.tracker_ = TRY(Tracker::start(plan.members));
+        if (out.tracker_) plan.port = out.tracker_->port();
+        text = plan_text(plan);
     }
     TRY(collective.broadcast(text));
     const Plan plan = TRY(parse_plan(text));
     if (plan.members.empty()) return invalid_input("No data in training channel path on any host");
     out.size_ = static_cast<int>(plan.members.size());
-    for (size_t i = 0; i < plan.members.size(); ++i) {
-        if (plan.members[i] == static_cast<int64_t>(collective.rank())) out.rank_ = static_cast<int>(i);
-    }
-    if (!out.takes_part() || !out.distributed()) return out;
+    const auto self = std::find(plan.members.begin(), plan.members.end(), environment.current_host);
+    if (self == plan.members.end()) return out;
+    out.rank_ = static_cast<int>(self - plan.members.begin());
+    if (!out.distributed()) return out;
     const Json config = Json::object({{"xgboost_communicator", "rabit"},
-                                      {"DMLC_TRACKER_URI", environment.hosts.front()},
+                                      {"DMLC_TRACKER_URI", plan.meeting_host},
                                       {"DMLC_TRACKER_PORT", std::to_string(plan.port)},
                                       {"DMLC_TASK_ID", std::to_string(out.rank_)}});
     TRY(check(XGCommunicatorInit(config.dump().c_str())));
