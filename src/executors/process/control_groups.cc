@@ -206,6 +206,7 @@ ControlGroups find_control_groups(std::string& why) {
         if (made) found.parents.push_back({folder + "/" + kFolderName, controllers, 1});
         else why += (why.empty() ? "" : "; ") + made.error().message + " (" + made.error().detail + ")";
     }
+    if (found.has("cpu") && found.has("memory") && found.has("pids")) why.clear();  // hybrid: the other version lacks them
     if (found.parents.empty() && why.empty()) why = "no cgroup hierarchy with cpu, memory or pids is mounted";
     return found;
 }

@@ -240,7 +240,7 @@ TEST_F(ProcessExecutorTest, RefusesWaysOutOfTheSandbox) {
         "try() { \"$@\" >/dev/null 2>&1 && echo \"succeeded: $*\"; };"
         "try mount -t tmpfs none /tmp; try mount -o remount,rw /usr; try umount /proc/sys; try unshare -r true; try unshare -m true;"
         "try sh -c 'echo x > /proc/sys/kernel/hostname'; try sh -c 'echo b > /proc/sysrq-trigger'; try sh -c 'echo x > /usr/bin/x';"
-        "try mknod /tmp/null c 1 3; try dmesg; try hostname other; try chroot / true; try ip link set lo down;"
+        "try chmod 600 /dev/null; try chown 1 /dev/zero; try rm /dev/null; echo x > /dev/null; try mknod /tmp/null c 1 3; try dmesg; try hostname other; try chroot / true; try ip link set lo down;"
         "try sh -c 'echo 1 > /sys/devices/system/cpu/cpu1/online'; try head -c 1 /proc/kcore; try nsenter -t 1 -m true;"
         "mkfifo /tmp/fifo && grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/cmdline | tr -d '\\0'");
     const RunOutcome outcome = run(spec);

@@ -104,7 +104,8 @@ Result<void> make_devices(uint64_t shared_memory_bytes) {
     for (const char* name : kDevices) {
         const std::string target = std::string("dev/") + name;
         TRY(make_mount_point(target, Shape::File));
-        TRY(bind("/dev/" + std::string(name), target, Access::Writable));
+        // Devices may be written through a read-only mount; what it prevents is a chmod of the machine's own node.
+        TRY(bind("/dev/" + std::string(name), target, Access::ReadOnly));
     }
     TRY(make_folder("dev/pts"));
     TRY(mount_new("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"));
@@ -127,7 +128,7 @@ Result<void> make_kernel_views() {
     }
     for (const char* name : kHiddenProc) {
         const std::string path = std::string("proc/") + name;
-        if (access(path.c_str(), F_OK) == 0) TRY(bind("/dev/null", path, Access::Writable));
+        if (access(path.c_str(), F_OK) == 0) TRY(bind("/dev/null", path, Access::ReadOnly));
     }
     // CPU and memory topology, which numeric libraries read; nothing else of /sys.
     for (const char* name : {"sys/devices/system/cpu", "sys/devices/system/node"})
@@ -201,7 +202,7 @@ Result<void> cover(const std::vector<std::string>& hidden) {
         struct stat status {};
         if (lstat(path.c_str(), &status) != 0) continue;
         if (S_ISDIR(status.st_mode)) TRY(mount_new("tmpfs", path, MS_NOSUID | MS_NODEV, "size=64k,mode=755"));
-        else TRY(bind("/dev/null", path, Access::Writable));
+        else TRY(bind("/dev/null", path, Access::ReadOnly));
     }
     return {};
 }
