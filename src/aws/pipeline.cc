@@ -158,7 +158,7 @@ struct Front::Impl {
 
 Front::Impl::Impl(std::vector<Service> services, const CredentialSource& credentials, const Clock& c, Random& r,
                   std::vector<RawRoute> routes, FrontSettings s)
-    : raw_routes(std::move(routes)), verifier(credentials, c), clock(c), random(r), settings(s) {
+    : raw_routes(std::move(routes)), verifier(credentials, c, s.bucket_of_host), clock(c), random(r), settings(std::move(s)) {
     std::sort(raw_routes.begin(), raw_routes.end(),
               [](const RawRoute& a, const RawRoute& b) { return a.path_prefix.size() > b.path_prefix.size(); });
     for (Service& service : services) {
@@ -382,7 +382,7 @@ void Front::Impl::answer(Exchange& exchange) const {
 
 Front::Front(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& random,
              std::vector<RawRoute> raw_routes, FrontSettings settings)
-    : impl_(std::make_unique<Impl>(std::move(services), credentials, clock, random, std::move(raw_routes), settings)) {}
+    : impl_(std::make_unique<Impl>(std::move(services), credentials, clock, random, std::move(raw_routes), std::move(settings))) {}
 Front::~Front() = default;
 
 void Front::handle(net::Request& request, net::ResponseWriter& response) const {

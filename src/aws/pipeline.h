@@ -27,6 +27,8 @@ struct FrontSettings {
     size_t max_document_bytes = size_t{6} << 20;  // JSON and query requests
     // Bodies of streaming operations without x-amz-content-sha256 (InvokeEndpoint) are read whole to verify them.
     size_t max_buffered_stream_bytes = size_t{32} << 20;
+    // How S3 reads a bucket out of a Host header; see SignatureVerifier.
+    SignatureVerifier::BucketOfHost bucket_of_host = {};
 };
 
 // Thread-safe after construction.

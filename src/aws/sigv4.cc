@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "aws/presigned_v2.h"
 #include "aws/sigv4_canonical.h"
 #include "base/digest.h"
 #include "base/encoding.h"
@@ -210,6 +211,8 @@ std::optional<CredentialScope> claimed_scope(const net::Request& request) {
         return parse_credential(field(header_fields(authorization->substr(sigv4::kAlgorithm.size())), "Credential"));
     if (has_query_signature(request))
         return parse_credential(field(query_fields(request.raw_query()), "X-Amz-Credential"));
+    if (const auto old = presigned_v2::parse(request); old && !authorization)
+        return CredentialScope{old->access_key_id, "", "", "s3"};
     return std::nullopt;
 }
 
@@ -232,12 +235,54 @@ Result<Checked, AuthFailure> check_claim(const net::Request& request, const Cred
 
 }  // namespace
 
+namespace {
+
+bool signed_the_old_way(const net::Request& request) {
+    return !request.headers.has("authorization") && !has_query_signature(request) && presigned_v2::parse(request);
+}
+
+// "localhost", "127.0.0.1:9770", "[::1]": hosts in which no bucket can stand.
+bool names_no_bucket(std::string_view host) {
+    const std::string_view name = host.substr(0, host.find(':'));
+    return host.starts_with('[') || name.find('.') == std::string_view::npos ||
+           name.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+}  // namespace
+
+Result<Verified, AuthFailure> SignatureVerifier::verify_v2(const net::Request& request, bool with_signature) const {
+    const auto claim = *presigned_v2::parse(request);
+    const std::string host = request.headers.get("host");
+    if (!bucket_of_host_ && !names_no_bucket(host))
+        return malformed("Only AWS4-HMAC-SHA256 signatures are taken for this host name.");
+    auto credential = credentials_.find_credential(claim.access_key_id);
+    if (!credential) return AuthFailure{AuthFailureKind::UnknownKey, ""};
+    const auto expires = parse_int(claim.expires);
+    if (!expires) return malformed("Invalid date (should be seconds since epoch): " + claim.expires);
+    const Timestamp now = clock_.now();
+    if (*expires < to_epoch_milliseconds(now) / 1000) return AuthFailure{AuthFailureKind::UrlExpired, ""};
+    Verified verified{std::move(*credential), {claim.access_key_id, "", "", "s3"}, true, {}};
+    const std::string declared = declared_hash(request);
+    Claim common;
+    common.session_token = claim.session_token;
+    verified.payload = payload_check(TRY(kind_of(declared, "s3", true)), request.headers, declared, common, "");
+    if (!with_signature) return verified;
+    const std::string bucket = bucket_of_host_ ? bucket_of_host_(host) : "";
+    const std::string expected = presigned_v2::signature(request, claim, bucket, verified.credential.secret_access_key);
+    if (!constant_time_equal(expected, claim.signature)) return AuthFailure{AuthFailureKind::BadSignature, ""};
+    TRY(check_token(verified.credential, common, now));
+    verified.credential.caller.access_key_id = claim.access_key_id;
+    return verified;
+}
+
 Result<PayloadKind, AuthFailure> SignatureVerifier::check_claims(const net::Request& request) const {
+    if (signed_the_old_way(request)) return TRY(verify_v2(request, false)).payload.kind;
     const Checked checked = TRY(check_claim(request, credentials_, clock_.now()));
     return kind_of(declared_hash(request), checked.claim.scope.service, checked.claim.presigned);
 }
 
 Result<Verified, AuthFailure> SignatureVerifier::verify(const net::Request& request, std::string_view body_sha256_hex) const {
+    if (signed_the_old_way(request)) return verify_v2(request, true);
     const Timestamp now = clock_.now();
     auto [claim, credential] = TRY(check_claim(request, credentials_, now));
     const std::string declared = declared_hash(request);

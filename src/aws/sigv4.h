@@ -1,11 +1,12 @@
 // AWS Signature Version 4: verification of every request, the body readers that go with it, and a small signer.
 //
-// What is verified: header and presigned signatures; the time (15 minutes either way, or the life of a presigned URL);
+// What is verified: header and presigned signatures (and S3's old presigned form, aws/presigned_v2.h); the time (15 minutes either way, or the life of a presigned URL);
 // that host and every x-amz-* header are signed; the session token and its expiry; and the body, against
 // x-amz-content-sha256 or chunk by chunk while it is read.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -76,7 +77,11 @@ struct Verified {
 // Thread-safe.
 class SignatureVerifier {
   public:
-    SignatureVerifier(const CredentialSource& credentials, const Clock& clock) : credentials_(credentials), clock_(clock) {}
+    // `bucket_of_host`: the bucket a Host header names, "" for path style; as S3 resolves it, because URLs of the old
+    // form sign the bucket and not the host. Without it such URLs are taken for hosts that cannot name a bucket only.
+    using BucketOfHost = std::function<std::string(std::string_view host)>;
+    SignatureVerifier(const CredentialSource& credentials, const Clock& clock, BucketOfHost bucket_of_host = {})
+        : credentials_(credentials), clock_(clock), bucket_of_host_(std::move(bucket_of_host)) {}
 
     // Everything that can be checked before the body is read: form, key, time, signed headers. Buffered means "read the
     // body and pass its hash to verify()"; nobody without a known key makes the server read a body.
@@ -90,9 +95,11 @@ class SignatureVerifier {
         std::string secret, key;
     };
     std::string signing_key(const CredentialScope& scope, const std::string& secret) const;
+    Result<Verified, AuthFailure> verify_v2(const net::Request& request, bool with_signature) const;
 
     const CredentialSource& credentials_;
     const Clock& clock_;
+    BucketOfHost bucket_of_host_;
     mutable Mutex mutex_;
     mutable std::map<std::string, CachedKey> keys_ GUARDED_BY(mutex_);  // by scope; emptied when it is full
 };

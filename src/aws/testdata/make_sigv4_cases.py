@@ -39,6 +39,8 @@ CASES = [
     ("s3 tilde and specials", "s3", "s3", "PUT", "/bucket/~a-b_c.d%21%2A%27%28%29", {}, b"", False),
     ("s3 presigned get", "s3", "s3query", "GET", "/bucket/key%20x?response-content-type=text%2Fplain", {}, b"", False),
     ("s3 presigned put", "s3", "s3query", "PUT", "/bucket/key", {}, b"whatever", True),
+    ("s3 old presigned get", "s3", "v2query", "GET", "/bucket/key%20x?response-content-type=text%2Fplain&versionId=3&x=1", {}, b"", False),
+    ("s3 old presigned put", "s3", "v2query", "PUT", "/bucket/key", {}, b"whatever", True),
     ("sts presigned", "sts", "query", "GET", "/?Action=GetCallerIdentity&Version=2011-06-15", {}, b"", False),
     ("sts presigned with a header", "sts", "query", "GET", "/?Action=GetCallerIdentity&Version=2011-06-15", {"x-k8s-aws-id": "cluster"}, b"", True),
 ]
@@ -48,9 +50,10 @@ def sign(service, how, method, url, headers, body, temporary):
     credentials = botocore.credentials.Credentials(KEY, SECRET, TOKEN if temporary else None)
     kinds = {"header": botocore.auth.SigV4Auth, "s3": botocore.auth.S3SigV4Auth,
              "query": botocore.auth.SigV4QueryAuth, "s3query": botocore.auth.S3SigV4QueryAuth}
-    signer = kinds[how](credentials, service, "us-west-2")
+    signer = (botocore.auth.HmacV1QueryAuth(credentials, 3600) if how == "v2query"
+              else kinds[how](credentials, service, "us-west-2"))
     request = botocore.awsrequest.AWSRequest(method=method, url=HOST + url, headers=dict(headers),
-                                            data=b"" if how == "s3query" else body)
+                                            data=b"" if how in ("s3query", "v2query") else body)
     if how == "s3":
         request.context["payload_signing_enabled"] = True
     signer.add_auth(request)
@@ -60,6 +63,7 @@ def sign(service, how, method, url, headers, body, temporary):
 def main():
     cases = []
     with mock.patch("botocore.auth.get_current_datetime", lambda *args, **kwargs: TIME, create=True), \
+            mock.patch("botocore.auth.time.time", lambda: TIME.timestamp()), \
             mock.patch("botocore.compat.get_current_datetime", lambda *args, **kwargs: TIME, create=True):
         for name, service, how, method, url, headers, body, temporary in CASES:
             prepared = sign(service, how, method, url, headers, body, temporary)
