@@ -258,7 +258,8 @@ TEST_F(PresignedTest, CannotGainParametersOrHeaders) {
 class OldPresignedTest : public SignatureVerifierTest {
   protected:
     static Signed old_url(std::string host = "127.0.0.1:9770") {
-        for (const Json& entry : Json::parse(kSigv4Cases)->items())
+        const Json cases = *Json::parse(kSigv4Cases);
+        for (const Json& entry : cases.items())
             if (entry["name"].as_string() == "s3 old presigned get") {
                 Signed input = load(entry);
                 input.request.headers.set("Host", std::move(host));
