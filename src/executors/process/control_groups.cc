@@ -262,7 +262,8 @@ Result<void> remove_control_group(const ControlGroups& groups, const std::string
 }
 
 void remove_empty_parents(const ControlGroups& groups) {
-    for (const ControlGroupParent& parent : groups.parents) rmdir(parent.folder.c_str());
+    for (const ControlGroupParent& parent : groups.parents)
+        if (parent.version == 1) rmdir(parent.folder.c_str());
 }
 
 }  // namespace millwright::executors

@@ -41,7 +41,7 @@ Result<std::vector<Fd>> open_control_group(const ControlGroups& groups, const st
 uint64_t count_memory_kills(const ControlGroups& groups, const std::string& name);
 // Kills what is inside, waits for it (bounded, seconds) and removes the group. Missing is fine.
 Result<void> remove_control_group(const ControlGroups& groups, const std::string& name);
-// The parents, where no group is left in them.
+// The parents of version 1, where no group is left in them. Those of version 2 keep what was handed on to them.
 void remove_empty_parents(const ControlGroups& groups);
 
 }  // namespace millwright::executors

@@ -95,9 +95,7 @@ class Supervisor {
     std::vector<std::string> traced_;
     ExitRecord record_;
     bool started_ = false;
-    bool failed_to_launch_ = false;
     bool stopping_ = false;
-    bool killed_ = false;
     int64_t runtime_deadline_ns_ = -1, kill_deadline_ns_ = -1;
 };
 
@@ -346,7 +344,6 @@ void Supervisor::stop(Cause cause, const std::string& message) {
 }
 
 void Supervisor::kill_all() {
-    killed_ = true;
     kill_deadline_ns_ = -1;
     for (Host& host : hosts_)
         if (!host.record) syscall(SYS_pidfd_send_signal, host.process.pidfd.get(), SIGKILL, nullptr, 0);
