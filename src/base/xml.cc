@@ -43,6 +43,20 @@ XmlWriter& XmlWriter::open(std::string_view name, std::string_view xmlns) {
     return *this;
 }
 
+XmlWriter& XmlWriter::attribute(std::string_view name, std::string_view value) {
+    CHECK(out_.ends_with('>'));
+    out_.pop_back();
+    out_.append(" ").append(name).append("=\"");
+    append_xml_text(out_, value);
+    out_ += "\">";
+    return *this;
+}
+
+XmlWriter& XmlWriter::text(std::string_view text) {
+    append_xml_text(out_, text);
+    return *this;
+}
+
 XmlWriter& XmlWriter::close() {
     CHECK(!open_.empty());
     out_ += "</" + open_.back() + ">";

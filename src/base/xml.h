@@ -15,6 +15,8 @@ class XmlWriter {
   public:
     XmlWriter();  // starts with the XML declaration
     XmlWriter& open(std::string_view name, std::string_view xmlns = {});
+    XmlWriter& attribute(std::string_view name, std::string_view value);  // of the element opened just before
+    XmlWriter& text(std::string_view text);
     XmlWriter& close();  // the innermost open element
     XmlWriter& element(std::string_view name, std::string_view text);
     std::string finish();  // REQUIRES: everything is closed

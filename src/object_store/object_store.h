@@ -36,7 +36,9 @@ inline constexpr std::string_view kPartTooSmall = "part too small";    // Invali
 inline constexpr std::string_view kMd5 = "md5";                        // InvalidInput: the bytes have another MD5
 inline constexpr std::string_view kChecksum = "checksum";              // InvalidInput: the bytes have another checksum
 inline constexpr std::string_view kChecksumName = "checksum name";     // InvalidInput: no such algorithm, or type
-inline constexpr std::string_view kSize = "size";                      // InvalidInput: too large, or not as announced
+inline constexpr std::string_view kSize = "size";                      // InvalidInput: too large
+inline constexpr std::string_view kLength = "length";                  // InvalidInput: not as many bytes as announced
+inline constexpr std::string_view kChanged = "changed";                // Unavailable: something else wrote meanwhile
 inline constexpr std::string_view kCondition = "condition";            // AlreadyExists, Conflict: if_none_match, if_match
 }  // namespace reason
 

@@ -23,7 +23,8 @@ Error no_upload() {
 }
 
 Error changed_meanwhile() {
-    return {ErrorKind::Unavailable, "A conflicting operation occurred during the processing of this request.", "parts changed"};
+    return {ErrorKind::Unavailable, "A conflicting conditional operation is currently in progress against this resource. Try again.",
+            std::string(reason::kChanged)};
 }
 
 Result<UploadOptions> with_checksum_type(UploadOptions options) {
@@ -158,7 +159,7 @@ Result<PartInfo> Store::upload_part(std::string_view bucket, std::string_view ke
 
     const auto written = TRY(write_stream(place.fd(), place.offset(), source, expected));
     if (options.length && written.size != *options.length)
-        return bad_part("You did not provide the number of bytes specified", reason::kSize);
+        return bad_part("You did not provide the number of bytes specified", reason::kLength);
     TRY(files_->sync(place.file(), place.fd()));
 
     StoredPart part;
@@ -330,8 +331,10 @@ Result<ObjectInfo> Store::describe_completed(const StoredUpload& upload, const s
         if (known == object.checksums.end() || known->second.substr(0, known->second.find('-')) != value.substr(0, value.find('-')))
             return bad_part("The " + name + " you specified did not match the calculated checksum.", reason::kChecksum);
     }
-    if (object.size > kMaxObjectBytes || (options.expected_size && *options.expected_size != object.size))
-        return bad_part("The size of the object is not the one specified", reason::kSize);
+    if (object.size > kMaxObjectBytes)
+        return bad_part("Your proposed upload exceeds the maximum allowed size", reason::kSize);
+    if (options.expected_size && *options.expected_size != object.size)
+        return bad_part("The object has another size than announced", reason::kLength);
     return object;
 }
 

@@ -116,7 +116,7 @@ TEST_F(UploadsTest, RefusesBadLists) {
     EXPECT_EQ(complete({p1, p2, p3}).error().detail, reason::kPartTooSmall);
     EXPECT_EQ(complete({p1, {2, "0123", {}}}).error().detail, reason::kPart);
     EXPECT_EQ(complete({p1, {4, p2.etag, {}}}).error().detail, reason::kPart);
-    EXPECT_EQ(complete({p1, p2}, {.expected_size = 7}).error().detail, reason::kSize);
+    EXPECT_EQ(complete({p1, p2}, {.expected_size = 7}).error().detail, reason::kLength);
     EXPECT_EQ(store_->complete_upload("bucket", "other", id_, std::vector{p1}, {}).error().detail, reason::kUpload);
     EXPECT_TRUE(complete({p1, p2})) << "a refused attempt costs nothing";
 }
@@ -128,7 +128,7 @@ TEST_F(UploadsTest, RefusesBadParts) {
     EXPECT_EQ(store_->upload_part("bucket", "k", id_, 0, {}, source_of("x")).error().detail, reason::kPartNumber);
     EXPECT_EQ(store_->upload_part("bucket", "k", id_, 10'001, {}, source_of("x")).error().detail, reason::kPartNumber);
     EXPECT_EQ(store_->upload_part("bucket", "k", "no such id", 1, {}, source_of("x")).error().detail, reason::kUpload);
-    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("four")).error().detail, reason::kSize);
+    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("four")).error().detail, reason::kLength);
     EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("six six")).error().detail, reason::kSize);
     EXPECT_TRUE(store_->list_parts("bucket", "k", id_, 0, 10)->parts.empty());
 }

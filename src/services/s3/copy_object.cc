@@ -1,0 +1,88 @@
+#include "base/encoding.h"
+#include "services/s3/conditions.h"
+#include "services/s3/copy_source.h"
+#include "services/s3/operations.h"
+#include "services/s3/put_headers.h"
+
+namespace millwright::s3 {
+namespace {
+
+// COPY unless REPLACE is asked for.
+ApiResult<bool> replaces_metadata(const Exchange& exchange) {
+    const std::string directive = exchange.header("x-amz-metadata-directive");
+    if (directive == "REPLACE") return true;
+    if (directive.empty() || directive == "COPY") return false;
+    return invalid_argument("Unknown metadata directive.", "x-amz-metadata-directive", directive);
+}
+
+}  // namespace
+
+ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
+    std::string_view text = exchange.request.headers.find("x-amz-copy-source").value_or("");
+    if (const size_t question = text.find('?'); question != std::string_view::npos) {
+        if (text.substr(question) != "?versionId=null") return not_implemented("object versions");
+        text = text.substr(0, question);
+    }
+    const std::string decoded = percent_decode(text);
+    std::string_view path = decoded;
+    if (path.starts_with('/')) path.remove_prefix(1);
+    const size_t slash = path.find('/');
+    if (path.starts_with("arn:") || slash == std::string_view::npos || slash + 1 == path.size())
+        return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source",
+                                decoded);
+    CopySource source{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)), {}};
+    TRY(open_bucket(exchange, source.bucket, "x-amz-source-expected-bucket-owner"));
+    source.object = TRY(in_s3(exchange.store.get(source.bucket, source.key)));
+    const auto condition = check_conditions(exchange.request.headers, "x-amz-copy-source-", source.object.info.etag,
+                                            source.object.info.modified);
+    if (condition.verdict != Verdict::Proceed) return precondition_failed("x-amz-copy-source-" + std::string(condition.header));
+    return source;
+}
+
+ApiResult<void> copy_object(Exchange& exchange) {
+    TRY(open_bucket(exchange));
+    const bool replace = TRY(replaces_metadata(exchange));
+    auto given = TRY(read_object_headers(exchange.request.headers));
+    const auto conditions = TRY(read_write_conditions(exchange.request.headers));
+    const std::string algorithm = TRY(checksum_algorithm(exchange.request.headers));
+    const auto source = TRY(open_copy_source(exchange));
+    const auto& info = source.object.info;
+    if (info.size > object_store::kMaxPutBytes)
+        return invalid_request("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120");
+    const bool same = source.bucket == exchange.bucket() && source.key == exchange.key();
+    if (same && !replace && !exchange.has_header("x-amz-storage-class") && !exchange.has_header("x-amz-server-side-encryption"))
+        return invalid_request("This copy request is illegal because it is trying to copy an object to itself without changing the "
+                               "object's metadata, storage class, website redirect location or encryption attributes.");
+
+    object_store::PutOptions options;
+    if (replace) {
+        options.content_type = given.content_type;
+        options.headers = given.headers;
+        options.metadata = given.metadata;
+    } else {
+        options.content_type = info.content_type;
+        options.metadata = info.metadata;
+        for (const auto& [name, value] : info.headers)
+            if (!name.starts_with("x-amz-")) options.headers[name] = value;
+        for (const auto& [name, value] : given.headers)
+            if (name.starts_with("x-amz-")) options.headers[name] = value;
+    }
+    options.storage_class = given.storage_class;
+    if (!algorithm.empty() && !(info.checksums.contains(algorithm) && info.checksum_type == "FULL_OBJECT"))
+        options.compute_checksums = {algorithm};
+    options.if_none_match = conditions.if_none_match;
+    options.if_match = conditions.if_match;
+    const auto copied = TRY(in_s3(exchange.store.copy(exchange.bucket(), exchange.key(), options, source.object)));
+
+    XmlWriter xml;
+    xml.open("CopyObjectResult", kXmlNamespace);
+    xml.element("LastModified", format_iso8601(copied.modified, Fraction::Milliseconds));
+    xml.element("ETag", quoted(copied.etag));
+    write_checksums(xml, copied.checksums, copied.checksum_type);
+    xml.close();
+    net::Headers headers;
+    add_encryption_headers(headers, copied.headers);
+    return exchange.send_xml(xml, std::move(headers));
+}
+
+}  // namespace millwright::s3

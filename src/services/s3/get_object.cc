@@ -1,0 +1,87 @@
+#include "base/strings.h"
+#include "services/s3/conditions.h"
+#include "services/s3/operations.h"
+
+namespace millwright::s3 {
+namespace {
+
+constexpr std::pair<std::string_view, std::string_view> kOverrides[] = {
+    {"response-content-type", "Content-Type"},
+    {"response-content-language", "Content-Language"},
+    {"response-content-encoding", "Content-Encoding"},
+    {"response-content-disposition", "Content-Disposition"},
+    {"response-cache-control", "Cache-Control"},
+    {"response-expires", "Expires"},
+};
+
+net::Headers describe(const Exchange& exchange, const object_store::ObjectInfo& object) {
+    net::Headers headers{{"Content-Type", object.content_type},
+                         {"ETag", quoted(object.etag)},
+                         {"Last-Modified", format_rfc1123(object.modified)},
+                         {"Accept-Ranges", "bytes"}};
+    for (const auto& [name, value] : object.headers) headers.set(name, value);
+    for (const auto& [name, value] : object.metadata) headers.add("x-amz-meta-" + name, value);
+    if (object.storage_class != "STANDARD") headers.add("x-amz-storage-class", object.storage_class);
+    for (const auto& [parameter, header] : kOverrides)
+        if (const auto value = exchange.parameter(parameter)) headers.set(header, *value);
+    return headers;
+}
+
+// The bytes of the object that are asked for, by Range or by part number.
+ApiResult<Range> wanted_range(const Exchange& exchange, const object_store::ObjectInfo& object, net::Headers& headers) {
+    const auto part_text = exchange.parameter("partNumber");
+    if (!part_text) return parse_range(exchange.header("Range"), object.size);
+    if (exchange.has_header("Range")) return invalid_request("Cannot specify both Range header and partNumber query parameter");
+    const auto part = parse_int(*part_text);
+    if (!part || *part < 1 || *part > object_store::kMaxParts)
+        return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber", *part_text);
+    const auto number = static_cast<size_t>(*part);
+    if (number > std::max<size_t>(object.part_sizes.size(), 1))
+        return ApiError{416, "InvalidPartNumber", "The requested partnumber is not satisfiable"};
+    if (object.part_sizes.empty())
+        return object.size == 0 ? Range{} : Range{Range::Kind::Part, 0, object.size};
+    headers.add("x-amz-mp-parts-count", std::to_string(object.part_sizes.size()));
+    Range range{Range::Kind::Part, 0, object.part_sizes[number - 1]};
+    for (size_t i = 0; i + 1 < number; ++i) range.first += object.part_sizes[i];
+    return range.length == 0 ? Range{} : range;
+}
+
+ApiError unsatisfiable(const Exchange& exchange, uint64_t size) {
+    ApiError error(416, "InvalidRange", "The requested range is not satisfiable");
+    error.members.set("RangeRequested", exchange.header("Range"));
+    error.members.set("ActualObjectSize", std::to_string(size));
+    return error;
+}
+
+}  // namespace
+
+ApiResult<void> get_object(Exchange& exchange) {
+    TRY(open_bucket(exchange));
+    const auto object = exchange.store.get(exchange.bucket(), exchange.key());
+    if (!object) {
+        ApiError error = s3_error(object.error());
+        error.members.set("Key", exchange.key());
+        return error;
+    }
+    const auto& info = object->info;
+    net::Headers headers = describe(exchange, info);
+    const auto condition = check_conditions(exchange.request.headers, "", info.etag, info.modified);
+    if (condition.verdict == Verdict::Failed) return precondition_failed(condition.header);
+    if (condition.verdict == Verdict::NotModified) return exchange.send_empty(304, std::move(headers));
+
+    const Range range = TRY(wanted_range(exchange, info, headers));
+    if (range.kind == Range::Kind::Unsatisfiable) return unsatisfiable(exchange, info.size);
+    const bool partial = range.kind == Range::Kind::Part;
+    const uint64_t first = partial ? range.first : 0, length = partial ? range.length : info.size;
+    if (partial)
+        headers.add("Content-Range", "bytes " + std::to_string(first) + "-" + std::to_string(first + length - 1) + "/" +
+                                         std::to_string(info.size));
+    // A checksum of the whole says nothing about a part.
+    if (equals_ignoring_case(exchange.header("x-amz-checksum-mode"), "enabled") && length == info.size)
+        add_checksum_headers(headers, info.checksums, info.checksum_type);
+    const int status = partial ? 206 : 200;
+    if (exchange.request.method == "HEAD") return sent(exchange.response.send_headers_only(status, headers, length));
+    return sent(exchange.response.send_file(status, headers, object->fd.get(), first, length));
+}
+
+}  // namespace millwright::s3

@@ -1,0 +1,35 @@
+#include "services/s3/operations.h"
+#include "services/s3/put_headers.h"
+
+namespace millwright::s3 {
+
+ApiResult<void> put_object(Exchange& exchange) {
+    TRY(open_bucket(exchange));
+    const auto digests = TRY(read_digests(exchange.request.headers));
+    const auto object = TRY(read_object_headers(exchange.request.headers));
+    const auto conditions = TRY(read_write_conditions(exchange.request.headers));
+    const auto length = exchange.request.body->length();
+    if (!length) return ApiError{411, "MissingContentLength", "You must provide the Content-Length HTTP header."};
+    if (*length > object_store::kMaxPutBytes)
+        return ApiError{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"};
+
+    object_store::PutOptions options;
+    options.content_type = object.content_type;
+    options.headers = object.headers;
+    options.metadata = object.metadata;
+    options.storage_class = object.storage_class;
+    options.expected_checksums = digests.expected;
+    options.expected_md5 = digests.md5;
+    options.compute_checksums = digests.in_trailer;
+    options.if_none_match = conditions.if_none_match;
+    options.if_match = conditions.if_match;
+    const auto stored =
+        TRY(in_s3(exchange.store.put(exchange.bucket(), exchange.key(), options, body_source(exchange.request))));
+
+    net::Headers headers{{"ETag", quoted(stored.etag)}};
+    add_checksum_headers(headers, stored.checksums, stored.checksum_type);
+    add_encryption_headers(headers, stored.headers);
+    return exchange.send_empty(200, std::move(headers));
+}
+
+}  // namespace millwright::s3
