@@ -39,14 +39,13 @@ class LibsvmParser {
 
   private:
     Result<void, PieceError> parse_line(size_t& columns) {
-        const bool first_row = out_.rows == 0;
         const bool labelled = !options_.label_optional || !starts_with_feature();
         if (labelled) TRY(take_label());
-        if (!first_row && labelled != !out_.labels.empty())
+        if (out_.labels.size() != (labelled ? out_.rows + 1 : 0))
             return PieceError{offset(), "some rows have a label and some do not"};
         bool has_query_id = false;
         for (skip_blanks(); !at_line_end(); skip_blanks()) TRY(take_feature(columns, has_query_id));
-        if (!first_row && has_query_id != !out_.query_ids.empty())
+        if (out_.query_ids.size() != (has_query_id ? out_.rows + 1 : 0))
             return PieceError{offset(), "some rows have a query id and some do not"};
         ++out_.rows;
         out_.row_starts.push_back(out_.values.size());

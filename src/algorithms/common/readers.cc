@@ -248,7 +248,7 @@ Result<Dataset> parse_general_piece(const std::vector<Source>& sources, const Pi
     return chunk;
 }
 
-Result<Dataset> join(std::vector<Dataset>& chunks) {
+Result<Dataset> join(std::vector<Dataset>& chunks, Format format) {
     size_t values = 0;
     size_t rows = 0;
     for (const auto& chunk : chunks) {
@@ -257,6 +257,9 @@ Result<Dataset> join(std::vector<Dataset>& chunks) {
     }
     Dataset data;
     for (auto& chunk : chunks) {
+        if (format == Format::RecordIo && data.rows > 0 && chunk.rows > 0 && chunk.columns != data.columns)
+            return invalid_input("records of " + std::to_string(chunk.columns) + " features after records of " +
+                                 std::to_string(data.columns));
         TRY(append(data, std::move(chunk)));
         if (&chunk == &chunks.front()) {
             data.values.reserve(values);
@@ -276,7 +279,7 @@ Result<Dataset> read_general(const std::vector<Source>& sources, const std::vect
         return {};
     };
     TRY(for_each_piece(pieces.size(), options.threads, parse));
-    auto joined = join(chunks);
+    auto joined = join(chunks, options.format);
     if (!joined) return invalid_input(std::string(sources[0].name) + " and the files after it: " + joined.error().message);
     return joined;
 }

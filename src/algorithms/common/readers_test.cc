@@ -193,6 +193,7 @@ TEST(Libsvm, ErrorsNameTheLine) {
     EXPECT_EQ(failure("1 99999999999:1\n", kLibsvm), "input: line 1: the feature index 99999999999 is too large");
     EXPECT_EQ(failure("1:2 0:1\n1 0:1\n", kLibsvm), "input: line 2: some rows have a weight and some do not");
     EXPECT_EQ(failure("1 qid:1 0:1\n1 0:1\n", kLibsvm), "input: line 2: some rows have a query id and some do not");
+    EXPECT_EQ(failure("1 0:1\n1 qid:1 0:1\n", kLibsvm), "input: line 2: some rows have a query id and some do not");
     EXPECT_EQ(failure("1 5:1\n", {.format = Format::Libsvm, .columns = 5}),
               "input: line 1: the feature index 5 is out of range for 5 features");
 }
@@ -331,7 +332,7 @@ TEST(RecordIo, ErrorsNameTheOffset) {
     EXPECT_EQ(failure(good + frame("\x0a\x7f"), kRecordIo),
               "input: offset " + size + ": the record is not a valid protobuf message");
     EXPECT_EQ(failure(good + record({1, 2}), kRecordIo),
-              "input: offset " + size + ": the record has 2 values, the one before 3");
+              "input: offset " + size + ": the record has 2 features, the one before 3");
     EXPECT_EQ(failure(good + record({1, 2, 3}, {1}), kRecordIo),
               "input: offset " + size + ": the record has 1 labels, the one before 0");
     EXPECT_EQ(failure(frame(""), kRecordIo), "input: offset 0: the record has no numeric feature 'values'");

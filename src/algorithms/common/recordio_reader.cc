@@ -390,21 +390,27 @@ class RecordAppender {
             out_.label_width = record.label.size();
             return "";
         }
-        if (!record.features.sparse() && width != out_.columns)
-            return "the record has " + std::to_string(width) + " values, the one before " + std::to_string(out_.columns);
+        if (width != out_.columns)
+            return "the record has " + std::to_string(width) + " features, the one before " + std::to_string(out_.columns);
         if (record.label.size() != out_.label_width)
             return "the record has " + std::to_string(record.label.size()) + " labels, the one before " +
                    std::to_string(out_.label_width);
-        out_.columns = std::max(out_.columns, width);
         return "";
     }
 
     void append_sparse(const Tensor& features) {
         const size_t old = out_.values.size();
         out_.values.resize(old + features.size());
-        features.copy_to(out_.values.data() + old);
-        for (size_t i = 0; i < features.size(); ++i)
+        float* const to = out_.values.data() + old;
+        features.copy_to(to);
+        size_t kept = 0;
+        for (size_t i = 0; i < features.size(); ++i) {
+            // As make_sparse does with the dense rows before: a missing number is no entry.
+            if (features.keys.empty() && to[i] != to[i]) continue;
+            to[kept++] = to[i];
             out_.indices.push_back(static_cast<uint32_t>(features.keys.empty() ? i : features.keys[i]));
+        }
+        out_.values.resize(old + kept);
         out_.row_starts.push_back(out_.values.size());
     }
 

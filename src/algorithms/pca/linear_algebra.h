@@ -11,6 +11,10 @@ namespace millwright::algorithms::pca {
 
 using Doubles = std::vector<double>;
 
+// Loads OpenBLAS. Everything below requires that this has succeeded. Call it before other threads start: it sets a variable
+// of the environment.
+Result<void> load_linear_algebra();
+
 // Threads OpenBLAS uses inside one call, for the whole process.
 void set_blas_threads(unsigned threads);
 

@@ -111,7 +111,8 @@ Result<LocalMoments> accumulate(const Input& input, const Doubles& shift) {
         part.count += static_cast<double>(rows);
     };
     auto outcome = for_each_tile(used, shift, add_tile);
-    set_blas_threads(input.options.threads);
+    // The decomposition that follows gains nothing from threads while the matrix is small.
+    set_blas_threads(d <= 2048 ? 1 : input.options.threads);
     if (!outcome) return std::move(outcome).error();
 
     LocalMoments total = std::move(parts[0]);

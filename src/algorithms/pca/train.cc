@@ -202,6 +202,7 @@ Result<void> train(TrainingEnvironment& environment) {
     const Settings settings = TRY(make_settings(values));
     TRY(check_memory(settings));
     TRY(check_channels(environment));
+    TRY(load_linear_algebra());
 
     Collective collective = TRY(Collective::connect(environment.hosts, environment.current_host));
     auto input = open_channel(*environment.channel("train"), settings, log);
