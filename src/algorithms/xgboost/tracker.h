@@ -1,5 +1,5 @@
 // The meeting point of the hosts of one job: gives each its rank and tells it whom to connect to. Speaks the protocol of
-// the rabit tracker that XGBoost 1.7 expects (docs/internals/xgboost.md has the messages).
+// the rabit tracker that XGBoost 1.7 expects (tracker.cc has the messages).
 #pragma once
 
 #include <cstdint>
