@@ -6,10 +6,8 @@ import numpy as np
 TYPES = {0: np.float32, 1: np.float64, 4: np.int32, 6: np.int64}
 
 
-def load(path):
-    """A dict name -> array, or a list when the file names nothing."""
-    with open(path, "rb") as file:
-        content = file.read()
+def load(content):
+    """The bytes of a file -> a dict name -> array, or a list when the file names nothing."""
     position = 0
 
     def take(form):

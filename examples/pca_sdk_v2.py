@@ -1,6 +1,6 @@
 """Trains PCA on scikit-learn's digits, deploys it and projects: SageMaker Python SDK v2, the `sagemaker.PCA` estimator."""
+import io
 import tarfile
-import tempfile
 from urllib.parse import urlparse
 
 import boto3
@@ -22,10 +22,8 @@ estimator = sagemaker.PCA(role="SageMakerRole", instance_count=1, instance_type=
 estimator.fit(estimator.record_set(data))
 
 location = urlparse(estimator.model_data)
-with tempfile.TemporaryDirectory() as folder:
-    boto3.client("s3").download_file(location.netloc, location.path.lstrip("/"), f"{folder}/model.tar.gz")
-    tarfile.open(f"{folder}/model.tar.gz").extractall(folder, filter="data")
-    model = ndarray_file.load(f"{folder}/model_algo-1")
+archive = boto3.client("s3").get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))["Body"].read()
+model = ndarray_file.load(tarfile.open(fileobj=io.BytesIO(archive)).extractfile("model_algo-1").read())
 
 predictor = estimator.deploy(initial_instance_count=1, instance_type="ml.m5.large")
 try:

@@ -22,7 +22,8 @@ aws sagemaker create-training-job --training-job-name "$name" --role-arn "$role"
   --hyper-parameters "objective=binary:logistic,num_round=10" --query TrainingJobArn --output text
 aws sagemaker wait training-job-completed-or-stopped --training-job-name "$name"
 aws sagemaker describe-training-job --training-job-name "$name" --query '[TrainingJobStatus,BillableTimeInSeconds]' --output text
-aws logs tail /aws/sagemaker/TrainingJobs --log-stream-name-prefix "$name/" --since 1h | tail -n 2
+aws logs filter-log-events --log-group-name /aws/sagemaker/TrainingJobs --log-stream-name-prefix "$name/" \
+  --query 'events[-2:].message' --output text
 
 model=$(aws sagemaker describe-training-job --training-job-name "$name" --query ModelArtifacts.S3ModelArtifacts --output text)
 aws sagemaker create-model --model-name "$name" --execution-role-arn "$role" \

@@ -52,7 +52,7 @@ estimator.fit({name: TrainingInput(f"s3://{bucket}/breast-cancer/{name}/", conte
 predictor = estimator.deploy(initial_instance_count=1, instance_type="ml.m5.large", serializer=CSVSerializer(),
                              deserializer=CSVDeserializer())
 try:
-    answer = np.array(predictor.predict(features[held_out])[0], dtype=np.float32)
+    answer = np.array(predictor.predict(features[held_out]), dtype=np.float32).ravel()
 finally:
     predictor.delete_model()
     predictor.delete_endpoint()

@@ -89,14 +89,12 @@ class Server:
                 raise RuntimeError("the server did not stop within 30 s of SIGTERM")
 
     def end_everything(self):
-        """Ends the server and every run it left behind, by the process ids that it wrote down itself."""
+        """Ends the server and every run it left behind."""
         try:
             self.stop()
         finally:
-            for record in (self.folder / "jobs").glob("*/running"):
-                for word in record.read_text().replace(":", " ").split():
-                    if word.isdigit() and int(word) > 1 and _is_launcher(int(word)):
-                        os.kill(int(word), signal.SIGKILL)
+            for pid in launchers_of(self.folder):
+                os.kill(pid, signal.SIGKILL)
 
     def boto_session(self, **changes):
         import boto3
@@ -110,13 +108,6 @@ class Server:
         from botocore.config import Config
         return self.boto_session().client(service, endpoint_url=self.url,
                                           config=Config(retries={"max_attempts": 0}, **config))
-
-
-def _is_launcher(pid):
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().startswith("millwright-laun")
-    except OSError:
-        return False
 
 
 def launchers_of(folder):

@@ -1,4 +1,4 @@
-"""SageMaker SDK v1.72.1, unmodified, through the examples a user would start from."""
+"""SageMaker SDK v1.72.1, unmodified, through the examples a user would start from. Both run at once: they mostly wait."""
 import subprocess
 import sys
 from pathlib import Path
@@ -6,10 +6,21 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+NAMES = ["xgboost_sdk_v1.py", "pca_sdk_v1.py"]
 
 
-@pytest.mark.parametrize("name", ["xgboost_sdk_v1.py", "pca_sdk_v1.py"])
-def test_example_runs(name, environment):
-    result = subprocess.run([sys.executable, EXAMPLES / name], env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    assert "Training seconds" in result.stdout or "Billable seconds" in result.stdout, result.stdout
+@pytest.fixture(scope="module")
+def running(environment):
+    started = {name: subprocess.Popen([sys.executable, EXAMPLES / name], env=environment, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True) for name in NAMES}
+    yield started
+    for process in started.values():
+        if process.poll() is None:
+            process.kill()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_runs(name, running):
+    output, _ = running[name].communicate(timeout=400)
+    assert running[name].returncode == 0, output[-6000:]
+    assert "Billable seconds: " in output and "Completed - Training job completed" in output
