@@ -72,6 +72,14 @@ const Json::Object kNoMembers;
 
 }  // namespace
 
+Json::Json(const Json&) = default;
+Json::Json(Json&&) noexcept = default;
+Json& Json::operator=(const Json&) = default;
+Json& Json::operator=(Json&&) noexcept = default;
+Json::~Json() = default;
+Json::Json(Array value) : value_(std::move(value)) {}
+Json Json::array() { return Json(Array{}); }
+Json Json::array(std::initializer_list<Json> items) { return Json(Array(items)); }
 Json::Json(Object value) : value_(std::move(value)) {}
 Json Json::object() { return Json(Object{}); }
 Json Json::object(std::initializer_list<JsonMember> members) { return Json(Object(members)); }
