@@ -2,14 +2,19 @@
 //
 //   number = [+-] ( digits [ "." [digits] ] | "." digits ) [ (e|E) [+-] digits ]  |  [+-] (inf | infinity | nan)
 //
-// How it is exact: the digits (up to 19) and the power of ten give a double that is off by at most two units in its last
-// place. Rounding that to float is right unless the double lies within those units of the middle between two floats; such
+// How it is exact: the digits (up to 19), the power of ten and their product are each rounded once, so the double they give
+// is off by at most three units in its last place. Rounding that to float is right unless the double lies within those units of the middle between two floats; such
 // numbers, very long ones, and those outside the range of normal floats go to the slow, exact conversion.
 #pragma once
 
 #include <bit>
 #include <cstdint>
+#include <cstddef>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace millwright::algorithms {
 
@@ -22,7 +27,9 @@ const char* parse_word(const char* p, const char* end, float& value);
 
 constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-constexpr int kLargestExactPower = 22;
+constexpr double kNegativePowersOfTen[] = {1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,  1e-8,  1e-9,  1e-10, 1e-11,
+                                           1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 1e-17, 1e-18, 1e-19, 1e-20, 1e-21, 1e-22};
+constexpr int kLargestPower = 22;
 constexpr uint64_t kPowersOfTenInt[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 
 // Bytes behind the end read as 0, which is no digit.
@@ -53,7 +60,49 @@ inline const char* take_digits(const char* p, const char* end, uint64_t& number)
     }
 }
 
+#if defined(__SSE2__)
+// Value of the first `count` (at most 8) characters at `p`, all of them digits.
+inline uint64_t digits_value(const char* p, unsigned count) {
+    uint64_t word = 0;
+    std::memcpy(&word, p, 8);
+    word ^= 0x3030303030303030;
+    uint64_t digits = count == 0 ? 0 : word << (64 - 8 * count);
+    digits = digits * 10 + (digits >> 8);
+    return ((digits & 0x000000FF000000FF) * 0x000F424000000064 +
+            ((digits >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >> 32;
+}
+
+// "digits.digits" of at most eight digits each, the usual field: both ends come from one look at 16 bytes, so that the
+// search for the end of a field does not wait for its value. Null when it is something else. REQUIRES: 24 bytes at `p`.
+inline const char* take_short_decimal(const char* p, uint64_t& number, int& exponent, ptrdiff_t& digits) {
+    const __m128i bytes = _mm_sub_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8('0'));
+    const __m128i is_digit_mask = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(9)), bytes);
+    const unsigned others = (~static_cast<unsigned>(_mm_movemask_epi8(is_digit_mask)) & 0xFFFF) | 0x30000;
+    const auto point = static_cast<unsigned>(std::countr_zero(others));
+    const auto stop = static_cast<unsigned>(std::countr_zero(others & (others - 1)));
+    const unsigned fraction = stop - point - 1;
+    if (point > 8 || p[point] != '.' || fraction > 8 || stop >= 16) return nullptr;
+    number = digits_value(p, point) * kPowersOfTenInt[fraction] + digits_value(p + point + 1, fraction);
+    exponent = -static_cast<int>(fraction);
+    digits = static_cast<ptrdiff_t>(point + fraction);
+    return p + stop;
+}
+#endif
+
 inline bool is_digit(const char* p, const char* end) { return p != end && *p >= '0' && *p <= '9'; }
+
+// digits [ "." digits ], of any length; `digits` counts them.
+inline const char* take_decimal(const char* p, const char* end, uint64_t& number, int& exponent, ptrdiff_t& digits) {
+    const char* const integer = p;
+    p = take_digits(p, end, number);
+    digits = p - integer;
+    if (p == end || *p != '.') return p;
+    const char* const fraction = ++p;
+    p = take_digits(p, end, number);
+    exponent = -static_cast<int>(p - fraction);
+    digits += p - fraction;
+    return p;
+}
 
 // Reads "e[+-]digits" when it is there. Exponents are cut off at a value far outside any float.
 inline const char* take_exponent(const char* p, const char* end, int& exponent) {
@@ -75,38 +124,37 @@ inline const char* parse_float(const char* p, const char* end, float& value) {
     using namespace float_parser_internal;
     const char* const begin = p;
     if (p == end) return nullptr;
+    // Signs are as good as random: no branch on them.
     const bool negative = *p == '-';
-    if (negative || *p == '+') ++p;
+    p += static_cast<int>(negative) | static_cast<int>(*p == '+');
 
     uint64_t number = 0;
-    const char* const integer = p;
-    p = take_digits(p, end, number);
-    auto digits = p - integer;
+    ptrdiff_t digits = 0;
     int exponent = 0;
-    if (p != end && *p == '.') {
-        const char* const fraction = ++p;
-        p = take_digits(p, end, number);
-        exponent = -static_cast<int>(p - fraction);
-        digits += p - fraction;
-    }
+    const char* after = nullptr;
+#if defined(__SSE2__)
+    if (end - p >= 24) [[likely]] after = take_short_decimal(p, number, exponent, digits);
+#endif
+    p = after != nullptr ? after : take_decimal(p, end, number, exponent, digits);
     if (digits == 0) [[unlikely]] return parse_word(begin, end, value);
     if (p != end && (*p | 0x20) == 'e') p = take_exponent(p, end, exponent);
 
-    if (digits > 19 || exponent > kLargestExactPower || exponent < -kLargestExactPower) [[unlikely]] {
+    if (digits > 19 || exponent > kLargestPower || exponent < -kLargestPower) [[unlikely]] {
         value = convert_exactly(begin, p);
         return p;
     }
     double magnitude = static_cast<double>(number);
-    magnitude = exponent < 0 ? magnitude / kPowersOfTen[-exponent] : magnitude * kPowersOfTen[exponent];
+    magnitude *= exponent < 0 ? kNegativePowersOfTen[-exponent] : kPowersOfTen[exponent];
     constexpr uint64_t kHalf = uint64_t{1} << 28;
     const uint64_t low_bits = std::bit_cast<uint64_t>(magnitude) & (2 * kHalf - 1);
-    const bool near_middle = low_bits - (kHalf - 2) <= 4;
+    const bool near_middle = low_bits - (kHalf - 4) <= 8;
     const bool normal = magnitude >= 0x1p-126 && magnitude < 0x1p127;
     if (near_middle || (!normal && number != 0)) [[unlikely]] {
         value = convert_exactly(begin, p);
         return p;
     }
-    value = static_cast<float>(negative ? -magnitude : magnitude);
+    const uint32_t sign = static_cast<uint32_t>(negative) << 31;
+    value = std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(magnitude)) | sign);
     return p;
 }
 

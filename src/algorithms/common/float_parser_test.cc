@@ -21,6 +21,10 @@ void expect_same(const std::string& text) {
     ASSERT_NE(end, nullptr) << text;
     ASSERT_EQ(end, their_end) << text;
     ASSERT_EQ(std::bit_cast<uint32_t>(ours), std::bit_cast<uint32_t>(theirs)) << text;
+    // Again with more text behind it, where wide loads are possible.
+    const std::string field = text + ",123456789.123456789,x";
+    ASSERT_EQ(parse_float(field.data(), field.data() + field.size(), ours) - field.data(), end - text.data()) << text;
+    ASSERT_EQ(std::bit_cast<uint32_t>(ours), std::bit_cast<uint32_t>(theirs)) << text;
 }
 
 TEST(FloatParser, LiteralCases) {
