@@ -37,7 +37,7 @@
 // ThreadSanitizer takes epoll_ctl(2) as a release after the call, when another worker can already have the
 // connection. The order is kept by Connection::deadline: stored before, exchanged by whoever gets the event.
 extern "C" const char* __tsan_default_suppressions();
-extern "C" const char* __tsan_default_suppressions() { return "race:Server::park\n"; }
+extern "C" const char* __tsan_default_suppressions() { return "race:epoll_ctl\n"; }
 #endif
 
 namespace millwright::net {
