@@ -129,7 +129,7 @@ TEST_F(UploadsTest, RefusesBadParts) {
     EXPECT_EQ(store_->upload_part("bucket", "k", id_, 10'001, {}, source_of("x")).error().detail, reason::kPartNumber);
     EXPECT_EQ(store_->upload_part("bucket", "k", "no such id", 1, {}, source_of("x")).error().detail, reason::kUpload);
     EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("four")).error().detail, reason::kLength);
-    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("six six")).error().detail, reason::kSize);
+    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, five, source_of("six six")).error().detail, reason::kLength);
     EXPECT_TRUE(store_->list_parts("bucket", "k", id_, 0, 10)->parts.empty());
 }
 
