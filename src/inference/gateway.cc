@@ -43,7 +43,8 @@ const VariantRoute* variant_named(const EndpointRoute& endpoint, std::string_vie
     return nullptr;
 }
 
-// Ties go to the first one after a random start. `avoid`: one that has just failed; used again when there is no other.
+// Ties go to the first one after a random start. `avoid`: one that has just failed; used again when there is
+// no other.
 const ReplicaRoute* choose_replica(const VariantRoute& variant, const ReplicaRoute* avoid) {
     const size_t count = variant.replicas.size();
     if (count == 0) return nullptr;
@@ -54,7 +55,8 @@ const ReplicaRoute* choose_replica(const VariantRoute& variant, const ReplicaRou
         const ReplicaRoute* replica = variant.replicas[(start + i) % count].get();
         if (replica == avoid) continue;
         if (variant.random_replica) return replica;
-        if (!best || replica->outstanding.load(std::memory_order_relaxed) < best->outstanding.load(std::memory_order_relaxed))
+        if (!best || replica->outstanding.load(std::memory_order_relaxed) <
+                         best->outstanding.load(std::memory_order_relaxed))
             best = replica;
     }
     return best;
@@ -91,8 +93,9 @@ Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation)
     const auto endpoint = routes_.find(invocation.account, invocation.region, invocation.endpoint);
     if (!endpoint) return failure(Kind::UnknownEndpoint, "");
     if (endpoint->variants.empty()) return failure(Kind::NotInService, endpoint->status);
-    const VariantRoute* variant = invocation.target_variant.empty() ? variant_by_weight(*endpoint)
-                                                                    : variant_named(*endpoint, invocation.target_variant);
+    const VariantRoute* variant = invocation.target_variant.empty()
+                                      ? variant_by_weight(*endpoint)
+                                      : variant_named(*endpoint, invocation.target_variant);
     if (!variant) return failure(Kind::UnknownVariant, std::string(invocation.target_variant));
     auto answer = call_replica(*endpoint, *variant, invocation);
     if (!answer)
@@ -101,7 +104,8 @@ Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation)
     return answer;
 }
 
-Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& endpoint, const VariantRoute& variant,
+Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& endpoint,
+                                                         const VariantRoute& variant,
                                                          const Invocation& invocation) {
     const auto sent = steady_clock::now();
     const auto deadline = sent + settings_.timeout;
@@ -119,7 +123,8 @@ Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& en
             const Error& error = reply.error();
             if (error.detail == "timeout") return failure(Kind::Timeout, "", endpoint.log_group);
             last = failure(Kind::Broken, error.message, endpoint.log_group);
-            // A replica that went away: another one may answer. Inference has no effect that could happen twice.
+            // A replica that went away: another one may answer. Inference has no effect that could happen
+            // twice.
             if (error.kind == ErrorKind::Unavailable) continue;
             return last;
         }

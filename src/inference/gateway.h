@@ -1,4 +1,5 @@
-// From an invocation to the replica that answers it: variant by weight, replica by least outstanding requests.
+// From an invocation to the replica that answers it: variant by weight, replica by least outstanding
+// requests.
 #pragma once
 
 #include <chrono>
@@ -41,10 +42,10 @@ struct InvocationFailure {
         NoReplica,       // every replica of the variant is being restarted
         ModelError,      // the model answered `model_status` with `message`
         Timeout,
-        Broken,          // no whole answer came
+        Broken,  // no whole answer came
     };
     Kind kind;
-    std::string message;    // ModelError: what the model said
+    std::string message;  // ModelError: what the model said
     int model_status = 0;
     std::string log_group;  // for everything that reached a replica
 };
@@ -52,7 +53,8 @@ struct InvocationFailure {
 // Thread-safe. Takes no lock that another request may hold for long, and allocates little beyond the answer.
 class Gateway {
   public:
-    Gateway(const resources::Routes& routes, resources::Metrics& metrics, const Clock& clock, const GatewaySettings& settings);
+    Gateway(const resources::Routes& routes, resources::Metrics& metrics, const Clock& clock,
+            const GatewaySettings& settings);
 
     Result<Invoked, InvocationFailure> invoke(const Invocation& invocation);
     const GatewaySettings& settings() const { return settings_; }
@@ -60,7 +62,8 @@ class Gateway {
 
   private:
     Result<Invoked, InvocationFailure> call_replica(const resources::EndpointRoute& endpoint,
-                                                    const resources::VariantRoute& variant, const Invocation& invocation);
+                                                    const resources::VariantRoute& variant,
+                                                    const Invocation& invocation);
 
     const resources::Routes& routes_;
     const GatewaySettings settings_;

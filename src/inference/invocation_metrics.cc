@@ -33,7 +33,8 @@ void add(StatisticSet& all, double value) { merge(all, {1, value, value, value})
 
 }  // namespace
 
-InvocationMetrics::InvocationMetrics(resources::Metrics& metrics, const Clock& clock, std::chrono::milliseconds interval)
+InvocationMetrics::InvocationMetrics(resources::Metrics& metrics, const Clock& clock,
+                                     std::chrono::milliseconds interval)
     : metrics_(metrics), clock_(clock) {
     thread_ = std::jthread([this, interval] {
         const MutexLock lock(mutex_);
@@ -62,9 +63,11 @@ void InvocationMetrics::count(const InvocationOf& invocation, const InvocationFi
     const MutexLock lock(shard.mutex);
     auto found = shard.sums.find(key);
     if (found == shard.sums.end())
-        found = shard.sums
-                    .emplace(Key(invocation.account, invocation.region, invocation.endpoint, invocation.variant), Sums())
-                    .first;
+        found =
+            shard.sums
+                .emplace(Key(invocation.account, invocation.region, invocation.endpoint, invocation.variant),
+                         Sums())
+                .first;
     Sums& sums = found->second;
     add(sums[0], 1);
     add(sums[1], figures.status >= 400 && figures.status < 500 ? 1 : 0);
@@ -102,7 +105,8 @@ void InvocationMetrics::flush() {
             samples.push_back(std::move(sample));
         }
     if (samples.empty()) return;
-    if (const auto stored = metrics_.put(samples); !stored) log::warning("cannot store invocation metrics", stored.error());
+    if (const auto stored = metrics_.put(samples); !stored)
+        log::warning("cannot store invocation metrics", stored.error());
 }
 
 }  // namespace millwright::inference

@@ -1,6 +1,7 @@
-// Counts invocations in memory and stores them in batches, so that a request costs no commit. Namespace AWS/SageMaker,
-// dimensions EndpointName and VariantName: Invocations, Invocation4XXErrors, Invocation5XXErrors (0 or 1 per request),
-// ModelLatency and OverheadLatency (microseconds); each batch is one statistic set per metric.
+// Counts invocations in memory and stores them in batches, so that a request costs no commit. Namespace
+// AWS/SageMaker, dimensions EndpointName and VariantName: Invocations, Invocation4XXErrors,
+// Invocation5XXErrors (0 or 1 per request), ModelLatency and OverheadLatency (microseconds); each batch is
+// one statistic set per metric.
 #pragma once
 
 #include <array>
@@ -26,7 +27,8 @@ struct InvocationFigures {
     bool has_latency = false;
 };
 
-// Thread-safe. What is counted and not yet stored is stored on destruction, and lost when the server is killed.
+// Thread-safe. What is counted and not yet stored is stored on destruction, and lost when the server is
+// killed.
 class InvocationMetrics {
   public:
     InvocationMetrics(resources::Metrics& metrics, const Clock& clock, std::chrono::milliseconds interval);

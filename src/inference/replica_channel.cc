@@ -18,13 +18,15 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
         return answer && answer->status == 200;
     }
 
-    Result<resources::ReplicaReply> invoke(const resources::ReplicaRequest& request, std::chrono::milliseconds timeout) override {
+    Result<resources::ReplicaReply> invoke(const resources::ReplicaRequest& request,
+                                           std::chrono::milliseconds timeout) override {
         net::Headers headers;
         if (!request.content_type.empty()) headers.add("Content-Type", std::string(request.content_type));
         if (!request.accept.empty()) headers.add("Accept", std::string(request.accept));
         if (!request.custom_attributes.empty())
             headers.add(std::string(kCustomAttributes), std::string(request.custom_attributes));
-        auto answer = TRY(client_->call("POST", "/invocations", headers, request.body, timeout, max_answer_bytes_));
+        auto answer =
+            TRY(client_->call("POST", "/invocations", headers, request.body, timeout, max_answer_bytes_));
         resources::ReplicaReply reply;
         reply.status = answer.status;
         reply.content_type = answer.headers.get("Content-Type");
@@ -40,7 +42,8 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
 
 }  // namespace
 
-std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket, size_t max_answer_bytes) {
+std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket,
+                                                                size_t max_answer_bytes) {
     return std::make_shared<HttpReplicaChannel>(socket, max_answer_bytes);
 }
 

@@ -1,6 +1,7 @@
 // One endpoint: brings what runs to what is wanted, and publishes the routes.
 //
-//   Creating ──healthy──▶ InService ──UpdateEndpoint──▶ Updating ──healthy──▶ InService (new deployment; old one drained)
+//   Creating ──healthy──▶ InService ──UpdateEndpoint──▶ Updating ──healthy──▶ InService (new deployment; old
+//   one drained)
 //      └──failed──▶ Failed     ▲                           └──failed──▶ InService (old one; FailureReason)
 //   any ──DeleteEndpoint──▶ Deleting ──everything stopped──▶ gone
 #pragma once
@@ -29,7 +30,8 @@ class EndpointController {
 
     // One thread at a time. load() first: takes over what an earlier server left.
     Result<void> load();
-    // One round of work; returns when the next one is due if nothing happens. May block as Deployment::advance() does.
+    // One round of work; returns when the next one is due if nothing happens. May block as
+    // Deployment::advance() does.
     Monotonic step(Monotonic now);
     bool gone() const { return gone_; }
     // True once after each change of the status.
@@ -57,7 +59,8 @@ class EndpointController {
 
     mutable Mutex mutex_;
     std::vector<std::pair<std::string, executors::RunOutcome>> ended_ GUARDED_BY(mutex_);
-    std::vector<std::pair<std::string, std::vector<size_t>>> healthy_ GUARDED_BY(mutex_);  // by deployment and variant
+    std::vector<std::pair<std::string, std::vector<size_t>>> healthy_
+        GUARDED_BY(mutex_);  // by deployment and variant
 };
 
 }  // namespace millwright::resources

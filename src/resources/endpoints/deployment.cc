@@ -27,7 +27,9 @@ executors::Limits limits_of(const VariantSpec& variant, const jobs::Machine& mac
 
 }  // namespace
 
-std::string endpoint_log_group(std::string_view endpoint) { return "/aws/sagemaker/Endpoints/" + std::string(endpoint); }
+std::string endpoint_log_group(std::string_view endpoint) {
+    return "/aws/sagemaker/Endpoints/" + std::string(endpoint);
+}
 
 Deployment::Deployment(DeploymentSpec spec, const EndpointRow& endpoint, const DeploymentParts& parts)
     : spec_(std::move(spec)), endpoint_(endpoint.name), parts_(parts), variants_(spec_.variants.size()) {}
@@ -53,8 +55,10 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
     due_ = Monotonic::max();
     if (const auto ready = prepare(); !ready) {
         log::warning("model data of endpoint " + endpoint_.name, ready.error());
-        const bool for_user = ready.error().kind != ErrorKind::Internal && ready.error().kind != ErrorKind::Unavailable;
-        failure_ = for_user ? ready.error().message : "InternalServerError: the model data could not be prepared.";
+        const bool for_user =
+            ready.error().kind != ErrorKind::Internal && ready.error().kind != ErrorKind::Unavailable;
+        failure_ =
+            for_user ? ready.error().message : "InternalServerError: the model data could not be prepared.";
         wake_at(now + parts_.settings.restart_pause);
         return Progress::Failed;
     }
@@ -65,7 +69,8 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
         const auto wanted = static_cast<size_t>(spec_.variants[v].count);
         for (size_t extra = live(v); extra > wanted; --extra) {
             const auto last = std::find_if(replicas_.rbegin(), replicas_.rend(), [&](const Replica& r) {
-                return r.variant == v && (r.state == Replica::State::Healthy || r.state == Replica::State::Starting);
+                return r.variant == v &&
+                       (r.state == Replica::State::Healthy || r.state == Replica::State::Starting);
             });
             drain(*last, now);
         }
@@ -73,7 +78,9 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
             const auto started = start_replica(v, now);
             if (started) continue;
             log::warning("cannot start a replica of endpoint " + endpoint_.name, started.error());
-            note_failure(v, now, "Could not start production variant " + spec_.variants[v].name + ": " + started.error().message);
+            note_failure(v, now,
+                         "Could not start production variant " + spec_.variants[v].name + ": " +
+                             started.error().message);
         }
         if (live(v) < wanted) wake_at(variants_[v].next_start);
         complete = complete && healthy(v) == wanted;
@@ -112,8 +119,8 @@ Result<void> Deployment::start_replica(size_t v, Monotonic now) {
     row.deployment = spec_.id;
     row.variant = static_cast<int64_t>(v);
     row.log_stream = variant.name + "/i-" + parts_.random.hex(17);
-    const std::string log_file =
-        TRY(parts_.logs.open_job_stream({endpoint_.account, endpoint_.region, endpoint_log_group(endpoint_.name), row.log_stream}));
+    const std::string log_file = TRY(parts_.logs.open_job_stream(
+        {endpoint_.account, endpoint_.region, endpoint_log_group(endpoint_.name), row.log_stream}));
     TRY(make_directories(run_folder(run_id) + "/algo-1/ml/model"));
     TRY(make_directories(run_folder(run_id) + "/s"));
     TRY(parts_.store.add_replica(row));
@@ -140,17 +147,20 @@ executors::RunSpec Deployment::run_spec(const VariantSpec& variant, const std::s
     spec.id = run_id;
     spec.folder = run_folder(run_id);
     spec.command = {parts_.settings.algorithms_program, "serve"};
-    // Several threads per request cost many times what they bring with small requests; a model may say otherwise.
+    // Several threads per request cost many times what they bring with small requests; a model may say
+    // otherwise.
     spec.environment = {{"OMP_NUM_THREADS", "1"}, {"OPENBLAS_NUM_THREADS", "1"}};
     for (const auto& [name, value] : variant.container.environment) spec.environment[name] = value;
     spec.environment["AWS_REGION"] = endpoint_.region;
     spec.environment["AWS_DEFAULT_REGION"] = endpoint_.region;
     spec.environment["MILLWRIGHT_ALGORITHM"] = variant.container.algorithm;
     spec.environment["MILLWRIGHT_ALGORITHM_VERSION"] = variant.container.algorithm_version;
-    spec.environment["MILLWRIGHT_SERVE_SOCKET"] = std::string(kSocketFolderInside) + "/" + std::string(kSocketName);
+    spec.environment["MILLWRIGHT_SERVE_SOCKET"] =
+        std::string(kSocketFolderInside) + "/" + std::string(kSocketName);
     const size_t v = static_cast<size_t>(&variant - spec_.variants.data());
-    spec.mounts = {{model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly},
-                   {run_folder(run_id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable}};
+    spec.mounts = {
+        {model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly},
+        {run_folder(run_id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable}};
     spec.log_files = {log_file};
     spec.limits = limits_of(variant, parts_.settings.machine);
     spec.network_isolation = true;  // built-in algorithms need no network to serve
@@ -158,7 +168,8 @@ executors::RunSpec Deployment::run_spec(const VariantSpec& variant, const std::s
     return spec;
 }
 
-std::shared_ptr<const ReplicaRoute> Deployment::make_route(const std::string& run_id, const std::string& log_stream) const {
+std::shared_ptr<const ReplicaRoute> Deployment::make_route(const std::string& run_id,
+                                                           const std::string& log_stream) const {
     auto route = std::make_shared<ReplicaRoute>();
     route->log_stream = log_stream;
     route->channel = parts_.open_channel(run_folder(run_id) + "/s/" + std::string(kSocketName));
@@ -201,20 +212,23 @@ void Deployment::watch(Replica& replica, Monotonic now) {
     wake_at(replica.next_ping);
 }
 
-// First call: takes it out of the routes. Later ones: stops it when no snapshot of the routes holds it any more, so no
-// request can be on its way to it.
+// First call: takes it out of the routes. Later ones: stops it when no snapshot of the routes holds it any
+// more, so no request can be on its way to it.
 void Deployment::drain(Replica& replica, Monotonic now) {
     switch (replica.state) {
-        case Replica::State::Starting: return stop(replica, now);
+        case Replica::State::Starting:
+            return stop(replica, now);
         case Replica::State::Healthy:
             replica.state = Replica::State::Draining;
             replica.since = now;
             break;
         case Replica::State::Draining:
-            if (replica.route.use_count() == 1 || now - replica.since > parts_.settings.longest_drain) return stop(replica, now);
+            if (replica.route.use_count() == 1 || now - replica.since > parts_.settings.longest_drain)
+                return stop(replica, now);
             break;
         case Replica::State::Stopping:
-        case Replica::State::Ended: return;
+        case Replica::State::Ended:
+            return;
     }
     wake_at(now + std::chrono::milliseconds(10));
 }
@@ -231,26 +245,30 @@ void Deployment::note_failure(size_t variant, Monotonic now, std::string reason)
     failure_ = std::move(reason);
     const auto pause = parts_.settings.restart_pause * (int64_t{1} << std::min(state.failures, 16));
     ++state.failures;
-    state.next_start = now + std::min<std::chrono::milliseconds>(pause, parts_.settings.longest_restart_pause);
+    state.next_start =
+        now + std::min<std::chrono::milliseconds>(pause, parts_.settings.longest_restart_pause);
     wake_at(state.next_start);
 }
 
 bool Deployment::owns(const std::string& run_id) const {
-    return std::any_of(replicas_.begin(), replicas_.end(), [&](const Replica& r) { return r.run_id == run_id; });
+    return std::any_of(replicas_.begin(), replicas_.end(),
+                       [&](const Replica& r) { return r.run_id == run_id; });
 }
 
 void Deployment::run_ended(const std::string& run_id, const executors::RunOutcome& outcome, Monotonic now) {
     for (Replica& replica : replicas_) {
         if (replica.run_id != run_id || replica.state == Replica::State::Ended) continue;
-        const bool unwanted = replica.state == Replica::State::Starting || replica.state == Replica::State::Healthy;
+        const bool unwanted =
+            replica.state == Replica::State::Starting || replica.state == Replica::State::Healthy;
         replica.state = Replica::State::Ended;
         const VariantSpec& variant = spec_.variants[replica.variant];
         const bool not_launched = outcome.cause == executors::RunOutcome::Cause::LaunchFailed;
         // A run of a server before us that is lost was not at fault.
         if (unwanted && outcome.cause != executors::RunOutcome::Cause::Lost)
             note_failure(replica.variant, now,
-                         not_launched ? "Could not start production variant " + variant.name + ": " + outcome.message
-                                      : ping_failure(variant));
+                         not_launched
+                             ? "Could not start production variant " + variant.name + ": " + outcome.message
+                             : ping_failure(variant));
         wake_at(now);
     }
 }
@@ -272,13 +290,15 @@ bool Deployment::retire(Monotonic now) {
     for (Replica& replica : replicas_) drain(replica, now);
     forget_ended();
     if (!replicas_.empty()) return false;
-    if (const auto removed = remove_tree(folder()); !removed) log::warning("cannot remove model files", removed.error());
+    if (const auto removed = remove_tree(folder()); !removed)
+        log::warning("cannot remove model files", removed.error());
     return true;
 }
 
 size_t Deployment::live(size_t variant) const {
     return static_cast<size_t>(std::count_if(replicas_.begin(), replicas_.end(), [&](const Replica& r) {
-        return r.variant == variant && (r.state == Replica::State::Starting || r.state == Replica::State::Healthy);
+        return r.variant == variant &&
+               (r.state == Replica::State::Starting || r.state == Replica::State::Healthy);
     }));
 }
 
@@ -296,7 +316,8 @@ std::vector<VariantRoute> Deployment::routes() const {
         route.weight = spec_.variants[v].weight;
         route.random_replica = spec_.variants[v].random_replica;
         for (const Replica& replica : replicas_)
-            if (replica.variant == v && replica.state == Replica::State::Healthy) route.replicas.push_back(replica.route);
+            if (replica.variant == v && replica.state == Replica::State::Healthy)
+                route.replicas.push_back(replica.route);
         out.push_back(std::move(route));
     }
     return out;

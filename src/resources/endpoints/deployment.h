@@ -1,6 +1,7 @@
 // The replicas of one version of an endpoint: started, watched, restarted, drained and stopped.
 //
-//   start ─▶ Starting ──200 on /ping──▶ Healthy ──3 failed pings──▶ Stopping ─▶ Ended ─▶ (row and files removed)
+//   start ─▶ Starting ──200 on /ping──▶ Healthy ──3 failed pings──▶ Stopping ─▶ Ended ─▶ (row and files
+//   removed)
 //               │  └─ startup timeout ─────────────────────────────────▲          ▲
 //               │                        └─ no longer wanted ─▶ Draining          │
 //               └── the run ended ────────────────────────────────────────────────┘
@@ -60,16 +61,18 @@ class Deployment {
     Deployment(DeploymentSpec spec, const EndpointRow& endpoint, const DeploymentParts& parts);
 
     const DeploymentSpec& spec() const { return spec_; }
-    void set_spec(DeploymentSpec spec) { spec_ = std::move(spec); }  // same id and variants, other counts and weights
+    void set_spec(DeploymentSpec spec) {
+        spec_ = std::move(spec);
+    }  // same id and variants, other counts and weights
     // After a restart of the server: watches the runs that are known.
     Result<void> adopt();
 
-    // One round of work towards `count` healthy replicas of each variant. While `deploying`, failures are final: Failed,
-    // with failure() for the user. Blocks while model data is fetched and during pings.
+    // One round of work towards `count` healthy replicas of each variant. While `deploying`, failures are
+    // final: Failed, with failure() for the user. Blocks while model data is fetched and during pings.
     Progress advance(Monotonic now, bool deploying);
     const std::string& failure() const { return failure_; }
-    // One round towards nothing: drains, stops and cleans up. True when no run and no file is left. The routes of a snapshot
-    // taken before must have been replaced, or draining lasts its full time.
+    // One round towards nothing: drains, stops and cleans up. True when no run and no file is left. The
+    // routes of a snapshot taken before must have been replaced, or draining lasts its full time.
     bool retire(Monotonic now);
 
     bool owns(const std::string& run_id) const;
@@ -97,7 +100,8 @@ class Deployment {
 
     Result<void> prepare();
     Result<void> start_replica(size_t variant, Monotonic now);
-    executors::RunSpec run_spec(const VariantSpec& variant, const std::string& run_id, const std::string& log_file) const;
+    executors::RunSpec run_spec(const VariantSpec& variant, const std::string& run_id,
+                                const std::string& log_file) const;
     void watch(Replica& replica, Monotonic now);
     void drain(Replica& replica, Monotonic now);
     void stop(Replica& replica, Monotonic now);
@@ -108,7 +112,8 @@ class Deployment {
     std::string folder() const { return parts_.settings.folder + "/" + spec_.id; }
     std::string run_folder(const std::string& run_id) const { return folder() + "/" + run_id; }
     std::string model_folder(size_t variant) const { return folder() + "/model" + std::to_string(variant); }
-    std::shared_ptr<const ReplicaRoute> make_route(const std::string& run_id, const std::string& log_stream) const;
+    std::shared_ptr<const ReplicaRoute> make_route(const std::string& run_id,
+                                                   const std::string& log_stream) const;
 
     DeploymentSpec spec_;
     RecordName endpoint_;

@@ -1,4 +1,5 @@
-// Endpoint configurations: which models an endpoint serves, with how many replicas and which share of the requests.
+// Endpoint configurations: which models an endpoint serves, with how many replicas and which share of the
+// requests.
 //
 // Requests are documents in the shape of CreateEndpointConfig, already validated against the service model.
 #pragma once
@@ -37,9 +38,11 @@ class EndpointConfigs {
     };
     static Result<std::unique_ptr<EndpointConfigs>> open(const Parts& parts);
 
-    // InvalidInput: refused, the message says why. AlreadyExists: the message is AWS's. LimitExceeded: too many instances.
+    // InvalidInput: refused, the message says why. AlreadyExists: the message is AWS's. LimitExceeded: too
+    // many instances.
     Result<EndpointConfig> create(std::string_view account, std::string_view region, const Json& request);
-    Result<EndpointConfig> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound, AWS's text
+    Result<EndpointConfig> find(std::string_view account, std::string_view region,
+                                std::string_view name);  // NotFound, AWS's text
     Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query);
     // Endpoints made from it keep their own copy and go on.
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name);

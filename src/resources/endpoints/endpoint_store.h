@@ -1,5 +1,6 @@
-// Endpoints on disk: what is wanted, what serves, and which runs exist. A run has its row before it is started and
-// loses it after it has ended and was cleaned up, so a restarted server knows every run there may be.
+// Endpoints on disk: what is wanted, what serves, and which runs exist. A run has its row before it is
+// started and loses it after it has ended and was cleaned up, so a restarted server knows every run there may
+// be.
 #pragma once
 
 #include <chrono>
@@ -18,7 +19,8 @@
 
 namespace millwright::resources {
 
-// A variant as it was when the endpoint was created or updated: later changes of model or configuration do not matter.
+// A variant as it was when the endpoint was created or updated: later changes of model or configuration do
+// not matter.
 struct VariantSpec {
     std::string name, model_name, instance_type;
     ServedContainer container;
@@ -62,10 +64,13 @@ class EndpointStore {
     Result<EndpointRow> find(const RecordName& name);  // NotFound, AWS's text
     Result<std::vector<EndpointRow>> all();
 
-    // The target serves from now on; other deployments of the endpoint are history. False: it is not the target any more.
+    // The target serves from now on; other deployments of the endpoint are history. False: it is not the
+    // target any more.
     Result<bool> finish_deployment(const EndpointRow& endpoint, const std::string& deployment);
-    // The target is given up: Failed without a current deployment, else InService with the reason. False as above.
-    Result<bool> fail_deployment(const EndpointRow& endpoint, const std::string& deployment, std::string_view reason);
+    // The target is given up: Failed without a current deployment, else InService with the reason. False as
+    // above.
+    Result<bool> fail_deployment(const EndpointRow& endpoint, const std::string& deployment,
+                                 std::string_view reason);
     // Rewrites weights and counts of a deployment.
     Result<void> change_deployment(const EndpointRow& endpoint, const DeploymentSpec& deployment);
     Result<void> forget_endpoint(const EndpointRow& endpoint);

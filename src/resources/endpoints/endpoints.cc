@@ -15,7 +15,10 @@ namespace {
 class RunningEndpoints final : public Endpoints, private executors::RunListener {
   public:
     RunningEndpoints(const EndpointSettings& settings, const Parts& parts, EndpointStore store)
-        : settings_(settings), parts_(parts), store_(std::move(store)), pool_(std::make_unique<jobs::WorkerPool>(settings.workers)) {}
+        : settings_(settings),
+          parts_(parts),
+          store_(std::move(store)),
+          pool_(std::make_unique<jobs::WorkerPool>(settings.workers)) {}
     ~RunningEndpoints() override { shut_down(); }
 
     Result<void> begin();
@@ -25,10 +28,12 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     Result<Endpoint> update_weights_and_capacities(std::string_view account, std::string_view region,
                                                    const Json& request) override;
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
-    Result<Endpoint> describe(std::string_view account, std::string_view region, std::string_view name) override;
-    Result<Endpoint> describe_changed(std::string_view account, std::string_view region, std::string_view name,
-                                      std::chrono::milliseconds longest) override;
-    Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query) override {
+    Result<Endpoint> describe(std::string_view account, std::string_view region,
+                              std::string_view name) override;
+    Result<Endpoint> describe_changed(std::string_view account, std::string_view region,
+                                      std::string_view name, std::chrono::milliseconds longest) override;
+    Result<RecordPage> list(std::string_view account, std::string_view region,
+                            const RecordQuery& query) override {
         return store_.list(account, region, query);
     }
     const Routes& routes() const override { return routes_; }
@@ -45,11 +50,14 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     void run_ended(const std::string& run_id, const executors::RunOutcome& outcome) override;
 
     DeploymentParts deployment_parts() {
-        return {settings_, store_, parts_.objects, parts_.executor, *this, parts_.logs, parts_.open_channel, parts_.random};
+        return {settings_, store_,      parts_.objects,      parts_.executor,
+                *this,     parts_.logs, parts_.open_channel, parts_.random};
     }
-    Result<DeploymentSpec> make_deployment(std::string_view account, std::string_view region, std::string_view config_name);
+    Result<DeploymentSpec> make_deployment(std::string_view account, std::string_view region,
+                                           std::string_view config_name);
     Result<VariantSpec> make_variant(std::string_view account, std::string_view region, const Json& variant);
-    Result<void> retain_properties(const EndpointRow& endpoint, const Json& request, DeploymentSpec& deployment);
+    Result<void> retain_properties(const EndpointRow& endpoint, const Json& request,
+                                   DeploymentSpec& deployment);
     Result<Endpoint> with_variants(const EndpointRow& row);
     void add(const EndpointRow& row);
     void wake(const std::string& arn);
@@ -78,7 +86,8 @@ Result<void> RunningEndpoints::begin() {
         auto controller = std::make_shared<EndpointController>(row, deployment_parts(), routes_);
         {
             const MutexLock lock(mutex_);
-            entries_[row.arn].controller = controller;  // known before its runs are adopted: they may report at once
+            entries_[row.arn].controller =
+                controller;  // known before its runs are adopted: they may report at once
         }
         TRY(controller->load());
     }
@@ -172,7 +181,8 @@ void RunningEndpoints::wake(const std::string& arn) {
 
 // --- calls ---
 
-Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std::string_view region, const Json& variant) {
+Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std::string_view region,
+                                                   const Json& variant) {
     VariantSpec out;
     out.name = variant["VariantName"].string_or("");
     out.model_name = variant["ModelName"].string_or("");
@@ -180,7 +190,8 @@ Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std
     out.count = variant["InitialInstanceCount"].int_or(1);
     out.weight = variant["InitialVariantWeight"].double_or(1);
     out.random_replica = variant["RoutingConfig"]["RoutingStrategy"].string_or("") == "RANDOM";
-    out.startup_timeout = std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
+    out.startup_timeout =
+        std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
     out.download_timeout = std::chrono::seconds(variant["ModelDataDownloadTimeoutInSeconds"].int_or(3600));
     const Model model = TRY(parts_.models.find(account, region, out.model_name));
     out.container = TRY(read_container(model.request["PrimaryContainer"]));
@@ -205,17 +216,20 @@ Result<DeploymentSpec> RunningEndpoints::make_deployment(std::string_view accoun
     return out;
 }
 
-Result<Endpoint> RunningEndpoints::create(std::string_view account, std::string_view region, const Json& request) {
+Result<Endpoint> RunningEndpoints::create(std::string_view account, std::string_view region,
+                                          const Json& request) {
     TRY(only_supported(request, "", {"EndpointName", "EndpointConfigName", "Tags"}));
     const TagList tags = TRY(parse_tags(request["Tags"]));
-    const DeploymentSpec deployment = TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
+    const DeploymentSpec deployment =
+        TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow row = TRY(store_.create(name, deployment, tags));
     add(row);
     return with_variants(row);
 }
 
-Result<void> RunningEndpoints::retain_properties(const EndpointRow& endpoint, const Json& request, DeploymentSpec& deployment) {
+Result<void> RunningEndpoints::retain_properties(const EndpointRow& endpoint, const Json& request,
+                                                 DeploymentSpec& deployment) {
     if (!request["RetainAllVariantProperties"].bool_or(false) || endpoint.current.empty()) return {};
     std::set<std::string> excluded;
     for (const Json& property : request["ExcludeRetainedVariantProperties"].items())
@@ -230,20 +244,24 @@ Result<void> RunningEndpoints::retain_properties(const EndpointRow& endpoint, co
     return {};
 }
 
-Result<Endpoint> RunningEndpoints::update(std::string_view account, std::string_view region, const Json& request) {
+Result<Endpoint> RunningEndpoints::update(std::string_view account, std::string_view region,
+                                          const Json& request) {
     // RetainDeploymentConfig keeps the last DeploymentConfig, of which there is none here.
-    TRY(only_supported(request, "", {"EndpointName", "EndpointConfigName", "RetainAllVariantProperties",
-                                     "ExcludeRetainedVariantProperties", "RetainDeploymentConfig"}));
+    TRY(only_supported(request, "",
+                       {"EndpointName", "EndpointConfigName", "RetainAllVariantProperties",
+                        "ExcludeRetainedVariantProperties", "RetainDeploymentConfig"}));
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow before = TRY(store_.find(name));
-    DeploymentSpec deployment = TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
+    DeploymentSpec deployment =
+        TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
     TRY(retain_properties(before, request, deployment));
     const EndpointRow row = TRY(store_.begin_update(name, deployment));
     wake(row.arn);
     return with_variants(row);
 }
 
-Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_view account, std::string_view region,
+Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_view account,
+                                                                 std::string_view region,
                                                                  const Json& request) {
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow before = TRY(store_.find(name));
@@ -251,7 +269,8 @@ Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_vie
         return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + before.arn + "\".", ""};
     DeploymentSpec deployment = TRY(store_.deployment(before.current));
     for (const Json& wish : request["DesiredWeightsAndCapacities"].items()) {
-        TRY(only_supported(wish, "DesiredWeightsAndCapacities.", {"VariantName", "DesiredWeight", "DesiredInstanceCount"}));
+        TRY(only_supported(wish, "DesiredWeightsAndCapacities.",
+                           {"VariantName", "DesiredWeight", "DesiredInstanceCount"}));
         bool found = false;
         for (VariantSpec& variant : deployment.variants) {
             if (variant.name != wish["VariantName"].string_or("")) continue;
@@ -259,26 +278,33 @@ Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_vie
             variant.weight = wish["DesiredWeight"].double_or(variant.weight);
             variant.count = wish["DesiredInstanceCount"].int_or(variant.count);
             if (variant.count < 1 || variant.count > kMaxReplicasPerVariant)
-                return invalid_input("DesiredInstanceCount must be from 1 to " + std::to_string(kMaxReplicasPerVariant) + ".");
+                return invalid_input("DesiredInstanceCount must be from 1 to " +
+                                     std::to_string(kMaxReplicasPerVariant) + ".");
         }
-        if (!found) return invalid_input("Could not find production variant \"" + wish["VariantName"].string_or("") + "\".");
+        if (!found)
+            return invalid_input("Could not find production variant \"" + wish["VariantName"].string_or("") +
+                                 "\".");
     }
     double weights = 0;
     for (const VariantSpec& variant : deployment.variants) weights += variant.weight;
-    if (!(weights > 0)) return invalid_input("At least one production variant must have a weight greater than zero.");
+    if (!(weights > 0))
+        return invalid_input("At least one production variant must have a weight greater than zero.");
     TRY(store_.change_deployment(before, deployment));
     wake(before.arn);
     return describe(account, region, name.name);
 }
 
-Result<void> RunningEndpoints::remove(std::string_view account, std::string_view region, std::string_view name) {
-    const EndpointRow row = TRY(store_.begin_delete({std::string(account), std::string(region), std::string(name)}));
+Result<void> RunningEndpoints::remove(std::string_view account, std::string_view region,
+                                      std::string_view name) {
+    const EndpointRow row =
+        TRY(store_.begin_delete({std::string(account), std::string(region), std::string(name)}));
     wake(row.arn);
     return {};
 }
 
 Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
-    Endpoint out{row.name, row.arn, row.status, row.failure_reason, row.config_name, row.created, row.modified, {}};
+    Endpoint out{row.name,        row.arn,     row.status,   row.failure_reason,
+                 row.config_name, row.created, row.modified, {}};
     const std::string& shown = row.current.empty() ? row.target : row.current;
     if (shown.empty()) return out;
     const auto deployment = store_.deployment(shown);
@@ -297,7 +323,8 @@ Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
         shown_variant.desired_weight = variant.weight;
         shown_variant.desired_count = variant.count;
         shown_variant.current_weight = row.current.empty() ? 0 : variant.weight;
-        shown_variant.current_count = v < healthy.size() && !row.current.empty() ? static_cast<int64_t>(healthy[v]) : 0;
+        shown_variant.current_count =
+            v < healthy.size() && !row.current.empty() ? static_cast<int64_t>(healthy[v]) : 0;
         shown_variant.random_replica = variant.random_replica;
         if (out.changing()) shown_variant.status = row.status;
         out.variants.push_back(std::move(shown_variant));
@@ -305,11 +332,13 @@ Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
     return out;
 }
 
-Result<Endpoint> RunningEndpoints::describe(std::string_view account, std::string_view region, std::string_view name) {
+Result<Endpoint> RunningEndpoints::describe(std::string_view account, std::string_view region,
+                                            std::string_view name) {
     return with_variants(TRY(store_.find({std::string(account), std::string(region), std::string(name)})));
 }
 
-Result<Endpoint> RunningEndpoints::describe_changed(std::string_view account, std::string_view region, std::string_view name,
+Result<Endpoint> RunningEndpoints::describe_changed(std::string_view account, std::string_view region,
+                                                    std::string_view name,
                                                     std::chrono::milliseconds longest) {
     const Monotonic until = std::chrono::steady_clock::now() + longest;
     uint64_t seen;

@@ -1,6 +1,8 @@
-// Endpoints as a resource: created, updated without a lost request, kept alive, deleted. docs/internals/serving.md.
+// Endpoints as a resource: created, updated without a lost request, kept alive, deleted.
+// docs/internals/serving.md.
 //
-// Requests are documents in the shape of CreateEndpoint, UpdateEndpoint, …, already validated against the service model.
+// Requests are documents in the shape of CreateEndpoint, UpdateEndpoint, …, already validated against the
+// service model.
 #pragma once
 
 #include <chrono>
@@ -30,8 +32,8 @@ struct Endpoint {
     bool changing() const { return status == "Creating" || status == "Updating" || status == "Deleting"; }
 };
 
-// Thread-safe. shut_down(), then the executor may be destroyed, then this. Replicas outlive the server; the next open()
-// takes them over.
+// Thread-safe. shut_down(), then the executor may be destroyed, then this. Replicas outlive the server; the
+// next open() takes them over.
 class Endpoints {
   public:
     struct Parts {
@@ -49,19 +51,24 @@ class Endpoints {
     static Result<std::unique_ptr<Endpoints>> open(const EndpointSettings& settings, const Parts& parts);
     virtual ~Endpoints() = default;
 
-    // Returns when the wish is on disk. InvalidInput: refused, the message says why. AlreadyExists, NotFound (endpoint) and
-    // Conflict (it is changing already): the message is AWS's.
-    virtual Result<Endpoint> create(std::string_view account, std::string_view region, const Json& request) = 0;
-    virtual Result<Endpoint> update(std::string_view account, std::string_view region, const Json& request) = 0;
+    // Returns when the wish is on disk. InvalidInput: refused, the message says why. AlreadyExists, NotFound
+    // (endpoint) and Conflict (it is changing already): the message is AWS's.
+    virtual Result<Endpoint> create(std::string_view account, std::string_view region,
+                                    const Json& request) = 0;
+    virtual Result<Endpoint> update(std::string_view account, std::string_view region,
+                                    const Json& request) = 0;
     virtual Result<Endpoint> update_weights_and_capacities(std::string_view account, std::string_view region,
                                                            const Json& request) = 0;
     virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
 
-    virtual Result<Endpoint> describe(std::string_view account, std::string_view region, std::string_view name) = 0;  // NotFound
-    // As describe, but an endpoint that is changing is answered only when its status changes, at most after `longest`.
-    virtual Result<Endpoint> describe_changed(std::string_view account, std::string_view region, std::string_view name,
-                                              std::chrono::milliseconds longest) = 0;
-    virtual Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query) = 0;
+    virtual Result<Endpoint> describe(std::string_view account, std::string_view region,
+                                      std::string_view name) = 0;  // NotFound
+    // As describe, but an endpoint that is changing is answered only when its status changes, at most after
+    // `longest`.
+    virtual Result<Endpoint> describe_changed(std::string_view account, std::string_view region,
+                                              std::string_view name, std::chrono::milliseconds longest) = 0;
+    virtual Result<RecordPage> list(std::string_view account, std::string_view region,
+                                    const RecordQuery& query) = 0;
 
     virtual const Routes& routes() const = 0;
     virtual void shut_down() = 0;

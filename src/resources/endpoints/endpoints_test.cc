@@ -36,8 +36,8 @@ std::string model_archive() {
     return buffer.substr(0, used);
 }
 
-// Runs are entries in a table, and replicas answer as BEHAVE of their environment says: "ok", "exit" (ends at once),
-// "silent" (never healthy). They outlive the Endpoints that started them.
+// Runs are entries in a table, and replicas answer as BEHAVE of their environment says: "ok", "exit" (ends at
+// once), "silent" (never healthy). They outlive the Endpoints that started them.
 class TestExecutor final : public executors::Executor {
   public:
     struct Run {
@@ -73,8 +73,12 @@ class TestExecutor final : public executors::Executor {
         }
         return {};
     }
-    Result<void> request_stop(const std::string& id) override { return end(id, executors::RunOutcome::Cause::StopRequested), Result<void>(); }
-    Result<void> kill(const std::string& id) override { return end(id, executors::RunOutcome::Cause::StopRequested), Result<void>(); }
+    Result<void> request_stop(const std::string& id) override {
+        return end(id, executors::RunOutcome::Cause::StopRequested), Result<void>();
+    }
+    Result<void> kill(const std::string& id) override {
+        return end(id, executors::RunOutcome::Cause::StopRequested), Result<void>();
+    }
     void clean_up(const std::string& id, const std::string&) override {
         const MutexLock lock(mutex_);
         EXPECT_FALSE(runs_[id].alive);
@@ -135,14 +139,16 @@ class TestExecutor final : public executors::Executor {
 
 class TestChannel final : public ReplicaChannel {
   public:
-    TestChannel(TestExecutor& executor, std::string socket) : executor_(executor), socket_(std::move(socket)) {}
+    TestChannel(TestExecutor& executor, std::string socket)
+        : executor_(executor), socket_(std::move(socket)) {}
     bool ping(std::chrono::milliseconds) override { return executor_.healthy(socket_, nullptr); }
     Result<ReplicaReply> invoke(const ReplicaRequest&, std::chrono::milliseconds) override {
         ReplicaReply reply;
         reply.status = 200;
         if (!executor_.healthy(socket_, &reply.body)) return Error{ErrorKind::Unavailable, "gone", ""};
         std::this_thread::sleep_for(200us);
-        if (!executor_.healthy(socket_, nullptr)) return Error{ErrorKind::Unavailable, "went while it worked", ""};
+        if (!executor_.healthy(socket_, nullptr))
+            return Error{ErrorKind::Unavailable, "went while it worked", ""};
         return reply;
     }
 
@@ -163,7 +169,8 @@ class EndpointsTest : public testing::Test {
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
         const Clock& clock = system_clock();
         identity_ = Identity::open(folder_, *database_, clock, system_random(), {}).value();
-        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock, system_random()).value();
+        objects_ =
+            object_store::ObjectStore::open(folder_ + "/objects", *database_, clock, system_random()).value();
         logs_ = Logs::open(folder_ + "/logs", *database_, clock, system_random()).value();
         tags_ = Tags::open(*database_).value();
         models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock}).value();
@@ -192,19 +199,22 @@ class EndpointsTest : public testing::Test {
         settings.restart_pause = 2ms;
         settings.longest_restart_pause = 20ms;
         settings.workers = 3;
-        endpoints_ = Endpoints::open(settings, {*database_, *objects_, executor_, *models_, *configs_, *logs_, *tags_,
-                                                [this](const std::string& socket) { return executor_.open_channel(socket); },
-                                                system_clock(), system_random()})
-                         .value();
+        endpoints_ =
+            Endpoints::open(settings,
+                            {*database_, *objects_, executor_, *models_, *configs_, *logs_, *tags_,
+                             [this](const std::string& socket) { return executor_.open_channel(socket); },
+                             system_clock(), system_random()})
+                .value();
     }
     void make_model(const std::string& name, const std::string& version, const std::string& behave,
                     const std::string& data = "model.tar.gz") {
         const auto made = models_->create(
             account_, kRegion,
-            Json::object({{"ModelName", name},
-                          {"PrimaryContainer", Json::object({{"Image", "x/sagemaker-xgboost:" + version},
-                                                             {"ModelDataUrl", "s3://bucket/" + data},
-                                                             {"Environment", Json::object({{"BEHAVE", behave}})}})}}));
+            Json::object(
+                {{"ModelName", name},
+                 {"PrimaryContainer", Json::object({{"Image", "x/sagemaker-xgboost:" + version},
+                                                    {"ModelDataUrl", "s3://bucket/" + data},
+                                                    {"Environment", Json::object({{"BEHAVE", behave}})}})}}));
         ASSERT_TRUE(made) << made.error().message;
         make_config(name, Json::array({variant("AllTraffic", name, 1)}));
     }
@@ -217,7 +227,8 @@ class EndpointsTest : public testing::Test {
     }
     void make_config(std::string_view name, Json variants) {
         const auto made = configs_->create(
-            account_, kRegion, Json::object({{"EndpointConfigName", name}, {"ProductionVariants", std::move(variants)}}));
+            account_, kRegion,
+            Json::object({{"EndpointConfigName", name}, {"ProductionVariants", std::move(variants)}}));
         ASSERT_TRUE(made) << made.error().message;
     }
     static Json request(std::string_view name, std::string_view config) {
@@ -291,7 +302,8 @@ TEST_F(EndpointsTest, AReplicaThatKeepsExitingFailsTheEndpoint) {
     const Endpoint failed = settled("e");
     EXPECT_EQ(failed.status, "Failed");
     EXPECT_EQ(failed.failure_reason,
-              "The primary container for production variant AllTraffic did not pass the ping health check. Please check "
+              "The primary container for production variant AllTraffic did not pass the ping health check. "
+              "Please check "
               "CloudWatch logs for this endpoint.");
     EXPECT_EQ(executor_.runs().size(), 3u);
     EXPECT_TRUE(eventually([&] { return std::filesystem::is_empty(folder_ + "/endpoints"); }));
@@ -304,7 +316,8 @@ TEST_F(EndpointsTest, BrokenModelDataFailsWithItsAddress) {
     ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "broken")));
     const Endpoint failed = settled("e");
     EXPECT_EQ(failed.status, "Failed");
-    EXPECT_NE(failed.failure_reason.find("s3://bucket/broken.tar.gz"), std::string::npos) << failed.failure_reason;
+    EXPECT_NE(failed.failure_reason.find("s3://bucket/broken.tar.gz"), std::string::npos)
+        << failed.failure_reason;
 }
 
 TEST_F(EndpointsTest, AnUpdateLosesNoRequest) {
@@ -326,7 +339,8 @@ TEST_F(EndpointsTest, AnUpdateLosesNoRequest) {
     for (int round = 0; round < 6; ++round) {
         ASSERT_TRUE(endpoints_->update(account_, kRegion, request("e", round % 2 == 0 ? "newer" : "good")));
         EXPECT_EQ(endpoints_->update(account_, kRegion, request("e", "good")).error().message,
-                  "Cannot update in-progress endpoint \"arn:aws:sagemaker:us-west-2:" + account_ + ":endpoint/e\".");
+                  "Cannot update in-progress endpoint \"arn:aws:sagemaker:us-west-2:" + account_ +
+                      ":endpoint/e\".");
         const Endpoint now = settled("e");
         EXPECT_EQ(now.status, "InService");
         EXPECT_EQ(now.config_name, round % 2 == 0 ? "newer" : "good");
@@ -362,7 +376,8 @@ TEST_F(EndpointsTest, ADeadOrSickReplicaIsReplaced) {
     const std::string second = executor_.alive().at(0);
     EXPECT_NE(second, first);
     executor_.behave(second, "silent");
-    EXPECT_TRUE(eventually([&] { return executor_.alive() != std::vector{second} && invoke("e") == "1.7-1"; }));
+    EXPECT_TRUE(
+        eventually([&] { return executor_.alive() != std::vector{second} && invoke("e") == "1.7-1"; }));
     EXPECT_EQ(endpoints_->describe(account_, kRegion, "e")->status, "InService");
 }
 
@@ -386,7 +401,8 @@ TEST_F(EndpointsTest, ARestartedServerTakesReplicasOver) {
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "creating"));
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "kept"));
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "died"));
-    EXPECT_TRUE(eventually([&] { return executor_.alive().empty() && std::filesystem::is_empty(folder_ + "/endpoints"); }));
+    EXPECT_TRUE(eventually(
+        [&] { return executor_.alive().empty() && std::filesystem::is_empty(folder_ + "/endpoints"); }));
 }
 
 TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
@@ -397,8 +413,9 @@ TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
     const Json wish = Json::object(
         {{"EndpointName", "e"},
          {"DesiredWeightsAndCapacities",
-          Json::array({Json::object({{"VariantName", "a"}, {"DesiredWeight", 0.5}, {"DesiredInstanceCount", 1}}),
-                       Json::object({{"VariantName", "b"}, {"DesiredInstanceCount", 3}})})}});
+          Json::array(
+              {Json::object({{"VariantName", "a"}, {"DesiredWeight", 0.5}, {"DesiredInstanceCount", 1}}),
+               Json::object({{"VariantName", "b"}, {"DesiredInstanceCount", 3}})})}});
     ASSERT_TRUE(endpoints_->update_weights_and_capacities(account_, kRegion, wish));
     const Endpoint now = settled("e");
     EXPECT_EQ(now.status, "InService");
@@ -416,7 +433,8 @@ TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
 
 TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
     EXPECT_EQ(endpoints_->create(account_, kRegion, request("e", "none")).error().message,
-              "Could not find endpoint configuration \"arn:aws:sagemaker:us-west-2:" + account_ + ":endpoint-config/none\".");
+              "Could not find endpoint configuration \"arn:aws:sagemaker:us-west-2:" + account_ +
+                  ":endpoint-config/none\".");
     EXPECT_EQ(endpoints_->describe(account_, kRegion, "e").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(endpoints_->remove(account_, kRegion, "e").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(endpoints_->update(account_, kRegion, request("e", "good")).error().kind, ErrorKind::NotFound);
@@ -428,7 +446,8 @@ TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
         variant_document.set(member, std::move(value));
         const auto made = configs_->create(
             account_, kRegion,
-            Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({std::move(variant_document)})}}));
+            Json::object({{"EndpointConfigName", "c"},
+                          {"ProductionVariants", Json::array({std::move(variant_document)})}}));
         return made ? "" : made.error().message;
     };
     const Json base = variant("v", "good", 1);
@@ -439,13 +458,17 @@ TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
     EXPECT_EQ(refusal(base, "InitialVariantWeight", 0.0),
               "At least one production variant must have a weight greater than zero.");
     EXPECT_NE(refusal(base, "InitialInstanceCount", 1000).find("service limit"), std::string::npos);
-    EXPECT_EQ(configs_->create(account_, kRegion,
-                               Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base, base})}}))
+    EXPECT_EQ(configs_
+                  ->create(account_, kRegion,
+                           Json::object({{"EndpointConfigName", "c"},
+                                         {"ProductionVariants", Json::array({base, base})}}))
                   .error()
                   .message,
               "Production variant names must be unique: v.");
-    for (const char* member : {"DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants"}) {
-        Json config = Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base})}});
+    for (const char* member :
+         {"DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants"}) {
+        Json config =
+            Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base})}});
         config.set(member, Json::object());
         EXPECT_EQ(configs_->create(account_, kRegion, config).error().message,
                   "Millwright does not support " + std::string(member) + " yet.");

@@ -1,5 +1,6 @@
-// Where the requests for an endpoint go: the border between the control of endpoints and the gateway. Snapshots are
-// immutable but for the counters; whoever handles a request holds one, and with it its replicas, until it is answered.
+// Where the requests for an endpoint go: the border between the control of endpoints and the gateway.
+// Snapshots are immutable but for the counters; whoever handles a request holds one, and with it its
+// replicas, until it is answered.
 #pragma once
 
 #include <atomic>
@@ -32,8 +33,8 @@ class ReplicaChannel {
   public:
     virtual ~ReplicaChannel() = default;
     virtual bool ping(std::chrono::milliseconds timeout) = 0;  // true: answered 200
-    // Whatever the replica answers is a value. Unavailable with detail "timeout": no answer in time; Unavailable: no
-    // connection, or it broke; LimitExceeded: the answer is too large.
+    // Whatever the replica answers is a value. Unavailable with detail "timeout": no answer in time;
+    // Unavailable: no connection, or it broke; LimitExceeded: the answer is too large.
     virtual Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds timeout) = 0;
 };
 
@@ -55,7 +56,7 @@ struct VariantRoute {
 
 struct EndpointRoute {
     std::string name, log_group;
-    std::string status;  // EndpointStatus at the time of the snapshot
+    std::string status;                  // EndpointStatus at the time of the snapshot
     std::vector<VariantRoute> variants;  // empty until the endpoint was in service
 };
 
@@ -63,8 +64,10 @@ struct EndpointRoute {
 class Routes {
   public:
     // `name` without regard to case; null when there is no such endpoint.
-    std::shared_ptr<const EndpointRoute> find(std::string_view account, std::string_view region, std::string_view name) const;
-    void set(std::string_view account, std::string_view region, std::string_view name, std::shared_ptr<const EndpointRoute> route);
+    std::shared_ptr<const EndpointRoute> find(std::string_view account, std::string_view region,
+                                              std::string_view name) const;
+    void set(std::string_view account, std::string_view region, std::string_view name,
+             std::shared_ptr<const EndpointRoute> route);
     void erase(std::string_view account, std::string_view region, std::string_view name);
 
   private:

@@ -11,7 +11,8 @@ std::optional<aws::Credential> CredentialCache::find(std::string_view access_key
     return entry->second;
 }
 
-void CredentialCache::put(const std::string& access_key_id, const aws::Credential& credential, uint64_t generation_before_read) {
+void CredentialCache::put(const std::string& access_key_id, const aws::Credential& credential,
+                          uint64_t generation_before_read) {
     const std::unique_lock lock(mutex_);
     if (generation_.load() != generation_before_read) return;
     if (entries_.size() >= kMaxEntries) entries_.clear();

@@ -13,13 +13,14 @@
 
 namespace millwright::resources {
 
-// Thread-safe. A row read before a key was withdrawn must not be cached after it: take generation() before the read
-// and hand it to put().
+// Thread-safe. A row read before a key was withdrawn must not be cached after it: take generation() before
+// the read and hand it to put().
 class CredentialCache {
   public:
     std::optional<aws::Credential> find(std::string_view access_key_id) const;
     uint64_t generation() const { return generation_.load(); }
-    void put(const std::string& access_key_id, const aws::Credential& credential, uint64_t generation_before_read);
+    void put(const std::string& access_key_id, const aws::Credential& credential,
+             uint64_t generation_before_read);
     void forget(std::string_view access_key_id);
     void clear();
 

@@ -12,7 +12,8 @@
 namespace millwright::resources {
 namespace {
 
-const std::vector<metadata_store::Migration> kMigrations = {{"identity 1: roles, users, keys, sessions, grants", R"sql(
+const std::vector<metadata_store::Migration> kMigrations = {
+    {"identity 1: roles, users, keys, sessions, grants", R"sql(
 CREATE TABLE iam_role(account TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, arn TEXT NOT NULL, id TEXT NOT NULL,
     assume_role_policy TEXT NOT NULL, description TEXT NOT NULL, created_ms INTEGER NOT NULL,
     max_session_seconds INTEGER NOT NULL, tags TEXT NOT NULL, PRIMARY KEY(account, name));
@@ -45,8 +46,8 @@ bool is_account_id(std::string_view text) {
 }
 
 Result<RootCredentials> make_root(const std::string& path, Random& random, const IdentitySettings& settings) {
-    const RootCredentials root{new_account_id(random), settings.region, "AKIA" + random.letters_and_digits(16),
-                               to_base64(random.bytes(30))};
+    const RootCredentials root{new_account_id(random), settings.region,
+                               "AKIA" + random.letters_and_digits(16), to_base64(random.bytes(30))};
     const Json document = Json::object({{"AccountId", root.account},
                                         {"Region", root.region},
                                         {"AccessKeyId", root.access_key_id},
@@ -55,15 +56,16 @@ Result<RootCredentials> make_root(const std::string& path, Random& random, const
     return root;
 }
 
-// The file is made on first start only; one that is there but unreadable is an error, never replaced: everything stored
-// under the account would be lost.
+// The file is made on first start only; one that is there but unreadable is an error, never replaced:
+// everything stored under the account would be lost.
 Result<RootCredentials> open_root(const std::string& path, Random& random, const IdentitySettings& settings) {
     if (!file_exists(path)) return make_root(path, random, settings);
     const std::string text = TRY(read_file(path, 64 * 1024));
     const auto document = Json::parse(text);
     if (!document) return invalid_input(path + " is not valid JSON");
     RootCredentials root{(*document)["AccountId"].string_or(""), (*document)["Region"].string_or(""),
-                         (*document)["AccessKeyId"].string_or(""), (*document)["SecretAccessKey"].string_or("")};
+                         (*document)["AccessKeyId"].string_or(""),
+                         (*document)["SecretAccessKey"].string_or("")};
     if (!is_account_id(root.account)) return invalid_input(path + ": AccountId must be 12 digits");
     if (root.region.empty() || root.access_key_id.empty() || root.secret_access_key.empty())
         return invalid_input(path + ": Region, AccessKeyId and SecretAccessKey must not be empty");
@@ -84,8 +86,8 @@ NewRole default_role(const std::string& account) {
 
 class StoredIdentity final : public Identity {
   public:
-    StoredIdentity(RootCredentials root, metadata_store::Database& database, const Clock& clock, Random& random,
-                   const IdentitySettings& settings)
+    StoredIdentity(RootCredentials root, metadata_store::Database& database, const Clock& clock,
+                   Random& random, const IdentitySettings& settings)
         : root_(std::move(root)),
           settings_(settings),
           roles_(database, clock, random),
@@ -129,7 +131,8 @@ class StoredIdentity final : public Identity {
                                              std::chrono::seconds lifetime) override {
         return new_session(role, session_name, lifetime, "");
     }
-    Result<TemporaryCredentials> session_for(const aws::Caller& caller, std::chrono::seconds lifetime) override {
+    Result<TemporaryCredentials> session_for(const aws::Caller& caller,
+                                             std::chrono::seconds lifetime) override {
         return sessions_.create({caller.account, caller.arn, caller.user_id, "", "", lifetime});
     }
 
@@ -137,11 +140,13 @@ class StoredIdentity final : public Identity {
         return sessions_.grant({std::string(run_id), root_.account, role.name});
     }
     Result<TemporaryCredentials> job_credentials(std::string_view path) override;
-    Result<void> withdraw_job_credentials(std::string_view run_id) override { return sessions_.withdraw(run_id); }
+    Result<void> withdraw_job_credentials(std::string_view run_id) override {
+        return sessions_.withdraw(run_id);
+    }
 
   private:
-    Result<TemporaryCredentials> new_session(const Role& role, std::string_view session_name, std::chrono::seconds lifetime,
-                                             const std::string& run_id);
+    Result<TemporaryCredentials> new_session(const Role& role, std::string_view session_name,
+                                             std::chrono::seconds lifetime, const std::string& run_id);
 
     const RootCredentials root_;
     const IdentitySettings settings_;
@@ -169,7 +174,8 @@ Result<Role> StoredIdentity::resolve_role(std::string_view account, std::string_
 }
 
 Result<TemporaryCredentials> StoredIdentity::new_session(const Role& role, std::string_view session_name,
-                                                         std::chrono::seconds lifetime, const std::string& run_id) {
+                                                         std::chrono::seconds lifetime,
+                                                         const std::string& run_id) {
     NewSession session;
     session.account = root_.account;
     session.caller_arn =
@@ -192,8 +198,9 @@ Result<TemporaryCredentials> StoredIdentity::job_credentials(std::string_view pa
 
 }  // namespace
 
-Result<std::unique_ptr<Identity>> Identity::open(const std::string& folder, metadata_store::Database& database,
-                                                 const Clock& clock, Random& random, const IdentitySettings& settings) {
+Result<std::unique_ptr<Identity>> Identity::open(const std::string& folder,
+                                                 metadata_store::Database& database, const Clock& clock,
+                                                 Random& random, const IdentitySettings& settings) {
     TRY(database.migrate("identity", kMigrations));
     auto root = TRY(open_root(folder + "/credentials.json", random, settings));
     auto identity = std::make_unique<StoredIdentity>(std::move(root), database, clock, random, settings);

@@ -1,7 +1,7 @@
 // Policy documents: checked when they are stored, and trust policies read to decide who may assume a role.
 //
-// Permission policies are stored and listed but not evaluated in this release; the statements read here are what an
-// evaluator will start from.
+// Permission policies are stored and listed but not evaluated in this release; the statements read here are
+// what an evaluator will start from.
 #pragma once
 
 #include <string>
@@ -27,10 +27,12 @@ struct PolicyStatement {
 // InvalidInput with IAM's text when the document is malformed for its kind.
 Result<std::vector<PolicyStatement>> parse_policy(std::string_view document, PolicyKind kind);
 
-// Whether the caller may assume a role with this trust policy. `caller_arn` is a user, an assumed role or the account root;
-// naming an account (or its root) admits every caller of it. A Deny that matches wins. An Allow with a Condition does
-// not match, a Deny with a Condition does: conditions are not evaluated, so the safe side is taken.
-bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn, std::string_view account);
+// Whether the caller may assume a role with this trust policy. `caller_arn` is a user, an assumed role or the
+// account root; naming an account (or its root) admits every caller of it. A Deny that matches wins. An Allow
+// with a Condition does not match, a Deny with a Condition does: conditions are not evaluated, so the safe
+// side is taken.
+bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn,
+                  std::string_view account);
 // The same for a service ("sagemaker.amazonaws.com").
 bool trust_allows_service(const std::vector<PolicyStatement>& trust, std::string_view service);
 

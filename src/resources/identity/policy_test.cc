@@ -21,7 +21,8 @@ TEST(Policy, TrustNamesAccountsUsersRolesOrEveryone) {
     EXPECT_TRUE(allows(trust(R"("*")")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"*"})")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"123456789012"})")));
-    EXPECT_TRUE(allows(trust(R"({"AWS":["arn:aws:iam::999999999999:root","arn:aws:iam::123456789012:root"]})")));
+    EXPECT_TRUE(
+        allows(trust(R"({"AWS":["arn:aws:iam::999999999999:root","arn:aws:iam::123456789012:root"]})")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/ada"})")));
     EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/bob"})")));
     EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::999999999999:root"})")));
@@ -40,16 +41,17 @@ TEST(Policy, ConditionsTakeTheSafeSide) {
 }
 
 TEST(Policy, DenyWinsAndOtherActionsDoNotCount) {
-    EXPECT_FALSE(allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},)"
-                        R"({"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]})"));
+    EXPECT_FALSE(
+        allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},)"
+               R"({"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]})"));
     EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:TagSession"}})"));
     EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","NotAction":"sts:AssumeRole"}})"));
     EXPECT_TRUE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"STS:Assume*"}})"));
 }
 
 TEST(Policy, ServicesAreToldApart) {
-    const auto parsed = parse_policy(trust(R"({"Service":["lambda.amazonaws.com","sagemaker.amazonaws.com"]})"),
-                                     PolicyKind::Trust);
+    const auto parsed = parse_policy(
+        trust(R"({"Service":["lambda.amazonaws.com","sagemaker.amazonaws.com"]})"), PolicyKind::Trust);
     EXPECT_TRUE(trust_allows_service(*parsed, "sagemaker.amazonaws.com"));
     EXPECT_FALSE(trust_allows_service(*parsed, "ec2.amazonaws.com"));
 }
@@ -63,11 +65,13 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
         {"{", PolicyKind::Trust, "This policy contains invalid Json"},
         {"[]", PolicyKind::Trust, "Syntax errors in policy."},
         {R"({"Version":"2012-10-17"})", PolicyKind::Trust, "Syntax errors in policy."},
-        {R"({"Version":"2020-01-01","Statement":[]})", PolicyKind::Trust, "The policy must contain a valid version string"},
+        {R"({"Version":"2020-01-01","Statement":[]})", PolicyKind::Trust,
+         "The policy must contain a valid version string"},
         {R"({"Statement":[],"Extra":1})", PolicyKind::Trust, "Syntax errors in policy."},
         {trust(R"("*")", R"(,"Resource":"*")"), PolicyKind::Trust, "Has prohibited field Resource"},
         {trust(R"("*")", R"(,"Extra":"*")"), PolicyKind::Trust, "Syntax errors in policy."},
-        {R"({"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}})", PolicyKind::Trust, "Missing required field Principal"},
+        {R"({"Statement":{"Effect":"Allow","Action":"sts:AssumeRole"}})", PolicyKind::Trust,
+         "Missing required field Principal"},
         {R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject"}})", PolicyKind::Trust,
          "AssumeRole policy may only specify STS AssumeRole actions."},
         {R"({"Statement":{"Effect":"Maybe","Principal":"*","Action":"sts:AssumeRole"}})", PolicyKind::Trust,
@@ -78,8 +82,8 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
          "Policy statement must contain resources."},
         {R"({"Statement":{"Effect":"Allow","Resource":"*"}})", PolicyKind::Permission,
          "Policy statement must contain actions."},
-        {R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}})", PolicyKind::Permission,
-         "Policy document should not specify a principal."},
+        {R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}})",
+         PolicyKind::Permission, "Policy document should not specify a principal."},
         {R"({"Statement":{"Effect":"Allow","Action":"read","Resource":"*"}})", PolicyKind::Permission,
          "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."},
     };

@@ -1,5 +1,5 @@
-// Temporary credentials: kept by access key id until they expire, across restarts; and the grants through which running
-// jobs fetch them.
+// Temporary credentials: kept by access key id until they expire, across restarts; and the grants through
+// which running jobs fetch them.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,8 @@ struct JobGrant {
 // Thread-safe.
 class SessionStore {
   public:
-    SessionStore(metadata_store::Database& database, const Clock& clock, Random& random, CredentialCache& cache)
+    SessionStore(metadata_store::Database& database, const Clock& clock, Random& random,
+                 CredentialCache& cache)
         : database_(database), clock_(clock), random_(random), cache_(cache) {}
 
     Result<TemporaryCredentials> create(const NewSession& session);
@@ -44,8 +45,8 @@ class SessionStore {
     // Ends the grant and every key made through it.
     Result<void> withdraw(std::string_view run_id);
 
-    // Keys handed out through a grant are shared by its fetches while they have half their life left, so that a job that
-    // asks often costs no commit each time.
+    // Keys handed out through a grant are shared by its fetches while they have half their life left, so that
+    // a job that asks often costs no commit each time.
     std::optional<TemporaryCredentials> recent_keys(const std::string& run_id);
     void remember_keys(const std::string& run_id, const TemporaryCredentials& keys);
 

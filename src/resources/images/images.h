@@ -1,5 +1,5 @@
-// Image URIs and what stands behind them: the alias table from repository and tag to a built-in algorithm. Account and
-// region of the URI do not matter.
+// Image URIs and what stands behind them: the alias table from repository and tag to a built-in algorithm.
+// Account and region of the URI do not matter.
 #pragma once
 
 #include <optional>
@@ -13,8 +13,8 @@ struct BuiltInImage {
     std::string version;    // MILLWRIGHT_ALGORITHM_VERSION: "1", "1.7-1"
 };
 
-// "<account>.dkr.ecr.<region>.amazonaws.com/sagemaker-xgboost:1.7-1" -> {"xgboost", "1.7-1"}. Nothing for images, tags and
-// digests that no built-in algorithm stands behind.
+// "<account>.dkr.ecr.<region>.amazonaws.com/sagemaker-xgboost:1.7-1" -> {"xgboost", "1.7-1"}. Nothing for
+// images, tags and digests that no built-in algorithm stands behind.
 std::optional<BuiltInImage> find_built_in_image(std::string_view image);
 
 // Why find_built_in_image() found nothing, for the client: names the image and what is possible.

@@ -46,8 +46,8 @@ Result<std::vector<std::string>> clean_path(std::string_view name) {
     return parts;
 }
 
-// Unpacks one archive. Until make_symbolic_links() there is no symbolic link below the root, so no path made of clean
-// components can lead elsewhere.
+// Unpacks one archive. Until make_symbolic_links() there is no symbolic link below the root, so no path made
+// of clean components can lead elsewhere.
 class Extraction {
   public:
     Extraction(archive* reader, Fd root, uint64_t packed_bytes, const ModelDataLimits& limits)
@@ -77,7 +77,8 @@ class Extraction {
 
 Error Extraction::damaged() const {
     const char* why = archive_error_string(reader_);
-    return invalid_input(std::string("the archive is damaged or not a tar.gz: ") + (why ? why : "unknown reason"));
+    return invalid_input(std::string("the archive is damaged or not a tar.gz: ") +
+                         (why ? why : "unknown reason"));
 }
 
 Result<void> Extraction::run() {
@@ -87,8 +88,8 @@ Result<void> Extraction::run() {
         if (status == ARCHIVE_EOF) break;
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return damaged();
         if (++entries_ > limits_.max_entries)
-            return Error{ErrorKind::LimitExceeded, "the archive has more than " + std::to_string(limits_.max_entries) +
-                                                       " entries", ""};
+            return Error{ErrorKind::LimitExceeded,
+                         "the archive has more than " + std::to_string(limits_.max_entries) + " entries", ""};
         TRY(count(0));
         TRY(extract(entry));
     }
@@ -147,7 +148,8 @@ Result<void> Extraction::clear_place(const std::string& path) {
 }
 
 Result<void> Extraction::make_file(const std::string& path, mode_t mode) {
-    const Fd file(openat(root_.get(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    const Fd file(
+        openat(root_.get(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!file) return error_from_errno("cannot make a file of the model");
     return copy_data(file.get(), path);
 }
@@ -168,8 +170,8 @@ Result<void> Extraction::make_hard_link(const std::string& path, std::string_vie
     const std::vector<std::string> parts = TRY(clean_path(target));
     const std::string from = join(parts, "/");
     struct stat status {};
-    if (parts.empty() || from == path || fstatat(root_.get(), from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !S_ISREG(status.st_mode))
+    if (parts.empty() || from == path ||
+        fstatat(root_.get(), from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
         return bad_entry(path, "is a hard link to something that is not a file of the archive");
     if (linkat(root_.get(), from.c_str(), root_.get(), path.c_str(), 0) != 0)
         return error_from_errno("cannot make a link of the model");
@@ -197,18 +199,19 @@ Result<void> Extraction::make_symbolic_links() {
 Result<void> Extraction::count(uint64_t bytes) {
     bytes_ += bytes;
     if (bytes_ > limits_.max_bytes)
-        return Error{ErrorKind::LimitExceeded, "the archive unpacks to more than " + std::to_string(limits_.max_bytes) +
-                                                   " bytes", ""};
+        return Error{ErrorKind::LimitExceeded,
+                     "the archive unpacks to more than " + std::to_string(limits_.max_bytes) + " bytes", ""};
     if (bytes_ > limits_.ratio_floor_bytes && bytes_ / limits_.max_ratio > packed_bytes_)
-        return Error{ErrorKind::LimitExceeded, "the archive unpacks to more than " + std::to_string(limits_.max_ratio) +
-                                                   " times its size", ""};
+        return Error{
+            ErrorKind::LimitExceeded,
+            "the archive unpacks to more than " + std::to_string(limits_.max_ratio) + " times its size", ""};
     if (std::chrono::steady_clock::now() > limits_.deadline)
         return Error{ErrorKind::LimitExceeded, "unpacking took too long", ""};
     return {};
 }
 
-Result<void> fetch_archive(object_store::ObjectStore& objects, const object_store::S3Uri& uri, const ModelData& data,
-                           const std::string& folder, const ModelDataLimits& limits) {
+Result<void> fetch_archive(object_store::ObjectStore& objects, const object_store::S3Uri& uri,
+                           const ModelData& data, const std::string& folder, const ModelDataLimits& limits) {
     const auto object = TRY(objects.get(uri.bucket, uri.key));
     const auto extracted = extract_model_archive(object.fd.get(), object.info.size, folder, limits);
     if (extracted || extracted.error().kind == ErrorKind::Internal) return extracted;
@@ -219,8 +222,8 @@ Result<void> fetch_archive(object_store::ObjectStore& objects, const object_stor
                  ""};
 }
 
-Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store::S3Uri& uri, const std::string& folder,
-                          const ModelDataLimits& limits) {
+Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store::S3Uri& uri,
+                          const std::string& folder, const ModelDataLimits& limits) {
     object_store::ListRequest request;
     request.prefix = uri.key;
     uint64_t files = 0;
@@ -228,15 +231,18 @@ Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store
         const auto page = TRY(objects.list(uri.bucket, request));
         for (const object_store::ObjectInfo& object : page.objects) {
             const std::string_view name = std::string_view(object.key).substr(uri.key.size());
-            if (name.empty() || (name.ends_with('/') && object.size == 0)) continue;  // "folder" keys of consoles
+            if (name.empty() || (name.ends_with('/') && object.size == 0))
+                continue;  // "folder" keys of consoles
             if (++files > limits.max_entries)
-                return Error{ErrorKind::LimitExceeded, "the model has more than " + std::to_string(limits.max_entries) +
-                                                           " files", ""};
-            if (name.ends_with('/') || name.find("//") != name.npos) return bad_entry(name, "is not a file name");
+                return Error{ErrorKind::LimitExceeded,
+                             "the model has more than " + std::to_string(limits.max_entries) + " files", ""};
+            if (name.ends_with('/') || name.find("//") != name.npos)
+                return bad_entry(name, "is not a file name");
             const std::vector<std::string> parts = TRY(clean_path(name));
             const std::string path = join(parts, "/");
             if (path != name) return bad_entry(name, "is not a plain relative path");
-            TRY(make_directories(folder + "/" + path.substr(0, path.rfind('/') == path.npos ? 0 : path.rfind('/'))));
+            TRY(make_directories(folder + "/" +
+                                 path.substr(0, path.rfind('/') == path.npos ? 0 : path.rfind('/'))));
             TRY(objects.link_to(uri.bucket, object.key, folder + "/" + path));
         }
         if (!page.truncated) break;
@@ -250,9 +256,12 @@ Result<void> fetch(object_store::ObjectStore& objects, const ModelData& data, co
                    const ModelDataLimits& limits) {
     const auto uri = TRY(object_store::parse_s3_uri(data.uri));
     switch (data.form) {
-        case ModelData::Form::TarGzip: return fetch_archive(objects, uri, data, folder, limits);
-        case ModelData::Form::Prefix: return fetch_prefix(objects, uri, folder, limits);
-        case ModelData::Form::File: break;
+        case ModelData::Form::TarGzip:
+            return fetch_archive(objects, uri, data, folder, limits);
+        case ModelData::Form::Prefix:
+            return fetch_prefix(objects, uri, folder, limits);
+        case ModelData::Form::File:
+            break;
     }
     const std::vector<std::string> name = TRY(clean_path(uri.key.substr(uri.key.rfind('/') + 1)));
     if (name.size() != 1) return bad_entry(uri.key, "is not a file name");
@@ -261,7 +270,8 @@ Result<void> fetch(object_store::ObjectStore& objects, const ModelData& data, co
 
 }  // namespace
 
-Result<void> extract_model_archive(int file, uint64_t size, const std::string& folder, const ModelDataLimits& limits) {
+Result<void> extract_model_archive(int file, uint64_t size, const std::string& folder,
+                                   const ModelDataLimits& limits) {
     ArchiveReader reader(archive_read_new(), &archive_read_free);
     if (!reader) return internal_error("cannot make an archive reader");
     archive_read_support_filter_gzip(reader.get());
@@ -273,8 +283,8 @@ Result<void> extract_model_archive(int file, uint64_t size, const std::string& f
     return Extraction(reader.get(), std::move(root), size, limits).run();
 }
 
-Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data, const std::string& folder,
-                              const ModelDataLimits& limits) {
+Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data,
+                              const std::string& folder, const ModelDataLimits& limits) {
     TRY(make_directories(folder));
     auto fetched = fetch(objects, data, folder, limits);
     if (fetched) return fetched;

@@ -18,10 +18,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // One tar entry, written by hand because no library writes the broken ones.
-std::string entry(const std::string& name, char type = '0', const std::string& body = "", const std::string& link = "",
-                  int mode = 0644) {
+std::string entry(const std::string& name, char type = '0', const std::string& body = "",
+                  const std::string& link = "", int mode = 0644) {
     std::string header(512, '\0');
-    const auto put = [&](size_t at, size_t size, const std::string& text) { header.replace(at, std::min(size, text.size()), text, 0, std::min(size, text.size())); };
+    const auto put = [&](size_t at, size_t size, const std::string& text) {
+        header.replace(at, std::min(size, text.size()), text, 0, std::min(size, text.size()));
+    };
     const auto octal = [](uint64_t value, int digits) {
         char text[32];
         snprintf(text, sizeof text, "%0*llo", digits, static_cast<unsigned long long>(value));
@@ -47,7 +49,8 @@ std::string entry(const std::string& name, char type = '0', const std::string& b
 }
 
 // The same with a name or link of any length (GNU long names).
-std::string long_entry(const std::string& name, char type = '0', const std::string& body = "", const std::string& link = "") {
+std::string long_entry(const std::string& name, char type = '0', const std::string& body = "",
+                       const std::string& link = "") {
     std::string out = entry("././@LongLink", 'L', name + '\0');
     if (!link.empty()) out += entry("././@LongLink", 'K', link + '\0');
     return out + entry(name.substr(0, 99), type, body, link.substr(0, 99));
@@ -101,15 +104,18 @@ class ModelDataTest : public testing::Test {
         return extract(gzip(finished(entries)), limits);
     }
     std::string model() const { return top_ + "/model"; }
-    std::string content(const std::string& path) { return read_file(model() + "/" + path).value_or("(missing)"); }
+    std::string content(const std::string& path) {
+        return read_file(model() + "/" + path).value_or("(missing)");
+    }
 
     std::string top_;
 };
 
 TEST_F(ModelDataTest, FilesFoldersAndInnerLinksAreUnpacked) {
-    const std::string entries = entry("./", '5') + entry("./xgboost-model", '0', "trees", "", 0600) + entry("code/", '5') +
-                                entry("code/run.sh", '0', "#!", "", 04755) + entry("deep/er/file", '0', "x") +
-                                entry("latest", '2', "", "deep/er/file") + entry("twin", '1', "", "xgboost-model") +
+    const std::string entries = entry("./", '5') + entry("./xgboost-model", '0', "trees", "", 0600) +
+                                entry("code/", '5') + entry("code/run.sh", '0', "#!", "", 04755) +
+                                entry("deep/er/file", '0', "x") + entry("latest", '2', "", "deep/er/file") +
+                                entry("twin", '1', "", "xgboost-model") +
                                 long_entry(std::string(120, 'n') + "/f", '0', "long");
     const auto done = extract_tar(entries);
     ASSERT_TRUE(done) << done.error().message;
@@ -143,15 +149,29 @@ TEST_F(ModelDataTest, HostileNamesAreRefusedForEveryKindOfEntry) {
     for (int i = 0; i < 101; ++i) deep += "d/";
     std::string wide;
     for (int i = 0; i < 20; ++i) wide += std::string(210, 'w') + "/";
-    const std::string names[] = {"/abs", "//abs", "/", "..", "../up", "./../up", "a/..", "a/../b", "a/../../up", "a/b/../../../up",
-                                 "a/./../../up", "../model/x", std::string(256, 'n'), deep + "x", wide + "x"};
+    const std::string names[] = {"/abs",
+                                 "//abs",
+                                 "/",
+                                 "..",
+                                 "../up",
+                                 "./../up",
+                                 "a/..",
+                                 "a/../b",
+                                 "a/../../up",
+                                 "a/b/../../../up",
+                                 "a/./../../up",
+                                 "../model/x",
+                                 std::string(256, 'n'),
+                                 deep + "x",
+                                 wide + "x"};
     int refused = 0;
     for (const std::string& name : names)
         for (const char type : {'0', '5', '2', '1'}) {
             const std::string link = type == '1' || type == '2' ? "ok" : "";
             const auto done = extract_tar(entry("ok", '0', "ok") + long_entry(name, type, "", link));
             ASSERT_FALSE(done) << name << " as " << type;
-            EXPECT_EQ(done.error().kind, ErrorKind::InvalidInput) << name << " as " << type << ": " << done.error().detail;
+            EXPECT_EQ(done.error().kind, ErrorKind::InvalidInput)
+                << name << " as " << type << ": " << done.error().detail;
             ++refused;
         }
     EXPECT_EQ(refused, 60);
@@ -202,7 +222,8 @@ TEST_F(ModelDataTest, AFileCannotBeAFolder) {
 }
 
 TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
-    const std::string tar = finished(entry("a", '0', std::string(5000, 'x')) + entry("b", '0', std::string(3000, 'y')));
+    const std::string tar =
+        finished(entry("a", '0', std::string(5000, 'x')) + entry("b", '0', std::string(3000, 'y')));
     const std::string good = gzip(tar);
     ASSERT_TRUE(extract(good));
     for (const size_t cut : {size_t{0}, size_t{5}, size_t{20}, good.size() / 2, good.size() - 9})
@@ -223,7 +244,8 @@ TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
 TEST_F(ModelDataTest, BombsStopAtTheLimits) {
     ModelDataLimits limits;
     limits.max_bytes = 100'000;
-    EXPECT_EQ(extract_tar(entry("a", '0', std::string(200'000, 'x')), limits).error().kind, ErrorKind::LimitExceeded);
+    EXPECT_EQ(extract_tar(entry("a", '0', std::string(200'000, 'x')), limits).error().kind,
+              ErrorKind::LimitExceeded);
     EXPECT_LE(fs::file_size(model() + "/a"), 100'000u);
     limits = {};
     limits.max_entries = 10;
@@ -233,7 +255,8 @@ TEST_F(ModelDataTest, BombsStopAtTheLimits) {
     limits = {};
     limits.ratio_floor_bytes = 1 << 20;
     limits.max_ratio = 100;
-    EXPECT_EQ(extract_tar(entry("zeros", '0', std::string(8 << 20, '\0')), limits).error().kind, ErrorKind::LimitExceeded);
+    EXPECT_EQ(extract_tar(entry("zeros", '0', std::string(8 << 20, '\0')), limits).error().kind,
+              ErrorKind::LimitExceeded);
     limits = {};
     limits.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
     EXPECT_EQ(extract_tar(entry("a"), limits).error().kind, ErrorKind::LimitExceeded);

@@ -13,7 +13,9 @@ using metadata_store::Transaction;
 
 constexpr std::string_view kTable = "sagemaker_model";
 
-Error no_such_model(const RecordName& name) { return not_found("Could not find model \"" + name.arn("model") + "\"."); }
+Error no_such_model(const RecordName& name) {
+    return not_found("Could not find model \"" + name.arn("model") + "\".");
+}
 
 Result<ModelData> read_s3_data_source(const Json& source) {
     TRY(only_supported(source, "ModelDataSource.S3DataSource.", {"S3Uri", "S3DataType", "CompressionType"}));
@@ -24,7 +26,8 @@ Result<ModelData> read_s3_data_source(const Json& source) {
     if (prefix && gzip)
         return invalid_input("ModelDataSource with CompressionType Gzip must have S3DataType S3Object.");
     if (prefix && !data.uri.ends_with('/'))
-        return invalid_input("ModelDataSource with S3DataType S3Prefix must have an S3Uri that ends with a forward slash.");
+        return invalid_input(
+            "ModelDataSource with S3DataType S3Prefix must have an S3Uri that ends with a forward slash.");
     data.form = prefix ? ModelData::Form::Prefix : (gzip ? ModelData::Form::TarGzip : ModelData::Form::File);
     return data;
 }
@@ -78,9 +81,11 @@ Model model_of(const RecordName& name, const Row& row) {
 }  // namespace
 
 Result<ServedContainer> read_container(const Json& container) {
-    TRY(only_supported(container, "PrimaryContainer.",
-                       {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
-    if (container["Mode"].string_or("SingleModel") != "SingleModel") return not_supported_yet("Mode MultiModel");
+    TRY(only_supported(
+        container, "PrimaryContainer.",
+        {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
+    if (container["Mode"].string_or("SingleModel") != "SingleModel")
+        return not_supported_yet("Mode MultiModel");
     if (!container.has("Image")) return invalid_input("PrimaryContainer.Image is required.");
     ServedContainer out;
     out.image = container["Image"].string_or("");
@@ -91,22 +96,26 @@ Result<ServedContainer> read_container(const Json& container) {
     for (const JsonMember& variable : container["Environment"].members())
         out.environment[variable.name] = variable.value.string_or("");
     for (const char* script : {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
-        if (const auto set = out.environment.find(script); set != out.environment.end() && !set->second.empty())
+        if (const auto set = out.environment.find(script);
+            set != out.environment.end() && !set->second.empty())
             return not_supported_yet("script mode (the environment variable " + std::string(script) + ")");
     out.data = TRY(read_model_data(container));
     return out;
 }
 
 Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
-    const std::string schema = "CREATE TABLE sagemaker_model(" + std::string(kRecordColumns) +
-                               "request TEXT NOT NULL, PRIMARY KEY(account, region, name_key));"
-                               "CREATE INDEX sagemaker_model_by_time ON sagemaker_model(account, region, created_ms, name_key);";
+    const std::string schema =
+        "CREATE TABLE sagemaker_model(" + std::string(kRecordColumns) +
+        "request TEXT NOT NULL, PRIMARY KEY(account, region, name_key));"
+        "CREATE INDEX sagemaker_model_by_time ON sagemaker_model(account, region, created_ms, name_key);";
     TRY(parts.database.migrate("models", {{"models 1: models", schema}}));
     return std::unique_ptr<Models>(new Models(parts));
 }
 
 Result<void> Models::check(std::string_view account, const Json& request) {
-    TRY(only_supported(request, "", {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
+    TRY(only_supported(
+        request, "",
+        {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
     if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
     const ServedContainer container = TRY(read_container(request["PrimaryContainer"]));
     if (request.has("ExecutionRoleArn")) {
@@ -115,7 +124,8 @@ Result<void> Models::check(std::string_view account, const Json& request) {
         if (!role && role.error().kind == ErrorKind::Internal) return role.error();
         const auto trust = role ? parse_policy(role->assume_role_policy, PolicyKind::Trust) : role.error();
         if (!trust || !trust_allows_service(*trust, "sagemaker.amazonaws.com"))
-            return invalid_input("Could not assume role " + arn + ". Please ensure that the role exists and allows principal "
+            return invalid_input("Could not assume role " + arn +
+                                 ". Please ensure that the role exists and allows principal "
                                  "'sagemaker.amazonaws.com' to assume the role.");
     }
     return check_data_exists(parts_.objects, container.data);
@@ -132,13 +142,16 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
     model.request.erase("Tags");
     const int64_t now = to_epoch_milliseconds(model.created);
     const auto stored = parts_.database.write([&](Transaction& tx) -> Result<void> {
-        TRY(tx.run("INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, status, request) "
-                   "VALUES(?,?,?,?,?,?,?,'',?)",
-                   account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
+        TRY(tx.run(
+            "INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, "
+            "status, request) "
+            "VALUES(?,?,?,?,?,?,?,'',?)",
+            account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
         return parts_.tags.register_in(tx, model.arn, tags);
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
-        return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".", ""};
+        return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".",
+                     ""};
     if (!stored) return stored.error();
     return model;
 }
@@ -146,9 +159,10 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
 Result<Model> Models::find(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
     return parts_.database.read([&](Connection& c) -> Result<Model> {
-        const auto row = TRY(c.query_one("SELECT name, arn, created_ms, request FROM sagemaker_model "
-                                         "WHERE account=? AND region=? AND name_key=?",
-                                         account, region, wanted.key()));
+        const auto row =
+            TRY(c.query_one("SELECT name, arn, created_ms, request FROM sagemaker_model "
+                            "WHERE account=? AND region=? AND name_key=?",
+                            account, region, wanted.key()));
         if (!row) return no_such_model(wanted);
         return model_of(wanted, *row);
     });
@@ -161,8 +175,9 @@ Result<RecordPage> Models::list(std::string_view account, std::string_view regio
 Result<void> Models::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
     return parts_.database.write([&](Transaction& tx) -> Result<void> {
-        const int64_t removed = TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?", account,
-                                           region, wanted.key()));
+        const int64_t removed =
+            TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?", account,
+                       region, wanted.key()));
         if (removed == 0) return no_such_model(wanted);
         return parts_.tags.forget_in(tx, wanted.arn("model"));
     });

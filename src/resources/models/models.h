@@ -1,4 +1,5 @@
-// Models: the record, what a model may ask for in this release, and what a serving replica needs to know of it.
+// Models: the record, what a model may ask for in this release, and what a serving replica needs to know of
+// it.
 //
 // Requests are documents in the shape of CreateModel, already validated against the service model.
 #pragma once
@@ -57,7 +58,8 @@ class Models {
 
     // InvalidInput: refused, the message says why. AlreadyExists: the message is AWS's.
     Result<Model> create(std::string_view account, std::string_view region, const Json& request);
-    Result<Model> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound, AWS's text
+    Result<Model> find(std::string_view account, std::string_view region,
+                       std::string_view name);  // NotFound, AWS's text
     Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query);
     // Endpoints that serve the model keep their own copy and go on.
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name);

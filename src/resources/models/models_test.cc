@@ -26,7 +26,8 @@ class ModelsTest : public testing::Test {
         folder_ = mkdtemp(name);
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
         identity_ = Identity::open(folder_, *database_, clock_, system_random(), {}).value();
-        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock_, system_random()).value();
+        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock_, system_random())
+                       .value();
         tags_ = Tags::open(*database_).value();
         models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock_}).value();
         account_ = identity_->root().account;
@@ -44,8 +45,9 @@ class ModelsTest : public testing::Test {
                              {"ExecutionRoleArn", "arn:aws:iam::123456789012:role/SageMakerRole"}});
     }
     static Json container() {
-        return Json::object({{"Image", "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"},
-                             {"ModelDataUrl", "s3://bucket/m/model.tar.gz"}});
+        return Json::object(
+            {{"Image", "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"},
+             {"ModelDataUrl", "s3://bucket/m/model.tar.gz"}});
     }
     std::string refusal(const Json& wanted) {
         const auto made = models_->create(account_, kRegion, wanted);
@@ -69,9 +71,11 @@ TEST_F(ModelsTest, AModelIsFoundWithoutRegardToCaseAndGoneWhenDeleted) {
     EXPECT_EQ(made->arn, "arn:aws:sagemaker:us-west-2:" + account_ + ":model/my-model");
     EXPECT_EQ(models_->find(account_, kRegion, "my-model")->name.name, "My-Model");
     EXPECT_EQ(tags_->list(made->arn)->size(), 1u);
-    EXPECT_EQ(refusal(request("MY-MODEL", container())), "Cannot create already existing model \"" + made->arn + "\".");
+    EXPECT_EQ(refusal(request("MY-MODEL", container())),
+              "Cannot create already existing model \"" + made->arn + "\".");
     ASSERT_TRUE(models_->remove(account_, kRegion, "my-model"));
-    EXPECT_EQ(models_->find(account_, kRegion, "My-Model").error().message, "Could not find model \"" + made->arn + "\".");
+    EXPECT_EQ(models_->find(account_, kRegion, "My-Model").error().message,
+              "Could not find model \"" + made->arn + "\".");
     EXPECT_EQ(models_->remove(account_, kRegion, "My-Model").error().kind, ErrorKind::NotFound);
     EXPECT_FALSE(tags_->list(made->arn));
 }
@@ -86,29 +90,37 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
                   .find("does not run the image"),
               std::string::npos);
     EXPECT_EQ(refusal(with("Mode", "MultiModel")), "Millwright does not support Mode MultiModel yet.");
-    EXPECT_EQ(refusal(with("ModelPackageName", "p")), "Millwright does not support PrimaryContainer.ModelPackageName yet.");
+    EXPECT_EQ(refusal(with("ModelPackageName", "p")),
+              "Millwright does not support PrimaryContainer.ModelPackageName yet.");
     EXPECT_EQ(refusal(with("Environment", Json::object({{"SAGEMAKER_PROGRAM", "inference.py"}}))),
               "Millwright does not support script mode (the environment variable SAGEMAKER_PROGRAM) yet.");
-    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://bucket/none.tar.gz")), "Could not find model data at s3://bucket/none.tar.gz.");
-    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://nowhere/x")), "Could not find model data at s3://nowhere/x.");
+    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://bucket/none.tar.gz")),
+              "Could not find model data at s3://bucket/none.tar.gz.");
+    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://nowhere/x")),
+              "Could not find model data at s3://nowhere/x.");
     Json no_data = container();
     no_data.erase("ModelDataUrl");
-    EXPECT_EQ(refusal(request("m", no_data)), "ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
+    EXPECT_EQ(refusal(request("m", no_data)),
+              "ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
     Json pipeline = request("m", container());
     pipeline.set("Containers", Json::array({container()}));
     EXPECT_EQ(refusal(pipeline), "Millwright does not support Containers yet.");
     Json vpc = request("m", container());
     vpc.set("VpcConfig", Json::object());
     EXPECT_EQ(refusal(vpc), "Millwright does not support VpcConfig yet.");
-    EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u) << "a refused request must leave nothing";
+    EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u)
+        << "a refused request must leave nothing";
 }
 
 TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
     const auto source = [](const char* uri, const char* type, const char* compression) {
         Json out = container();
         out.erase("ModelDataUrl");
-        out.set("ModelDataSource",
-                Json::object({{"S3DataSource", Json::object({{"S3Uri", uri}, {"S3DataType", type}, {"CompressionType", compression}})}}));
+        out.set(
+            "ModelDataSource",
+            Json::object(
+                {{"S3DataSource",
+                  Json::object({{"S3Uri", uri}, {"S3DataType", type}, {"CompressionType", compression}})}}));
         return out;
     };
     const auto form = [&](const Json& c) { return read_container(c)->data.form; };
@@ -122,13 +134,18 @@ TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
               "Could not find model data at s3://bucket/none/.");
     put("p/a/one");
     put("p/two");
-    ASSERT_TRUE(fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/p/"}, folder_ + "/out", {}));
+    ASSERT_TRUE(
+        fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/p/"}, folder_ + "/out", {}));
     EXPECT_TRUE(std::filesystem::exists(folder_ + "/out/a/one"));
     EXPECT_TRUE(std::filesystem::exists(folder_ + "/out/two"));
     put("evil/../../up");
-    EXPECT_EQ(fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/evil/"}, folder_ + "/out2", {}).error().kind,
-              ErrorKind::InvalidInput);
-    EXPECT_NE(fetch_model_data(*objects_, {ModelData::Form::TarGzip, "s3://bucket/m/model.tar.gz"}, folder_ + "/out3", {})
+    EXPECT_EQ(
+        fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/evil/"}, folder_ + "/out2", {})
+            .error()
+            .kind,
+        ErrorKind::InvalidInput);
+    EXPECT_NE(fetch_model_data(*objects_, {ModelData::Form::TarGzip, "s3://bucket/m/model.tar.gz"},
+                               folder_ + "/out3", {})
                   .error()
                   .message.find("Failed to extract model data archive"),
               std::string::npos);

@@ -1,5 +1,5 @@
-// What models, endpoint configurations and endpoints have in common: named records of an account and region, found without
-// regard to case, and listed with the same filters, orders and keyset pages.
+// What models, endpoint configurations and endpoints have in common: named records of an account and region,
+// found without regard to case, and listed with the same filters, orders and keyset pages.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace millwright::resources {
 
 struct RecordName {
     std::string account, region, name;
-    std::string key() const;                      // the name in lower case
+    std::string key() const;                       // the name in lower case
     std::string arn(std::string_view kind) const;  // arn:aws:sagemaker:<region>:<account>:<kind>/<key>
 };
 
@@ -27,7 +27,7 @@ struct RecordSummary {
 struct RecordQuery {
     enum class SortBy { Name, CreationTime, Status };
     std::optional<Timestamp> created_after, created_before, modified_after, modified_before;  // exclusive
-    std::string name_contains, status_equals;  // empty: any
+    std::string name_contains, status_equals;                                                 // empty: any
     SortBy sort_by = SortBy::CreationTime;
     bool ascending = false;
     size_t max_results = 10;
@@ -41,11 +41,12 @@ struct RecordPage {
 
 // Columns every such table has; the primary key is (account, region, name_key).
 inline constexpr std::string_view kRecordColumns =
-    "account TEXT NOT NULL, region TEXT NOT NULL, name_key TEXT NOT NULL, name TEXT NOT NULL, arn TEXT NOT NULL, "
+    "account TEXT NOT NULL, region TEXT NOT NULL, name_key TEXT NOT NULL, name TEXT NOT NULL, arn TEXT NOT "
+    "NULL, "
     "created_ms INTEGER NOT NULL, modified_ms INTEGER NOT NULL, status TEXT NOT NULL, ";
 
 // InvalidInput for a position that is not one.
-Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table, std::string_view account,
-                                std::string_view region, const RecordQuery& query);
+Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table,
+                                std::string_view account, std::string_view region, const RecordQuery& query);
 
 }  // namespace millwright::resources

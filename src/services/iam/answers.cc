@@ -7,19 +7,27 @@ using aws::ApiResult;
 
 ApiError iam_error(const Error& failure) {
     switch (failure.kind) {
-        case ErrorKind::NotFound: return {404, "NoSuchEntity", failure.message};
-        case ErrorKind::AlreadyExists: return {409, "EntityAlreadyExists", failure.message};
-        case ErrorKind::Conflict: return {409, "DeleteConflict", failure.message};
-        case ErrorKind::Denied: return {400, "UnmodifiableEntity", failure.message};
-        case ErrorKind::LimitExceeded: return {409, "LimitExceeded", failure.message};
-        case ErrorKind::InvalidInput: return {400, "MalformedPolicyDocument", failure.message};
-        default: return failure;
+        case ErrorKind::NotFound:
+            return {404, "NoSuchEntity", failure.message};
+        case ErrorKind::AlreadyExists:
+            return {409, "EntityAlreadyExists", failure.message};
+        case ErrorKind::Conflict:
+            return {409, "DeleteConflict", failure.message};
+        case ErrorKind::Denied:
+            return {400, "UnmodifiableEntity", failure.message};
+        case ErrorKind::LimitExceeded:
+            return {409, "LimitExceeded", failure.message};
+        case ErrorKind::InvalidInput:
+            return {400, "MalformedPolicyDocument", failure.message};
+        default:
+            return failure;
     }
 }
 
 std::vector<std::pair<std::string, std::string>> tags_of(const Json& tags) {
     std::vector<std::pair<std::string, std::string>> out;
-    for (const Json& tag : tags.items()) out.emplace_back(tag["Key"].string_or(""), tag["Value"].string_or(""));
+    for (const Json& tag : tags.items())
+        out.emplace_back(tag["Key"].string_or(""), tag["Value"].string_or(""));
     return out;
 }
 

@@ -12,22 +12,25 @@ using aws::Call;
 using resources::Identity;
 
 ApiResult<Json> attach_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done = identity.roles().attach(call.caller.account, input["RoleName"].as_string(), input["PolicyArn"].as_string());
+    const auto done = identity.roles().attach(call.caller.account, input["RoleName"].as_string(),
+                                              input["PolicyArn"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
 
 ApiResult<Json> detach_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done = identity.roles().detach(call.caller.account, input["RoleName"].as_string(), input["PolicyArn"].as_string());
+    const auto done = identity.roles().detach(call.caller.account, input["RoleName"].as_string(),
+                                              input["PolicyArn"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
 
 ApiResult<Json> list_attached_role_policies(Identity& identity, const Call& call, const Json& input) {
     if (input["PathPrefix"].string_or("/") != "/")
-        return ApiError(400, "InvalidInput", "Millwright does not support PathPrefix of ListAttachedRolePolicies yet.");
-    const auto page = identity.roles().attached(call.caller.account, input["RoleName"].as_string(), TRY(page_start(input)),
-                                                page_size(input));
+        return ApiError(400, "InvalidInput",
+                        "Millwright does not support PathPrefix of ListAttachedRolePolicies yet.");
+    const auto page = identity.roles().attached(call.caller.account, input["RoleName"].as_string(),
+                                                TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("AttachedPolicies", *page, [](const std::string& arn) {
         return Json::object({{"PolicyName", arn.substr(arn.rfind('/') + 1)}, {"PolicyArn", arn}});
@@ -35,8 +38,9 @@ ApiResult<Json> list_attached_role_policies(Identity& identity, const Call& call
 }
 
 ApiResult<Json> put_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done = identity.roles().put_policy(call.caller.account, input["RoleName"].as_string(),
-                                                  input["PolicyName"].as_string(), input["PolicyDocument"].as_string());
+    const auto done =
+        identity.roles().put_policy(call.caller.account, input["RoleName"].as_string(),
+                                    input["PolicyName"].as_string(), input["PolicyDocument"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
@@ -46,12 +50,13 @@ ApiResult<Json> get_role_policy(Identity& identity, const Call& call, const Json
     const std::string& policy = input["PolicyName"].as_string();
     const auto document = identity.roles().get_policy(call.caller.account, role, policy);
     if (!document) return iam_error(document.error());
-    return Json::object({{"RoleName", role}, {"PolicyName", policy}, {"PolicyDocument", percent_encode(*document)}});
+    return Json::object(
+        {{"RoleName", role}, {"PolicyName", policy}, {"PolicyDocument", percent_encode(*document)}});
 }
 
 ApiResult<Json> list_role_policies(Identity& identity, const Call& call, const Json& input) {
-    const auto page = identity.roles().list_policies(call.caller.account, input["RoleName"].as_string(), TRY(page_start(input)),
-                                                     page_size(input));
+    const auto page = identity.roles().list_policies(call.caller.account, input["RoleName"].as_string(),
+                                                     TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("PolicyNames", *page, [](const std::string& name) { return Json(name); });
 }
@@ -74,7 +79,8 @@ ApiResult<void> require_principal(Identity& identity, const Call& call, const st
         return {};
     }
     if (parts.size() != 6 || parts[2] != "iam" || !parts[5].starts_with("role/"))
-        return ApiError(400, "InvalidInput", "Invalid Entity Arn: " + arn + " does not clearly define entity type and name.");
+        return ApiError(400, "InvalidInput",
+                        "Invalid Entity Arn: " + arn + " does not clearly define entity type and name.");
     const auto role = identity.resolve_role(call.caller.account, arn);
     if (!role) return iam_error(role.error());
     return {};

@@ -35,7 +35,8 @@ Json role_with_tags(const Role& role) {
 
 ApiResult<Json> create_role(Identity& identity, const Call& call, const Json& input) {
     if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateRole yet.");
+        return ApiError(400, "InvalidInput",
+                        "Millwright does not support PermissionsBoundary of CreateRole yet.");
     resources::NewRole wanted;
     wanted.name = input["RoleName"].as_string();
     wanted.path = input["Path"].string_or("/");
@@ -56,8 +57,8 @@ ApiResult<Json> get_role(Identity& identity, const Call& call, const Json& input
 }
 
 ApiResult<Json> list_roles(Identity& identity, const Call& call, const Json& input) {
-    const auto page = identity.roles().list(call.caller.account, input["PathPrefix"].string_or("/"), TRY(page_start(input)),
-                                            page_size(input));
+    const auto page = identity.roles().list(call.caller.account, input["PathPrefix"].string_or("/"),
+                                            TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("Roles", *page, role_document);
 }

@@ -31,7 +31,8 @@ Json user_with_tags(const User& user) {
 
 ApiResult<Json> create_user(Identity& identity, const Call& call, const Json& input) {
     if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateUser yet.");
+        return ApiError(400, "InvalidInput",
+                        "Millwright does not support PermissionsBoundary of CreateUser yet.");
     User wanted;
     wanted.name = input["UserName"].as_string();
     wanted.path = input["Path"].string_or("/");
@@ -57,8 +58,8 @@ ApiResult<Json> get_user(Identity& identity, const Call& call, const Json& input
 }
 
 ApiResult<Json> list_users(Identity& identity, const Call& call, const Json& input) {
-    const auto page = identity.users().list(call.caller.account, input["PathPrefix"].string_or("/"), TRY(page_start(input)),
-                                            page_size(input));
+    const auto page = identity.users().list(call.caller.account, input["PathPrefix"].string_or("/"),
+                                            TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("Users", *page, user_document);
 }

@@ -40,8 +40,8 @@ aws::ApiResult<Json> list_record_page(const aws::PageTokens& tokens, const aws::
     Json filters = input;
     filters.erase("NextToken");
     filters.erase("MaxResults");
-    const std::string scope =
-        std::string(listing.operation) + "\n" + call.caller.account + "\n" + call.caller.region + "\n" + filters.dump();
+    const std::string scope = std::string(listing.operation) + "\n" + call.caller.account + "\n" +
+                              call.caller.region + "\n" + filters.dump();
     if (const std::string token = input["NextToken"].string_or(""); !token.empty())
         query.after = TRY(tokens.decode(scope, token));
     const auto page = listing.list(query);
@@ -57,8 +57,10 @@ aws::ApiError record_error(const Error& failure) {
     switch (failure.kind) {
         case ErrorKind::NotFound:
         case ErrorKind::AlreadyExists:
-        case ErrorKind::Conflict: return aws::validation_exception(failure.message);
-        default: return failure;
+        case ErrorKind::Conflict:
+            return aws::validation_exception(failure.message);
+        default:
+            return failure;
     }
 }
 

@@ -20,7 +20,8 @@ struct RecordListing {
 aws::ApiResult<Json> list_record_page(const aws::PageTokens& tokens, const aws::Call& call, const Json& input,
                                       const RecordListing& listing);
 
-// Errors of the operations on these: what is missing, taken or changing is a ValidationException with AWS's text.
+// Errors of the operations on these: what is missing, taken or changing is a ValidationException with AWS's
+// text.
 aws::ApiError record_error(const Error& failure);
 
 }  // namespace millwright::services

@@ -35,48 +35,58 @@ constexpr struct {
 };
 
 bool is_endpoint_name(std::string_view name) {
-    if (name.empty() || name.size() > kMaxEndpointName || name.front() == '-' || name.back() == '-') return false;
+    if (name.empty() || name.size() > kMaxEndpointName || name.front() == '-' || name.back() == '-')
+        return false;
     for (const char c : name)
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-')) return false;
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
     return true;
 }
 
 // "/endpoints/<name>/invocations" -> name.
 ApiResult<std::string> endpoint_of(const net::Request& request) {
     const std::vector<std::string_view> parts = split(request.raw_path(), '/');
-    const bool known = parts.size() == 4 && parts[0].empty() && parts[1] == "endpoints" && request.method == "POST";
+    const bool known =
+        parts.size() == 4 && parts[0].empty() && parts[1] == "endpoints" && request.method == "POST";
     if (known && parts[3] == "async-invocations")
         return validation_error("Millwright does not support InvokeEndpointAsync yet.");
     if (known && parts[3] == "invocations-response-stream")
         return validation_error("Millwright does not support InvokeEndpointWithResponseStream yet.");
     if (!known || parts[3] != "invocations")
-        return ApiError(404, "UnknownOperationException", "There is no operation " + request.method + " on this path.");
+        return ApiError(404, "UnknownOperationException",
+                        "There is no operation " + request.method + " on this path.");
     std::string name = percent_decode(parts[2]);
     if (!is_endpoint_name(name))
-        return validation_error("1 validation error detected: Value at 'endpointName' failed to satisfy constraint: Member must "
-                                "satisfy regular expression pattern: ^[a-zA-Z0-9](-*[a-zA-Z0-9])*");
+        return validation_error(
+            "1 validation error detected: Value at 'endpointName' failed to satisfy constraint: Member must "
+            "satisfy regular expression pattern: ^[a-zA-Z0-9](-*[a-zA-Z0-9])*");
     return name;
 }
 
 ApiResult<void> check_headers(const net::Headers& headers) {
     for (const auto& [header, member] : kUnsupported)
-        if (headers.has(header)) return validation_error("Millwright does not support " + std::string(member) + " yet.");
+        if (headers.has(header))
+            return validation_error("Millwright does not support " + std::string(member) + " yet.");
     const auto attributes = headers.find(kCustomAttributes);
     if (attributes && attributes->size() > kMaxCustomAttributes)
-        return validation_error("1 validation error detected: Value at 'customAttributes' failed to satisfy constraint: Member "
-                                "must have length less than or equal to 1024");
+        return validation_error(
+            "1 validation error detected: Value at 'customAttributes' failed to satisfy constraint: Member "
+            "must have length less than or equal to 1024");
     for (const char c : attributes.value_or(""))
         if (c < 0x20 || c > 0x7e)
-            return validation_error("1 validation error detected: Value at 'customAttributes' failed to satisfy constraint: "
-                                    "Member must satisfy regular expression pattern: \\p{ASCII}*");
+            return validation_error(
+                "1 validation error detected: Value at 'customAttributes' failed to satisfy constraint: "
+                "Member must satisfy regular expression pattern: \\p{ASCII}*");
     if (headers.find("X-Amzn-SageMaker-Inference-Id").value_or("").size() > kMaxInferenceId)
-        return validation_error("1 validation error detected: Value at 'inferenceId' failed to satisfy constraint: Member must "
-                                "have length less than or equal to 64");
+        return validation_error(
+            "1 validation error detected: Value at 'inferenceId' failed to satisfy constraint: Member must "
+            "have length less than or equal to 64");
     return {};
 }
 
 ApiResult<std::string> read_body(net::BodyReader& body, size_t limit) {
-    const ApiError too_large(413, "RequestEntityTooLarge", "HTTP content length exceeded " + std::to_string(limit) + " bytes.");
+    const ApiError too_large(413, "RequestEntityTooLarge",
+                             "HTTP content length exceeded " + std::to_string(limit) + " bytes.");
     if (body.length().value_or(0) > limit) return too_large;
     auto bytes = net::read_all(body, limit);
     if (bytes) return std::move(*bytes);
@@ -88,38 +98,50 @@ ApiError model_error(const Call& call, const InvocationFailure& failure, int sta
     const std::string side = status >= 400 && status < 500 ? "client" : "server";
     text = valid_utf8(std::string_view(text).substr(0, kMaxModelMessage));
     ApiError error(424, "ModelError",
-                   "Received " + side + " error (" + std::to_string(status) + ") from primary with message \"" + text +
-                       "\". See https://" + call.caller.region + ".console.aws.amazon.com/cloudwatch/home?region=" +
-                       call.caller.region + "#logEventViewer:group=" + failure.log_group + " in account " +
-                       call.caller.account + " for more information.");
-    error.members = Json::object(
-        {{"OriginalStatusCode", status},
-         {"OriginalMessage", text},
-         {"LogStreamArn", "arn:aws:logs:" + call.caller.region + ":" + call.caller.account + ":log-group:" + failure.log_group}});
+                   "Received " + side + " error (" + std::to_string(status) +
+                       ") from primary with message \"" + text + "\". See https://" + call.caller.region +
+                       ".console.aws.amazon.com/cloudwatch/home?region=" + call.caller.region +
+                       "#logEventViewer:group=" + failure.log_group + " in account " + call.caller.account +
+                       " for more information.");
+    error.members =
+        Json::object({{"OriginalStatusCode", status},
+                      {"OriginalMessage", text},
+                      {"LogStreamArn", "arn:aws:logs:" + call.caller.region + ":" + call.caller.account +
+                                           ":log-group:" + failure.log_group}});
     return error;
 }
 
 ApiError error_of(const Call& call, const std::string& endpoint, const InvocationFailure& failure) {
     const std::string account = " of account " + call.caller.account;
     switch (failure.kind) {
-        case Kind::UnknownEndpoint: return validation_error("Endpoint " + endpoint + account + " not found.");
+        case Kind::UnknownEndpoint:
+            return validation_error("Endpoint " + endpoint + account + " not found.");
         case Kind::NotInService:
-            return validation_error("Endpoint " + endpoint + account + " is not in service: its status is " + failure.message + ".");
+            return validation_error("Endpoint " + endpoint + account + " is not in service: its status is " +
+                                    failure.message + ".");
         case Kind::UnknownVariant:
-            return validation_error("Variant " + failure.message + " not found for endpoint " + endpoint + account + ".");
+            return validation_error("Variant " + failure.message + " not found for endpoint " + endpoint +
+                                    account + ".");
         case Kind::NoReplica:
-            return {503, "ServiceUnavailable", "Every instance of the variant is being restarted. Try your call again."};
-        case Kind::ModelError: return model_error(call, failure, failure.model_status, failure.message);
+            return {503, "ServiceUnavailable",
+                    "Every instance of the variant is being restarted. Try your call again."};
+        case Kind::ModelError:
+            return model_error(call, failure, failure.model_status, failure.message);
         case Kind::Timeout:
-            return model_error(call, failure, 0,
-                               "Your invocation timed out while waiting for a response from container primary. Review the latency "
-                               "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.");
-        case Kind::Broken: break;
+            return model_error(
+                call, failure, 0,
+                "Your invocation timed out while waiting for a response from container primary. Review the "
+                "latency "
+                "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.");
+        case Kind::Broken:
+            break;
     }
-    return model_error(call, failure, 500, "The container did not give a whole answer (" + failure.message + ").");
+    return model_error(call, failure, 500,
+                       "The container did not give a whole answer (" + failure.message + ").");
 }
 
-ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request& request, net::ResponseWriter& response) {
+ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request& request,
+                                net::ResponseWriter& response) {
     const auto received = std::chrono::steady_clock::now();
     const std::string endpoint = TRY(endpoint_of(request));
     TRY(check_headers(request.headers));
@@ -129,7 +151,8 @@ ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request
     invocation.region = call.caller.region;
     invocation.endpoint = endpoint;
     invocation.target_variant = request.headers.find("X-Amzn-SageMaker-Target-Variant").value_or("");
-    invocation.request = {request.headers.find("Content-Type").value_or(""), request.headers.find("Accept").value_or(""),
+    invocation.request = {request.headers.find("Content-Type").value_or(""),
+                          request.headers.find("Accept").value_or(""),
                           request.headers.find(kCustomAttributes).value_or(""), body};
     invocation.received = received;
     const auto answer = gateway.invoke(invocation);
@@ -137,7 +160,8 @@ ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request
     net::Headers headers;
     if (!answer->reply.content_type.empty()) headers.add("Content-Type", answer->reply.content_type);
     headers.add("x-Amzn-Invoked-Production-Variant", answer->variant);
-    if (!answer->reply.custom_attributes.empty()) headers.add(std::string(kCustomAttributes), answer->reply.custom_attributes);
+    if (!answer->reply.custom_attributes.empty())
+        headers.add(std::string(kCustomAttributes), answer->reply.custom_attributes);
     // The client is gone if this fails: nobody is left to be told.
     (void)response.send(200, headers, answer->reply.body);
     return {};

@@ -1,5 +1,5 @@
-// InvokeEndpoint: POST /endpoints/{name}/invocations. The runtime shares its signing name with the control plane, so it
-// is the stream handler of that service: what comes without X-Amz-Target.
+// InvokeEndpoint: POST /endpoints/{name}/invocations. The runtime shares its signing name with the control
+// plane, so it is the stream handler of that service: what comes without X-Amz-Target.
 #pragma once
 
 #include "aws/service.h"

@@ -21,7 +21,9 @@ class MemoryBody final : public net::BodyReader {
         at_ += size;
         return size;
     }
-    std::optional<uint64_t> length() const override { return known_length ? std::optional<uint64_t>(bytes_.size()) : std::nullopt; }
+    std::optional<uint64_t> length() const override {
+        return known_length ? std::optional<uint64_t>(bytes_.size()) : std::nullopt;
+    }
     bool known_length = true;
 
   private:
@@ -37,8 +39,12 @@ class MemoryResponse final : public net::ResponseWriter {
         body = bytes;
         return {};
     }
-    Result<void> send_file(int, const net::Headers&, int, uint64_t, uint64_t) override { return internal_error("not here"); }
-    Result<void> send_headers_only(int, const net::Headers&, uint64_t) override { return internal_error("not here"); }
+    Result<void> send_file(int, const net::Headers&, int, uint64_t, uint64_t) override {
+        return internal_error("not here");
+    }
+    Result<void> send_headers_only(int, const net::Headers&, uint64_t) override {
+        return internal_error("not here");
+    }
     Result<void> start(int, const net::Headers&) override { return internal_error("not here"); }
     Result<void> write(std::string_view) override { return internal_error("not here"); }
     Result<void> finish() override { return internal_error("not here"); }
@@ -55,7 +61,8 @@ class EchoChannel final : public resources::ReplicaChannel {
     Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds) override {
         if (failure) return *failure;
         return ReplicaReply{status, "text/csv", std::string(request.custom_attributes),
-                            std::string(request.content_type) + "|" + std::string(request.accept) + "|" + std::string(request.body)};
+                            std::string(request.content_type) + "|" + std::string(request.accept) + "|" +
+                                std::string(request.body)};
     }
     int status = 200;
     std::optional<Error> failure;
@@ -85,7 +92,8 @@ class RuntimeTest : public testing::Test {
         gateway_.reset();
         std::filesystem::remove_all(folder_);
     }
-    aws::ApiResult<void> post(std::string target, net::Headers headers = {}, std::string bytes = "1,2", bool known_length = true) {
+    aws::ApiResult<void> post(std::string target, net::Headers headers = {}, std::string bytes = "1,2",
+                              bool known_length = true) {
         aws::Call call;
         call.caller.account = "123456789012";
         call.caller.region = "us-west-2";
@@ -108,8 +116,11 @@ class RuntimeTest : public testing::Test {
 };
 
 TEST_F(RuntimeTest, BodyTypesAndAttributesPassBothWays) {
-    const auto done = post(path_, {{"Content-Type", "text/csv; x=y"}, {"Accept", "*/*"}, {"X-Amzn-SageMaker-Custom-Attributes", "k=v"},
-                                   {"X-Amzn-SageMaker-Inference-Id", "id"}, {"X-Amzn-SageMaker-Target-Variant", "AllTraffic"}});
+    const auto done = post(path_, {{"Content-Type", "text/csv; x=y"},
+                                   {"Accept", "*/*"},
+                                   {"X-Amzn-SageMaker-Custom-Attributes", "k=v"},
+                                   {"X-Amzn-SageMaker-Inference-Id", "id"},
+                                   {"X-Amzn-SageMaker-Target-Variant", "AllTraffic"}});
     ASSERT_TRUE(done) << done.error().message;
     EXPECT_EQ(response_.status, 200);
     EXPECT_EQ(response_.body, "text/csv; x=y|*/*|1,2");
@@ -132,10 +143,11 @@ TEST_F(RuntimeTest, ModelErrorsCarryTheOriginal) {
     const auto failed = post(path_);
     EXPECT_EQ(failed.error().status, 424);
     EXPECT_EQ(failed.error().code, "ModelError");
-    EXPECT_EQ(failed.error().message,
-              "Received client error (415) from primary with message \"||1,2\". See "
-              "https://us-west-2.console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEventViewer:group="
-              "/aws/sagemaker/Endpoints/my-endpoint in account 123456789012 for more information.");
+    EXPECT_EQ(
+        failed.error().message,
+        "Received client error (415) from primary with message \"||1,2\". See "
+        "https://us-west-2.console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEventViewer:group="
+        "/aws/sagemaker/Endpoints/my-endpoint in account 123456789012 for more information.");
     EXPECT_EQ(failed.error().members["OriginalStatusCode"].as_int(), 415);
     EXPECT_EQ(failed.error().members["OriginalMessage"].as_string(), "||1,2");
     EXPECT_EQ(failed.error().members["LogStreamArn"].as_string(),
@@ -154,11 +166,12 @@ TEST_F(RuntimeTest, BodiesOverTheLimitAreRefusedWithAndWithoutALength) {
 }
 
 TEST_F(RuntimeTest, WhatIsNotSupportedIsRefusedByName) {
-    const std::pair<const char*, const char*> cases[] = {{"X-Amzn-SageMaker-Target-Model", "TargetModel"},
-                                                         {"X-Amzn-SageMaker-Target-Container-Hostname", "TargetContainerHostname"},
-                                                         {"X-Amzn-SageMaker-Inference-Component", "InferenceComponentName"},
-                                                         {"X-Amzn-SageMaker-Session-Id", "SessionId"},
-                                                         {"X-Amzn-SageMaker-Enable-Explanations", "EnableExplanations"}};
+    const std::pair<const char*, const char*> cases[] = {
+        {"X-Amzn-SageMaker-Target-Model", "TargetModel"},
+        {"X-Amzn-SageMaker-Target-Container-Hostname", "TargetContainerHostname"},
+        {"X-Amzn-SageMaker-Inference-Component", "InferenceComponentName"},
+        {"X-Amzn-SageMaker-Session-Id", "SessionId"},
+        {"X-Amzn-SageMaker-Enable-Explanations", "EnableExplanations"}};
     for (const auto& [header, member] : cases) {
         const auto failed = post(path_, {{header, "x"}});
         ASSERT_FALSE(failed) << header;
@@ -172,7 +185,8 @@ TEST_F(RuntimeTest, WhatIsNotSupportedIsRefusedByName) {
     EXPECT_EQ(post("/elsewhere").error().status, 404);
     EXPECT_EQ(post("/endpoints/-bad-/invocations").error().code, "ValidationError");
     EXPECT_EQ(post("/endpoints/a%2Fb/invocations").error().code, "ValidationError");
-    EXPECT_EQ(post(path_, {{"X-Amzn-SageMaker-Custom-Attributes", std::string(1025, 'x')}}).error().code, "ValidationError");
+    EXPECT_EQ(post(path_, {{"X-Amzn-SageMaker-Custom-Attributes", std::string(1025, 'x')}}).error().code,
+              "ValidationError");
 }
 
 }  // namespace

@@ -18,15 +18,17 @@ constexpr int64_t kLongestSessionToken = 36 * 3600;
 ApiError validation_error(std::string text) { return {400, "ValidationError", std::move(text)}; }
 
 ApiError not_offered(std::string_view member, std::string_view operation) {
-    return validation_error("Millwright does not support " + std::string(member) + " of " + std::string(operation) + " yet.");
+    return validation_error("Millwright does not support " + std::string(member) + " of " +
+                            std::string(operation) + " yet.");
 }
 
-// The SDKs take the role of a session out of this ARN and refuse a user or the account root, so the root key pair
-// presents itself as a session of the default role.
+// The SDKs take the role of a session out of this ARN and refuse a user or the account root, so the root key
+// pair presents itself as a session of the default role.
 Json identity_document(const Identity& identity, const aws::Caller& caller) {
     std::string arn = caller.arn;
     if (caller.access_key_id == identity.root().access_key_id || arn.ends_with(":root"))
-        arn = "arn:aws:sts::" + caller.account + ":assumed-role/" + std::string(resources::kDefaultRoleName) + "/root";
+        arn = "arn:aws:sts::" + caller.account + ":assumed-role/" + std::string(resources::kDefaultRoleName) +
+              "/root";
     return Json::object({{"UserId", caller.user_id}, {"Account", caller.account}, {"Arn", arn}});
 }
 
@@ -39,23 +41,27 @@ Json credentials_document(const resources::TemporaryCredentials& keys) {
 
 ApiError may_not_assume(const Call& call, std::string_view role_arn) {
     return {403, "AccessDenied",
-            "User: " + call.caller.arn + " is not authorized to perform: sts:AssumeRole on resource: " + std::string(role_arn)};
+            "User: " + call.caller.arn +
+                " is not authorized to perform: sts:AssumeRole on resource: " + std::string(role_arn)};
 }
 
 ApiResult<int64_t> session_seconds(const Call& call, const Role& role, const Json& input) {
     const int64_t wanted = input["DurationSeconds"].int_or(std::min<int64_t>(3600, role.max_session_seconds));
     if (wanted > role.max_session_seconds)
-        return validation_error("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
+        return validation_error(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
     const bool chained = call.caller.arn.find(":assumed-role/") != std::string::npos;
     if (chained && wanted > kChainedSessionSeconds)
-        return validation_error("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.");
+        return validation_error(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role "
+            "chaining.");
     return wanted;
 }
 
 ApiResult<Json> assume_role(Identity& identity, const Call& call, const Json& input) {
     // Each of these narrows or describes a session; ignoring one would hand out more than was asked for.
-    for (const std::string_view member : {"Policy", "PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode",
-                                          "SourceIdentity", "ProvidedContexts"})
+    for (const std::string_view member : {"Policy", "PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber",
+                                          "TokenCode", "SourceIdentity", "ProvidedContexts"})
         if (input.has(member)) return not_offered(member, "AssumeRole");
     const std::string& arn = input["RoleArn"].as_string();
     if (arn.find(':') == arn.npos) return validation_error(arn + " is invalid");
@@ -64,12 +70,14 @@ ApiResult<Json> assume_role(Identity& identity, const Call& call, const Json& in
     if (!role && role.error().kind == ErrorKind::NotFound) return may_not_assume(call, arn);
     if (!role) return ApiError(role.error());
     const auto trust = resources::parse_policy(role->assume_role_policy, resources::PolicyKind::Trust);
-    if (!trust || !resources::trust_allows(*trust, call.caller.arn, call.caller.account)) return may_not_assume(call, arn);
+    if (!trust || !resources::trust_allows(*trust, call.caller.arn, call.caller.account))
+        return may_not_assume(call, arn);
     const int64_t seconds = TRY(session_seconds(call, *role, input));
-    const auto keys = TRY(identity.assume_role(*role, input["RoleSessionName"].as_string(), std::chrono::seconds(seconds)));
-    return Json::object(
-        {{"Credentials", credentials_document(keys)},
-         {"AssumedRoleUser", Json::object({{"AssumedRoleId", keys.assumed_role_id}, {"Arn", keys.assumed_role_arn}})}});
+    const auto keys =
+        TRY(identity.assume_role(*role, input["RoleSessionName"].as_string(), std::chrono::seconds(seconds)));
+    return Json::object({{"Credentials", credentials_document(keys)},
+                         {"AssumedRoleUser", Json::object({{"AssumedRoleId", keys.assumed_role_id},
+                                                           {"Arn", keys.assumed_role_arn}})}});
 }
 
 ApiResult<Json> get_session_token(Identity& identity, const Call& call, const Json& input) {
@@ -91,13 +99,22 @@ ApiResult<Json> get_access_key_info(const Identity& identity, const Json& input)
 }  // namespace
 
 aws::Service sts_service(Identity& identity) {
-    aws::Service service{.signing_name = "sts", .model = "sts", .protocol = aws::Protocol::Query, .operations = {}, .stream = nullptr};
+    aws::Service service{.signing_name = "sts",
+                         .model = "sts",
+                         .protocol = aws::Protocol::Query,
+                         .operations = {},
+                         .stream = nullptr};
     service.operations = {
         {"GetCallerIdentity",
-         [&identity](const Call& call, const Json&) -> ApiResult<Json> { return identity_document(identity, call.caller); }},
-        {"AssumeRole", [&identity](const Call& call, const Json& input) { return assume_role(identity, call, input); }},
+         [&identity](const Call& call, const Json&) -> ApiResult<Json> {
+             return identity_document(identity, call.caller);
+         }},
+        {"AssumeRole",
+         [&identity](const Call& call, const Json& input) { return assume_role(identity, call, input); }},
         {"GetSessionToken",
-         [&identity](const Call& call, const Json& input) { return get_session_token(identity, call, input); }},
+         [&identity](const Call& call, const Json& input) {
+             return get_session_token(identity, call, input);
+         }},
         {"GetAccessKeyInfo",
          [&identity](const Call&, const Json& input) { return get_access_key_info(identity, input); }},
     };

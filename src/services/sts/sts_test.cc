@@ -18,7 +18,8 @@ class StsTest : public testing::Test {
         char name[] = "/tmp/mw_sts_XXXXXX";
         folder_ = mkdtemp(name);
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
-        identity_ = resources::Identity::open(folder_, *database_, system_clock(), system_random(), {}).value();
+        identity_ =
+            resources::Identity::open(folder_, *database_, system_clock(), system_random(), {}).value();
         service_ = sts_service(*identity_);
         root_ = identity_->find_credential(identity_->root().access_key_id)->caller;
         account_ = root_.account;
@@ -27,7 +28,8 @@ class StsTest : public testing::Test {
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
-    aws::ApiResult<Json> call(std::string_view operation, const aws::Caller& caller, const Json& input = Json::object()) {
+    aws::ApiResult<Json> call(std::string_view operation, const aws::Caller& caller,
+                              const Json& input = Json::object()) {
         aws::Call c;
         c.caller = caller;
         for (const aws::Operation& entry : service_.operations)
@@ -51,7 +53,8 @@ TEST_F(StsTest, TheRootKeyPairPresentsItselfAsASessionOfTheDefaultRole) {
     const auto answer = call("GetCallerIdentity", root_);
     EXPECT_EQ((*answer)["Arn"].as_string(), "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/root");
     EXPECT_EQ((*answer)["Account"].as_string(), account_);
-    EXPECT_EQ((*call("GetCallerIdentity", ada_))["Arn"].as_string(), "arn:aws:iam::" + account_ + ":user/ada");
+    EXPECT_EQ((*call("GetCallerIdentity", ada_))["Arn"].as_string(),
+              "arn:aws:iam::" + account_ + ":user/ada");
 }
 
 TEST_F(StsTest, AssumedRolesSignAsTheRole) {
@@ -61,8 +64,10 @@ TEST_F(StsTest, AssumedRolesSignAsTheRole) {
     EXPECT_EQ(credential->session_token, (*answer)["Credentials"]["SessionToken"].as_string());
     EXPECT_EQ((*call("GetCallerIdentity", credential->caller))["Arn"].as_string(),
               "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/s");
-    EXPECT_EQ((*answer)["AssumedRoleUser"]["Arn"].as_string(), "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/s");
-    EXPECT_EQ(call("AssumeRole", credential->caller, assume("SageMakerRole", 7200)).error().code, "ValidationError")
+    EXPECT_EQ((*answer)["AssumedRoleUser"]["Arn"].as_string(),
+              "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/s");
+    EXPECT_EQ(call("AssumeRole", credential->caller, assume("SageMakerRole", 7200)).error().code,
+              "ValidationError")
         << "a chained session lasts an hour at most";
 }
 
@@ -75,9 +80,10 @@ TEST_F(StsTest, TheTrustPolicyDecides) {
     const auto refused = call("AssumeRole", ada_, assume("JobsOnly"));
     EXPECT_EQ(refused.error().status, 403);
     EXPECT_EQ(refused.error().code, "AccessDenied");
-    EXPECT_EQ(refused.error().message, "User: arn:aws:iam::" + account_ +
-                                           ":user/ada is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::" +
-                                           account_ + ":role/JobsOnly");
+    EXPECT_EQ(refused.error().message,
+              "User: arn:aws:iam::" + account_ +
+                  ":user/ada is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::" +
+                  account_ + ":role/JobsOnly");
 }
 
 TEST_F(StsTest, SessionsLastNoLongerThanTheRoleAllows) {
@@ -106,8 +112,10 @@ TEST_F(StsTest, SessionTokensKeepTheCaller) {
     const auto credential = identity_->find_credential((*answer)["Credentials"]["AccessKeyId"].as_string());
     EXPECT_EQ(credential->caller.arn, ada_.arn);
     EXPECT_EQ(call("GetSessionToken", credential->caller).error().code, "AccessDenied");
-    EXPECT_EQ((*call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", ada_.access_key_id}})))["Account"].as_string(),
-              account_);
+    EXPECT_EQ(
+        (*call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", ada_.access_key_id}})))["Account"]
+            .as_string(),
+        account_);
     EXPECT_FALSE(call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", "AKIAUNKNOWN"}})));
 }
 
