@@ -1,9 +1,10 @@
-// Hyperparameters, declared once as a table: the checks, the error texts, the defaults and the reference page all come
-// from it.
+// Hyperparameters, declared once as a table: the checks, the error texts, the defaults and the reference page
+// all come from it.
 //
 //   const HyperparameterTable& hyperparameters() {
 //       static const HyperparameterTable table(ErrorStyle::FirstParty, {
-//           {.name = "num_components", .type = HyperparameterType::Integer, .required = true, .range = above(0),
+//           {.name = "num_components", .type = HyperparameterType::Integer, .required = true, .range =
+//           above(0),
 //            .description = "Number of directions."},
 //           {.name = "subtract_mean", .type = HyperparameterType::Boolean, .default_value = "true"},
 //       });
@@ -26,8 +27,8 @@
 
 namespace millwright::algorithms {
 
-// All arrive as text. Boolean: true or false in any case, 1 or 0. CommaList: names between commas, a JSON list or a
-// Python one. IntegerTuple: (1,-1) or [1,-1]. NestedList: [[0,1],[2]].
+// All arrive as text. Boolean: true or false in any case, 1 or 0. CommaList: names between commas, a JSON
+// list or a Python one. IntegerTuple: (1,-1) or [1,-1]. NestedList: [[0,1],[2]].
 enum class HyperparameterType { Integer, Float, Boolean, Enum, String, CommaList, IntegerTuple, NestedList };
 
 struct Range {
@@ -36,26 +37,26 @@ struct Range {
     bool min_open = false;  // min itself is not allowed
     bool max_open = false;
 
-    bool contains(double value) const;   // never for NaN
-    std::string interval() const;        // "[0.0, 1.0)", "(0, +inf)"
+    bool contains(double value) const;  // never for NaN
+    std::string interval() const;       // "[0.0, 1.0)", "(0, +inf)"
     bool limited() const { return min.has_value() || max.has_value(); }
 };
 
 Range at_least(double min);
 Range above(double min);
-Range between(double min, double max);        // both ends allowed
-Range above_up_to(double min, double max);    // (min, max]
+Range between(double min, double max);      // both ends allowed
+Range above_up_to(double min, double max);  // (min, max]
 Range strictly_between(double min, double max);
 
 struct Hyperparameter {
     std::string name{};
     HyperparameterType type = HyperparameterType::String;
     bool required = false;
-    std::string default_value{};  // as text; empty: the algorithm sees that it was not given
-    std::string documented_default{};  // for the reference page, when the algorithm itself decides
-    Range range{};                // Integer, Float; each element of IntegerTuple and NestedList
+    std::string default_value{};        // as text; empty: the algorithm sees that it was not given
+    std::string documented_default{};   // for the reference page, when the algorithm itself decides
+    Range range{};                      // Integer, Float; each element of IntegerTuple and NestedList
     std::vector<std::string> values{};  // Enum, CommaList; empty: any
-    bool auto_allowed = false;        // the word "auto" besides the type's own values
+    bool auto_allowed = false;          // the word "auto" besides the type's own values
     std::vector<std::string> aliases{};
     std::string description{};
     bool tunable = false;
@@ -65,8 +66,8 @@ struct Hyperparameter {
 };
 
 // Whose words an error uses.
-//   FirstParty:       Additional hyperparameters are not allowed ('x' was unexpected) (caused by ValidationError)
-//   XGBoostContainer: Extraneous hyperparameter found: x
+//   FirstParty:       Additional hyperparameters are not allowed ('x' was unexpected) (caused by
+//   ValidationError) XGBoostContainer: Extraneous hyperparameter found: x
 enum class ErrorStyle { FirstParty, XGBoostContainer };
 
 // The checked values, by canonical name; defaults are filled in.
@@ -101,9 +102,9 @@ class HyperparameterTable {
   public:
     HyperparameterTable(ErrorStyle style, std::vector<Hyperparameter> hyperparameters);
 
-    // Checks names, required ones, forms and ranges; the first error in the container's order (required, unknown,
-    // form, range) as InvalidInput, without "ClientError: ". Unknown names that start with '_' are the platform's and
-    // are dropped. Values that a client put through JSON ("\"abc\"") lose their quotes.
+    // Checks names, required ones, forms and ranges; the first error in the container's order (required,
+    // unknown, form, range) as InvalidInput, without "ClientError: ". Unknown names that start with '_' are
+    // the platform's and are dropped. Values that a client put through JSON ("\"abc\"") lose their quotes.
     Result<HyperparameterValues> parse(const std::map<std::string, std::string>& given,
                                        std::string_view version = "") const;
 

@@ -1,4 +1,5 @@
-// The log of a training job, in the forms that AWS's built-in algorithms print and that metric definitions match.
+// The log of a training job, in the forms that AWS's built-in algorithms print and that metric definitions
+// match.
 //
 //   [06/08/2018 20:15:33 INFO 140026520049408] Using default worker.
 //   #metrics {"StartTime": …, "EndTime": …, "Dimensions": {…}, "Metrics": {"update.time": {"sum": …, …}}}
@@ -55,7 +56,8 @@ class JobLog {
     void metrics(const MetricsLine& line);
     // `epoch` and `batch` as far as they apply.
     void quality_metric(std::string_view split, std::string_view name, QualityKind kind, double value,
-                        std::optional<int64_t> epoch = std::nullopt, std::optional<int64_t> batch = std::nullopt);
+                        std::optional<int64_t> epoch = std::nullopt,
+                        std::optional<int64_t> batch = std::nullopt);
     void progress_metric(double percent_of_epochs);
     void throughput_metric(double records_per_second);
     // "#test_score (algo-1) : ('mse', 0.0133)"; `split` is test or validation.
@@ -76,7 +78,8 @@ class JobLog {
     Mutex mutex_;
 };
 
-// As Python prints a float: the shortest form that reads back, "1.0" for whole numbers, "nan", "inf", "1e-05".
+// As Python prints a float: the shortest form that reads back, "1.0" for whole numbers, "nan", "inf",
+// "1e-05".
 std::string python_float(double value);
 
 }  // namespace millwright::algorithms

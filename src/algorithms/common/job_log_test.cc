@@ -25,23 +25,29 @@ std::string printed(F write) {
 
 TEST(JobLog, MessagesCarryTimeLevelAndThread) {
     const std::string line = printed([](JobLog& log) { log.info("Using default worker."); });
-    EXPECT_TRUE(std::regex_match(line, std::regex(R"(\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] Using default worker\.\n)"))) << line;
+    EXPECT_TRUE(std::regex_match(
+        line, std::regex(R"(\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] Using default worker\.\n)")))
+        << line;
 }
 
 TEST(JobLog, EveryLineOfAMessageIsALogLine) {
     const std::string lines = printed([](JobLog& log) { log.error("a\nb"); });
-    EXPECT_TRUE(std::regex_match(lines, std::regex(R"(\[[^\]]* ERROR \d+\] a\n\[[^\]]* ERROR \d+\] b\n)"))) << lines;
+    EXPECT_TRUE(std::regex_match(lines, std::regex(R"(\[[^\]]* ERROR \d+\] a\n\[[^\]]* ERROR \d+\] b\n)")))
+        << lines;
 }
 
 TEST(JobLog, MetricFormsAreThoseThatDefinitionsMatch) {
     EXPECT_EQ(printed([](JobLog& log) { log.quality_metric("train", "msd", QualityKind::Loss, 0.064, 3); }),
               "#quality_metric: host=algo-1, epoch=3, train msd <loss>=0.064\n");
-    EXPECT_EQ(printed([](JobLog& log) { log.quality_metric("validation", "f1", QualityKind::Score, 1, 0, 2); }),
-              "#quality_metric: host=algo-1, epoch=0, batch=2 validation f1 <score>=1.0\n");
-    EXPECT_EQ(printed([](JobLog& log) { log.progress_metric(10); }), "#progress_metric: host=algo-1, completed 10.0 % of epochs\n");
+    EXPECT_EQ(
+        printed([](JobLog& log) { log.quality_metric("validation", "f1", QualityKind::Score, 1, 0, 2); }),
+        "#quality_metric: host=algo-1, epoch=0, batch=2 validation f1 <score>=1.0\n");
+    EXPECT_EQ(printed([](JobLog& log) { log.progress_metric(10); }),
+              "#progress_metric: host=algo-1, completed 10.0 % of epochs\n");
     EXPECT_EQ(printed([](JobLog& log) { log.throughput_metric(10804.1); }),
               "#throughput_metric: host=algo-1, train throughput=10804.1 records/second\n");
-    EXPECT_EQ(printed([](JobLog& log) { log.score("test", "mse", 0.0133); }), "#test_score (algo-1) : ('mse', 0.0133)\n");
+    EXPECT_EQ(printed([](JobLog& log) { log.score("test", "mse", 0.0133); }),
+              "#test_score (algo-1) : ('mse', 0.0133)\n");
 }
 
 TEST(JobLog, StructuredMetricsAreJson) {
@@ -49,7 +55,11 @@ TEST(JobLog, StructuredMetricsAreJson) {
     update.add(2);
     update.add(1);
     const std::string line = printed([&](JobLog& log) {
-        log.metrics({.start_time = 1.5, .end_time = 2.5, .epoch = 0, .meta = "training_data_iter", .metrics = {{"update.time", update}}});
+        log.metrics({.start_time = 1.5,
+                     .end_time = 2.5,
+                     .epoch = 0,
+                     .meta = "training_data_iter",
+                     .metrics = {{"update.time", update}}});
     });
     ASSERT_TRUE(line.starts_with("#metrics ")) << line;
     const auto parsed = Json::parse(line.substr(9, line.size() - 10));

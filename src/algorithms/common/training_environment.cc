@@ -52,16 +52,19 @@ Channel make_channel(const std::string& base, const JsonMember& member) {
     channel.path = base + "/input/data/" + member.name;
     channel.content_type = member.value["ContentType"].string_or("");
     channel.mode = member.value["TrainingInputMode"].string_or("File");
-    channel.distribution = member.value["S3DistributionType"].string_or("") == "ShardedByS3Key" ? Distribution::ShardedByS3Key
-                                                                                               : Distribution::FullyReplicated;
+    channel.distribution = member.value["S3DistributionType"].string_or("") == "ShardedByS3Key"
+                               ? Distribution::ShardedByS3Key
+                               : Distribution::FullyReplicated;
     channel.record_wrapped = member.value["RecordWrapperType"].string_or("None") == "RecordIO";
     return channel;
 }
 
-// The introduction's fit({'training': …}) feeds the algorithms too: docs/decisions/0003-training-channel-alias.md.
+// The introduction's fit({'training': …}) feeds the algorithms too:
+// docs/decisions/0003-training-channel-alias.md.
 void accept_training_as_train(std::vector<Channel>& channels) {
     const auto named = [&](std::string_view name) {
-        return std::find_if(channels.begin(), channels.end(), [&](const Channel& one) { return one.name == name; });
+        return std::find_if(channels.begin(), channels.end(),
+                            [&](const Channel& one) { return one.name == name; });
     };
     const auto training = named("training");
     if (training == channels.end() || named("train") != channels.end()) return;
@@ -73,25 +76,32 @@ void accept_training_as_train(std::vector<Channel>& channels) {
 bool host_before(const std::string& a, const std::string& b) {
     const auto parts = [](const std::string& host) {
         const size_t digits = host.find_last_not_of("0123456789") + 1;
-        return std::pair(host.substr(0, digits), parse_int(std::string_view(host).substr(digits)).value_or(0));
+        return std::pair(host.substr(0, digits),
+                         parse_int(std::string_view(host).substr(digits)).value_or(0));
     };
     return std::pair(parts(a), a) < std::pair(parts(b), b);
 }
 
 std::string_view prefix(Fault fault) {
     switch (fault) {
-        case Fault::Client: return "ClientError: ";
-        case Fault::Algorithm: return "AlgorithmError: ";
-        case Fault::Internal: return "InternalServerError: ";
+        case Fault::Client:
+            return "ClientError: ";
+        case Fault::Algorithm:
+            return "AlgorithmError: ";
+        case Fault::Internal:
+            return "InternalServerError: ";
     }
     return "AlgorithmError: ";
 }
 
 int exit_code(Fault fault) {
     switch (fault) {
-        case Fault::Client: return kClientErrorExit;
-        case Fault::Algorithm: return kAlgorithmErrorExit;
-        case Fault::Internal: return kInternalErrorExit;
+        case Fault::Client:
+            return kClientErrorExit;
+        case Fault::Algorithm:
+            return kAlgorithmErrorExit;
+        case Fault::Internal:
+            return kInternalErrorExit;
     }
     return kAlgorithmErrorExit;
 }
@@ -100,7 +110,9 @@ void on_termination(int) { termination.store(true, std::memory_order_relaxed); }
 
 }  // namespace
 
-Result<TrainingEnvironment> TrainingEnvironment::load() { return load_from(environment_or("SAGEMAKER_BASE_DIR", "/opt/ml")); }
+Result<TrainingEnvironment> TrainingEnvironment::load() {
+    return load_from(environment_or("SAGEMAKER_BASE_DIR", "/opt/ml"));
+}
 
 Result<TrainingEnvironment> TrainingEnvironment::load_from(const std::string& base) {
     TrainingEnvironment out;
@@ -115,7 +127,8 @@ Result<TrainingEnvironment> TrainingEnvironment::load_from(const std::string& ba
     const Json data = TRY(read_config(base, "inputdataconfig.json", Presence::Required));
     for (const JsonMember& member : data.members()) out.channels.push_back(make_channel(base, member));
     accept_training_as_train(out.channels);
-    std::sort(out.channels.begin(), out.channels.end(), [](const Channel& a, const Channel& b) { return a.name < b.name; });
+    std::sort(out.channels.begin(), out.channels.end(),
+              [](const Channel& a, const Channel& b) { return a.name < b.name; });
 
     const Json resources = TRY(read_config(base, "resourceconfig.json", Presence::Required));
     for (const Json& host : resources["hosts"].items()) out.hosts.push_back(host.string_or(""));
@@ -131,7 +144,8 @@ Result<TrainingEnvironment> TrainingEnvironment::load_from(const std::string& ba
 }
 
 const Channel* TrainingEnvironment::channel(std::string_view name) const {
-    const auto found = std::find_if(channels.begin(), channels.end(), [&](const Channel& one) { return one.name == name; });
+    const auto found =
+        std::find_if(channels.begin(), channels.end(), [&](const Channel& one) { return one.name == name; });
     return found != channels.end() ? &*found : nullptr;
 }
 
@@ -142,8 +156,8 @@ size_t TrainingEnvironment::host_index() const {
 int fail(const std::string& failure_path, Fault fault, std::string_view message) {
     const bool prefixed = message.starts_with("ClientError: ") || message.starts_with("AlgorithmError: ") ||
                           message.starts_with("InternalServerError: ");
-    const std::string text =
-        valid_utf8((prefixed ? std::string() : std::string(prefix(fault))) + std::string(message.substr(0, kMaxFailureBytes)));
+    const std::string text = valid_utf8((prefixed ? std::string() : std::string(prefix(fault))) +
+                                        std::string(message.substr(0, kMaxFailureBytes)));
     std::fprintf(stderr, "%s\n", text.c_str());
     if (const auto written = write_file(failure_path, text); !written) {
         std::fprintf(stderr, "%s: %s\n", written.error().message.c_str(), written.error().detail.c_str());
@@ -153,7 +167,8 @@ int fail(const std::string& failure_path, Fault fault, std::string_view message)
 
 int fail(const std::string& failure_path, const Error& error) {
     if (!error.detail.empty()) std::fprintf(stderr, "%s\n", error.detail.c_str());
-    return fail(failure_path, error.kind == ErrorKind::InvalidInput ? Fault::Client : Fault::Algorithm, error.message);
+    return fail(failure_path, error.kind == ErrorKind::InvalidInput ? Fault::Client : Fault::Algorithm,
+                error.message);
 }
 
 void watch_for_termination() {

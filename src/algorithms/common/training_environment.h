@@ -19,8 +19,8 @@ enum class Distribution { FullyReplicated, ShardedByS3Key };
 
 struct Channel {
     std::string name;
-    std::string path;          // folder of its files; exists or not (a host may get no data)
-    std::string content_type;  // as given, with parameters; empty when the request had none
+    std::string path;           // folder of its files; exists or not (a host may get no data)
+    std::string content_type;   // as given, with parameters; empty when the request had none
     std::string mode = "File";  // File, Pipe, FastFile
     Distribution distribution = Distribution::FullyReplicated;
     bool record_wrapped = false;  // RecordWrapperType is RecordIO
@@ -47,14 +47,15 @@ struct TrainingEnvironment {
     static Result<TrainingEnvironment> load_from(const std::string& base);
 
     const Channel* channel(std::string_view name) const;  // null when the job has none
-    size_t host_index() const;                             // of current_host in hosts
+    size_t host_index() const;                            // of current_host in hosts
     bool is_first_host() const { return host_index() == 0; }
 };
 
 // Who has to act: the user (bad input), the algorithm's author, the platform.
 //
-// The text goes to output/failure, where the platform takes it as FailureReason: text that starts with "ClientError: ",
-// "AlgorithmError: " or "InternalServerError: " is used as it is. The exit code says the same.
+// The text goes to output/failure, where the platform takes it as FailureReason: text that starts with
+// "ClientError: ", "AlgorithmError: " or "InternalServerError: " is used as it is. The exit code says the
+// same.
 enum class Fault { Client, Algorithm, Internal };
 inline constexpr int kClientErrorExit = 2;
 inline constexpr int kAlgorithmErrorExit = 1;

@@ -20,7 +20,8 @@ class TrainingEnvironmentTest : public testing::Test {
         put("inputdataconfig.json",
             R"({"validation":{"TrainingInputMode":"File"},
                 "train":{"TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key","RecordWrapperType":"RecordIO","ContentType":"text/csv"}})");
-        put("resourceconfig.json", R"({"current_host":"algo-2","hosts":["algo-10","algo-2"],"network_interface_name":"eth1"})");
+        put("resourceconfig.json",
+            R"({"current_host":"algo-2","hosts":["algo-10","algo-2"],"network_interface_name":"eth1"})");
     }
     ~TrainingEnvironmentTest() override { std::filesystem::remove_all(base_); }
 
@@ -34,7 +35,8 @@ class TrainingEnvironmentTest : public testing::Test {
 TEST_F(TrainingEnvironmentTest, ReadsTheConfiguration) {
     const auto environment = TrainingEnvironment::load_from(base_);
     ASSERT_TRUE(environment) << environment.error().message;
-    EXPECT_EQ(environment->hyperparameters, (std::map<std::string, std::string>{{"eta", "0.1"}, {"depth", "6"}}));
+    EXPECT_EQ(environment->hyperparameters,
+              (std::map<std::string, std::string>{{"eta", "0.1"}, {"depth", "6"}}));
     EXPECT_EQ(environment->hosts, (std::vector<std::string>{"algo-2", "algo-10"}));
     EXPECT_TRUE(environment->is_first_host());
     EXPECT_EQ(environment->network_interface, "eth1");

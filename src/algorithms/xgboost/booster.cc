@@ -25,12 +25,28 @@ namespace {
 
 // Parts of library messages that say the user's data or hyperparameters are wrong.
 constexpr std::array<std::string_view, 22> kUserMistakes = {
-    "label must be in [0,1] for logistic regression", "label must be in [0, num_class)", "feature_names mismatch",
-    "Check failed: preds.size() == info.labels_.size()", "the dataset only contains pos or neg samples",
-    "base_score must be in (0,1)", "PoissonRegression: label must be nonnegative", "TweedieRegression: label must be nonnegative",
-    "Parameter reg_lambda should be greater equal to 0", "label must be", "Label must be", "label set cannot be empty",
-    "labels must be", "should be greater equal to", "exceed bound", "Invalid Parameter format", "Input data contains `inf`",
-    "Number of columns", "monotone", "max_bin", "Invalid Input", "Unknown metric"};
+    "label must be in [0,1] for logistic regression",
+    "label must be in [0, num_class)",
+    "feature_names mismatch",
+    "Check failed: preds.size() == info.labels_.size()",
+    "the dataset only contains pos or neg samples",
+    "base_score must be in (0,1)",
+    "PoissonRegression: label must be nonnegative",
+    "TweedieRegression: label must be nonnegative",
+    "Parameter reg_lambda should be greater equal to 0",
+    "label must be",
+    "Label must be",
+    "label set cannot be empty",
+    "labels must be",
+    "should be greater equal to",
+    "exceed bound",
+    "Invalid Parameter format",
+    "Input data contains `inf`",
+    "Number of columns",
+    "monotone",
+    "max_bin",
+    "Invalid Input",
+    "Unknown metric"};
 
 Error library_error() {
     std::string text = XGBGetLastError();
@@ -58,7 +74,8 @@ std::string_view type_code() {
 // numpy's __array_interface__ of memory that outlives the call.
 template <typename T>
 std::string array_interface(const T* data, std::initializer_list<size_t> shape) {
-    std::string out = R"({"data":[)" + std::to_string(reinterpret_cast<uintptr_t>(data)) + R"(,true],"shape":[)";
+    std::string out =
+        R"({"data":[)" + std::to_string(reinterpret_cast<uintptr_t>(data)) + R"(,true],"shape":[)";
     for (const size_t extent : shape) out += std::to_string(extent) + ",";
     out.back() = ']';
     return out + R"(,"typestr":")" + std::string(type_code<T>()) + R"(","version":3})";
@@ -77,7 +94,9 @@ Predictions take(const bst_ulong* shape, bst_ulong dimensions, const float* valu
     return out;
 }
 
-std::string matrix_config(int threads) { return R"({"missing":NaN,"nthread":)" + std::to_string(threads) + "}"; }
+std::string matrix_config(int threads) {
+    return R"({"missing":NaN,"nthread":)" + std::to_string(threads) + "}";
+}
 
 Result<DMatrixHandle> create_handle(const Dataset& data, int threads) {
     DMatrixHandle handle = nullptr;
@@ -87,7 +106,8 @@ Result<DMatrixHandle> create_handle(const Dataset& data, int threads) {
         const std::string starts = array_interface(data.row_starts.data(), {data.row_starts.size()});
         const std::string indices = array_interface(data.indices.data(), {data.indices.size()});
         const std::string values = array_interface(data.values.data(), {data.values.size()});
-        TRY(check(XGDMatrixCreateFromCSR(starts.c_str(), indices.c_str(), values.c_str(), data.columns, config.c_str(), &handle)));
+        TRY(check(XGDMatrixCreateFromCSR(starts.c_str(), indices.c_str(), values.c_str(), data.columns,
+                                         config.c_str(), &handle)));
         return handle;
     }
     const std::string values = array_interface(data.values.data(), {data.rows, data.columns});
@@ -102,9 +122,11 @@ Matrix::Matrix(void* handle) : handle_(handle, [](void* matrix) { XGDMatrixFree(
 Result<Matrix> Matrix::create(const Dataset& data, int threads) {
     Matrix out(TRY(create_handle(data, threads)));
     TRY(check(XGDMatrixSetFloatInfo(out.handle(), "label", data.labels.data(), data.labels.size())));
-    if (!data.weights.empty()) TRY(check(XGDMatrixSetFloatInfo(out.handle(), "weight", data.weights.data(), data.weights.size())));
+    if (!data.weights.empty())
+        TRY(check(XGDMatrixSetFloatInfo(out.handle(), "weight", data.weights.data(), data.weights.size())));
     const std::vector<uint32_t> groups = query_groups(data);
-    if (!groups.empty()) TRY(check(XGDMatrixSetUIntInfo(out.handle(), "group", groups.data(), groups.size())));
+    if (!groups.empty())
+        TRY(check(XGDMatrixSetUIntInfo(out.handle(), "group", groups.data(), groups.size())));
     return out;
 }
 
@@ -159,32 +181,38 @@ Result<void> Booster::update(int iteration, const Matrix& train) {
     return check(XGBoosterUpdateOneIter(handle_.get(), iteration, train.handle()));
 }
 
-Result<std::vector<Score>> Booster::evaluate(int iteration, std::span<const Matrix> matrices, std::span<const std::string> names) {
+Result<std::vector<Score>> Booster::evaluate(int iteration, std::span<const Matrix> matrices,
+                                             std::span<const std::string> names) {
     std::vector<DMatrixHandle> handles;
     std::vector<const char*> texts;
     for (const Matrix& matrix : matrices) handles.push_back(matrix.handle());
     for (const std::string& name : names) texts.push_back(name.c_str());
     const char* line = nullptr;
-    TRY(check(XGBoosterEvalOneIter(handle_.get(), iteration, handles.data(), texts.data(), handles.size(), &line)));
+    TRY(check(
+        XGBoosterEvalOneIter(handle_.get(), iteration, handles.data(), texts.data(), handles.size(), &line)));
     // "[3]\ttrain-rmse:0.5\tvalidation-rmse:0.6": data names hold no '-', metric names may.
     std::vector<Score> scores;
     for (const std::string_view part : split(line, '\t')) {
         const size_t dash = part.find('-');
         const size_t colon = part.rfind(':');
-        if (part.starts_with('[') || dash == std::string_view::npos || colon == std::string_view::npos) continue;
+        if (part.starts_with('[') || dash == std::string_view::npos || colon == std::string_view::npos)
+            continue;
         const double value = strtod(std::string(part.substr(colon + 1)).c_str(), nullptr);
-        scores.push_back({std::string(part.substr(0, dash)), std::string(part.substr(dash + 1, colon - dash - 1)), value});
+        scores.push_back(
+            {std::string(part.substr(0, dash)), std::string(part.substr(dash + 1, colon - dash - 1)), value});
     }
     return scores;
 }
 
 Result<Predictions> Booster::predict(const Matrix& matrix, PredictionKind kind) const {
-    const std::string config = std::string(R"({"type":)") + (kind == PredictionKind::Margin ? "1" : "0") +
-                               R"(,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
+    const std::string config =
+        std::string(R"({"type":)") + (kind == PredictionKind::Margin ? "1" : "0") +
+        R"(,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
     const bst_ulong* shape = nullptr;
     bst_ulong dimensions = 0;
     const float* values = nullptr;
-    TRY(check(XGBoosterPredictFromDMatrix(handle_.get(), matrix.handle(), config.c_str(), &shape, &dimensions, &values)));
+    TRY(check(XGBoosterPredictFromDMatrix(handle_.get(), matrix.handle(), config.c_str(), &shape, &dimensions,
+                                          &values)));
     return take(shape, dimensions, values);
 }
 
@@ -250,15 +278,17 @@ Result<Predictions> Booster::predict_in_place(const Dataset& data) const {
     bst_ulong dimensions = 0;
     const float* values = nullptr;
     if (data.columns > serving_columns_) {
-        return invalid_input("Feature size of the data, " + std::to_string(data.columns) + ", is larger than the feature size of the trained model, " +
+        return invalid_input("Feature size of the data, " + std::to_string(data.columns) +
+                             ", is larger than the feature size of the trained model, " +
                              std::to_string(serving_columns_));
     }
     if (data.sparse) {
         const std::string starts = array_interface(data.row_starts.data(), {data.row_starts.size()});
         const std::string indices = array_interface(data.indices.data(), {data.indices.size()});
         const std::string entries = array_interface(data.values.data(), {data.values.size()});
-        TRY(check(XGBoosterPredictFromCSR(handle_.get(), starts.c_str(), indices.c_str(), entries.c_str(), serving_columns_, kServingConfig,
-                                          nullptr, &shape, &dimensions, &values)));
+        TRY(check(XGBoosterPredictFromCSR(handle_.get(), starts.c_str(), indices.c_str(), entries.c_str(),
+                                          serving_columns_, kServingConfig, nullptr, &shape, &dimensions,
+                                          &values)));
         return take(shape, dimensions, values);
     }
     // The library wants every column; those that the request leaves out at the end are missing.
@@ -267,21 +297,25 @@ Result<Predictions> Booster::predict_in_place(const Dataset& data) const {
     if (data.columns < serving_columns_) {
         padded.assign(data.rows * serving_columns_, kMissing);
         for (size_t row = 0; row < data.rows; ++row) {
-            std::copy_n(dense + row * data.columns, data.columns, padded.begin() + static_cast<ptrdiff_t>(row * serving_columns_));
+            std::copy_n(dense + row * data.columns, data.columns,
+                        padded.begin() + static_cast<ptrdiff_t>(row * serving_columns_));
         }
         dense = padded.data();
     }
     const std::string interface = array_interface(dense, {data.rows, serving_columns_});
-    TRY(check(XGBoosterPredictFromDense(handle_.get(), interface.c_str(), kServingConfig, nullptr, &shape, &dimensions, &values)));
+    TRY(check(XGBoosterPredictFromDense(handle_.get(), interface.c_str(), kServingConfig, nullptr, &shape,
+                                        &dimensions, &values)));
     return take(shape, dimensions, values);
 }
 
 namespace {
 
-// The threads of the parent's OpenMP pool do not live in a forked child; waiting for them would last for ever.
+// The threads of the parent's OpenMP pool do not live in a forked child; waiting for them would last for
+// ever.
 void use_one_thread() {
     using SetThreads = void (*)(int);
-    if (const auto set_threads = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set_threads(1);
+    if (const auto set_threads = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads")))
+        set_threads(1);
 }
 
 // Runs in the child: the reason on `report`, or nothing.
@@ -306,7 +340,8 @@ void probe(std::string_view bytes, int report) {
 Result<void> check_model_bytes(std::string_view bytes) {
     if (bytes.empty()) return invalid_input("The model file is empty");
     if (bytes[0] == '\x80' || bytes.starts_with("ccopy_reg") || bytes.starts_with("(c")) {
-        return invalid_input("The model is a Python pickle, which only Python can read; save it with Booster.save_model");
+        return invalid_input(
+            "The model is a Python pickle, which only Python can read; save it with Booster.save_model");
     }
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return error_from_errno("pipe");
@@ -321,12 +356,15 @@ Result<void> check_model_bytes(std::string_view bytes) {
     write_end.reset();
     std::string reason;
     char buffer[512];
-    for (ssize_t got; (got = read(read_end.get(), buffer, sizeof buffer)) > 0 && reason.size() < 4096;) reason.append(buffer, static_cast<size_t>(got));
+    for (ssize_t got; (got = read(read_end.get(), buffer, sizeof buffer)) > 0 && reason.size() < 4096;)
+        reason.append(buffer, static_cast<size_t>(got));
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-    if (WIFSIGNALED(status)) reason = std::string("The model cannot be loaded: the library was stopped by ") + strsignal(WTERMSIG(status));
+    if (WIFSIGNALED(status))
+        reason = std::string("The model cannot be loaded: the library was stopped by ") +
+                 strsignal(WTERMSIG(status));
     return invalid_input(reason.empty() ? "The model cannot be loaded" : reason);
 }
 

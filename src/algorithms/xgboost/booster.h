@@ -1,7 +1,7 @@
 // The XGBoost library behind value types and Result. Only booster.cc and cluster.cc include its header.
 //
-// Errors of the library come back with its own text. InvalidInput when the text is one that user data or hyperparameters
-// cause (label ranges, negative labels, wrong base_score, …), Internal otherwise.
+// Errors of the library come back with its own text. InvalidInput when the text is one that user data or
+// hyperparameters cause (label ranges, negative labels, wrong base_score, …), Internal otherwise.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@
 
 namespace millwright::algorithms::xgboost {
 
-// Training data inside the library. Creating one is a collective call when hosts are connected (see cluster.h).
+// Training data inside the library. Creating one is a collective call when hosts are connected (see
+// cluster.h).
 class Matrix {
   public:
     // NaN is missing. The dataset is copied.
@@ -53,19 +54,20 @@ struct Score {
 
 enum class ModelForm { Binary, Ubj };
 
-// A model. Movable. Training calls are for one thread; predict_row and predict_rows may be called from several threads
-// once prepare_for_serving() has returned.
+// A model. Movable. Training calls are for one thread; predict_row and predict_rows may be called from
+// several threads once prepare_for_serving() has returned.
 class Booster {
   public:
     // `cache`: the matrices that the booster will train on or evaluate; they decide the number of columns.
     static Result<Booster> create(std::span<const Matrix> cache);
-    // From the bytes of a model file: binary, JSON or UBJSON. REQUIRES: the bytes come from a source that is trusted not
-    // to crash the library; see check_model_bytes.
+    // From the bytes of a model file: binary, JSON or UBJSON. REQUIRES: the bytes come from a source that is
+    // trusted not to crash the library; see check_model_bytes.
     static Result<Booster> load(std::string_view bytes, std::span<const Matrix> cache = {});
 
     Result<void> set(const std::string& name, const std::string& value);
     Result<void> update(int iteration, const Matrix& train);
-    Result<std::vector<Score>> evaluate(int iteration, std::span<const Matrix> matrices, std::span<const std::string> names);
+    Result<std::vector<Score>> evaluate(int iteration, std::span<const Matrix> matrices,
+                                        std::span<const std::string> names);
     Result<Predictions> predict(const Matrix& matrix, PredictionKind kind) const;
     Result<std::string> save(ModelForm form) const;
     // The first `rounds` rounds.
@@ -78,7 +80,8 @@ class Booster {
 
     // One thread per call, and everything lazily configured is configured.
     Result<void> prepare_for_serving();
-    // Without building a matrix. `data` has at most columns() columns; absent ones are missing. Not for gblinear.
+    // Without building a matrix. `data` has at most columns() columns; absent ones are missing. Not for
+    // gblinear.
     Result<Predictions> predict_in_place(const Dataset& data) const;
 
   private:
@@ -87,8 +90,8 @@ class Booster {
     size_t serving_columns_ = 0;
 };
 
-// Loads the bytes in a child process and predicts one row, so that a damaged file cannot take this process with it.
-// InvalidInput with the reason.
+// Loads the bytes in a child process and predicts one row, so that a damaged file cannot take this process
+// with it. InvalidInput with the reason.
 Result<void> check_model_bytes(std::string_view bytes);
 
 // Library messages go to standard error as they are printed by the Python package.

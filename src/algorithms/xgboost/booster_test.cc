@@ -36,8 +36,10 @@ TEST(ModelBytes, GoodOnesPass) {
 
 TEST(ModelBytes, BadOnesAreRefusedWithAReasonAndNothingCrashes) {
     const std::string good = small_model();
-    for (const std::string& bad : {std::string(), std::string("hello"), std::string(200, '\0'), good.substr(0, good.size() / 2), "binf" + std::string(300, '\xff'),
-                                   std::string("{\"learner\":{}}"), std::string("{"), good.substr(0, 90) + std::string(good.size(), '\x7f')}) {
+    for (const std::string& bad :
+         {std::string(), std::string("hello"), std::string(200, '\0'), good.substr(0, good.size() / 2),
+          "binf" + std::string(300, '\xff'), std::string("{\"learner\":{}}"), std::string("{"),
+          good.substr(0, 90) + std::string(good.size(), '\x7f')}) {
         const auto checked = check_model_bytes(bad);
         ASSERT_FALSE(checked) << bad.size() << " bytes were taken";
         EXPECT_EQ(checked.error().kind, ErrorKind::InvalidInput);
@@ -46,12 +48,17 @@ TEST(ModelBytes, BadOnesAreRefusedWithAReasonAndNothingCrashes) {
 }
 
 TEST(ModelBytes, PicklesAreNamed) {
-    EXPECT_THAT(check_model_bytes("\x80\x03" "cxgboost.core\nBooster\n").error().message, HasSubstr("Python pickle"));
+    EXPECT_THAT(check_model_bytes("\x80\x03"
+                                  "cxgboost.core\nBooster\n")
+                    .error()
+                    .message,
+                HasSubstr("Python pickle"));
 }
 
 TEST(InPlacePrediction, IsBitEqualToThatOfAMatrix) {
     for (const std::map<std::string, std::string>& parameters :
-         {std::map<std::string, std::string>{}, std::map<std::string, std::string>{{"booster", "dart"}, {"rate_drop", "0.5"}},
+         {std::map<std::string, std::string>{},
+          std::map<std::string, std::string>{{"booster", "dart"}, {"rate_drop", "0.5"}},
           std::map<std::string, std::string>{{"num_parallel_tree", "3"}, {"tree_method", "hist"}}}) {
         Booster booster = Booster::load(small_model(parameters)).value();
         ASSERT_TRUE(booster.prepare_for_serving());
@@ -79,7 +86,8 @@ TEST(InPlacePrediction, MissingColumnsAtTheEndAreMissingValuesAndMoreAreAnError)
     EXPECT_EQ(booster.predict_in_place(narrow)->values, booster.predict_in_place(wide)->values);
     wide.columns = 31;
     wide.values.assign(62, 0.0F);
-    EXPECT_THAT(booster.predict_in_place(wide).error().message, HasSubstr("larger than the feature size of the trained model, 30"));
+    EXPECT_THAT(booster.predict_in_place(wide).error().message,
+                HasSubstr("larger than the feature size of the trained model, 30"));
 }
 
 TEST(InPlacePrediction, ManyThreadsGetTheSameAnswers) {
@@ -91,7 +99,8 @@ TEST(InPlacePrediction, ManyThreadsGetTheSameAnswers) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&] {
-            for (int i = 0; i < 50; ++i) wrong += booster.predict_in_place(data).value().values == expected.values ? 0 : 1;
+            for (int i = 0; i < 50; ++i)
+                wrong += booster.predict_in_place(data).value().values == expected.values ? 0 : 1;
         });
     }
     threads.clear();

@@ -30,7 +30,8 @@ struct BoostingOutcome {
 };
 
 // Calls are collective when the cluster is distributed. Prints on the leader only.
-Result<BoostingOutcome> boost(const BoostingInput& input, const Settings& settings, const Cluster& cluster, JobLog& log);
+Result<BoostingOutcome> boost(const BoostingInput& input, const Settings& settings, const Cluster& cluster,
+                              JobLog& log);
 
 // "[0]#011train-rmse:8.09483#011validation-rmse:8.33559"
 std::string evaluation_line(int round, const std::vector<Score>& scores);

@@ -1,8 +1,10 @@
-// Checkpoints as the XGBoost container writes them: `xgboost-checkpoint.N` after round N (from 0), the newest five kept.
+// Checkpoints as the XGBoost container writes them: `xgboost-checkpoint.N` after round N (from 0), the newest
+// five kept.
 //
-// The platform uploads the folder while the job runs. Whoever uploads `f` puts `f.sagemaker-uploading` beside it and
-// `f.sagemaker-uploaded` afterwards; names that end in `.sagemaker-ignore` are never uploaded. So files are written under
-// an ignored name and renamed, and an old file is removed only when it is not being uploaded.
+// The platform uploads the folder while the job runs. Whoever uploads `f` puts `f.sagemaker-uploading` beside
+// it and `f.sagemaker-uploaded` afterwards; names that end in `.sagemaker-ignore` are never uploaded. So
+// files are written under an ignored name and renamed, and an old file is removed only when it is not being
+// uploaded.
 #pragma once
 
 #include <optional>

@@ -61,7 +61,8 @@ TEST(Checkpoints, TheNewestCountsByNumberAndStrangeNamesDoNot) {
     EXPECT_FALSE(newest_checkpoint("").value().has_value());
     EXPECT_FALSE(newest_checkpoint(folder).value().has_value());
     std::filesystem::create_directories(folder);
-    for (const char* name : {"xgboost-checkpoint.9", "xgboost-checkpoint.10", "xgboost-checkpoint.x", "xgboost-checkpoint.11.sagemaker-ignore", "other.12"}) {
+    for (const char* name : {"xgboost-checkpoint.9", "xgboost-checkpoint.10", "xgboost-checkpoint.x",
+                             "xgboost-checkpoint.11.sagemaker-ignore", "other.12"}) {
         ASSERT_TRUE(write_file(folder + "/" + name, name));
     }
     const auto newest = newest_checkpoint(folder).value();

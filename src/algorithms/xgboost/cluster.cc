@@ -41,7 +41,8 @@ Result<Plan> parse_plan(const std::string& text) {
 std::string plan_text(const Plan& plan) {
     Json members = Json::array();
     for (const std::string& member : plan.members) members.push_back(member);
-    return Json::object({{"members", std::move(members)}, {"host", plan.meeting_host}, {"port", plan.port}}).dump();
+    return Json::object({{"members", std::move(members)}, {"host", plan.meeting_host}, {"port", plan.port}})
+        .dump();
 }
 
 }  // namespace
@@ -99,7 +100,8 @@ Result<void> Cluster::leave() {
         connected_ = false;
         TRY(check(XGCommunicatorFinalize()));
     }
-    while (tracker_ && !tracker_->finished() && !termination_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    while (tracker_ && !tracker_->finished() && !termination_requested())
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
     if (tracker_ && !tracker_->problem().empty()) return internal_error(tracker_->problem());
     return {};
 }

@@ -14,8 +14,8 @@ namespace millwright::algorithms::xgboost {
 
 class Cluster {
   public:
-    // All hosts call this. Afterwards the library's own calls (creating matrices, updating, evaluating) are collective
-    // over the hosts that take part.
+    // All hosts call this. Afterwards the library's own calls (creating matrices, updating, evaluating) are
+    // collective over the hosts that take part.
     static Result<Cluster> join(const TrainingEnvironment& environment, bool has_data);
 
     bool takes_part() const { return rank_ >= 0; }
@@ -25,7 +25,8 @@ class Cluster {
 
     Result<void> allreduce_sum(std::span<double> values) const;
     Result<bool> any(bool value) const;
-    // After training: says goodbye to the others and waits until they have, too, where this host is the meeting point.
+    // After training: says goodbye to the others and waits until they have, too, where this host is the
+    // meeting point.
     Result<void> leave();
 
   private:

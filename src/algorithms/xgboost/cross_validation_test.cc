@@ -31,7 +31,8 @@ TEST(Folds, MoreFoldsThanRowsAreRefused) {
     EXPECT_EQ(assign_folds(3, {}, 4, 1).error().message,
               "Cannot have number of splits n_splits=4 greater than the number of samples: n_samples=3.");
     const std::vector<float> classes = {0, 0, 1, 1, 2, 2};
-    EXPECT_EQ(assign_folds(6, classes, 3, 1).error().message, "n_splits=3 cannot be greater than the number of members in each class.");
+    EXPECT_EQ(assign_folds(6, classes, 3, 1).error().message,
+              "n_splits=3 cannot be greater than the number of members in each class.");
 }
 
 }  // namespace

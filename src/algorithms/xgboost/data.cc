@@ -18,7 +18,8 @@ constexpr std::string_view kAcceptedTypes =
 
 ReaderOptions reader_options(DataFormat format, const Settings& settings) {
     ReaderOptions options;
-    options.threads = settings.threads > 0 ? static_cast<unsigned>(settings.threads) : std::max(1U, std::thread::hardware_concurrency());
+    options.threads = settings.threads > 0 ? static_cast<unsigned>(settings.threads)
+                                           : std::max(1U, std::thread::hardware_concurrency());
     switch (format) {
         case DataFormat::Csv:
             options.format = Format::Csv;
@@ -38,22 +39,28 @@ ReaderOptions reader_options(DataFormat format, const Settings& settings) {
 }
 
 // Files of equal name and size in both channels are probably the same data.
-void warn_about_same_files(const std::vector<std::string>& train, const std::vector<std::string>& validation, JobLog& log) {
+void warn_about_same_files(const std::vector<std::string>& train, const std::vector<std::string>& validation,
+                           JobLog& log) {
     std::map<std::string, std::string> by_name;
-    for (const std::string& path : train) by_name.emplace(std::filesystem::path(path).filename().string(), path);
+    for (const std::string& path : train)
+        by_name.emplace(std::filesystem::path(path).filename().string(), path);
     for (const std::string& path : validation) {
         const auto same = by_name.find(std::filesystem::path(path).filename().string());
         if (same == by_name.end()) continue;
         struct stat a {};
         struct stat b {};
-        if (stat(path.c_str(), &a) != 0 || stat(same->second.c_str(), &b) != 0 || a.st_size != b.st_size) continue;
-        log.warning("Suspected identical files found. (" + same->second + " and " + path + " with same size " + std::to_string(a.st_size) +
-                    " bytes). Note: Duplicate data in the training set and validation set is usually not intentional and can impair the "
+        if (stat(path.c_str(), &a) != 0 || stat(same->second.c_str(), &b) != 0 || a.st_size != b.st_size)
+            continue;
+        log.warning("Suspected identical files found. (" + same->second + " and " + path +
+                    " with same size " + std::to_string(a.st_size) +
+                    " bytes). Note: Duplicate data in the training set and validation set is usually not "
+                    "intentional and can impair the "
                     "validity of the model evaluation by the validation score.");
     }
 }
 
-Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& files, const ReaderOptions& options) {
+Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& files,
+                                            const ReaderOptions& options) {
     if (files.empty()) return std::optional<Dataset>();
     Dataset data = TRY(read_files(files, options));
     if (data.rows == 0) return std::optional<Dataset>();
@@ -66,7 +73,8 @@ Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& file
 Result<void> check_channel(const Channel& channel) {
     TRY(data_format(channel.content_type));
     if (channel.mode != "Pipe") return {};
-    return invalid_input("Channel configuration for '" + channel.name + "' channel is not supported: TrainingInputMode Pipe; please use File mode");
+    return invalid_input("Channel configuration for '" + channel.name +
+                         "' channel is not supported: TrainingInputMode Pipe; please use File mode");
 }
 
 }  // namespace
@@ -86,10 +94,12 @@ Result<DataFormat> data_format(std::string_view content_type) {
             const std::string_view parameter = trim(parts[i]);
             if (!parameter.starts_with("label_size=")) continue;
             std::string_view value = parameter.substr(std::string_view("label_size=").size());
-            if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+            if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+                value = value.substr(1, value.size() - 2);
             if (trim(value) != "1") {
-                return invalid_input(std::string(content_type) +
-                                     " is not an accepted csv ContentType. Optional parameter label_size must be equal to 1");
+                return invalid_input(
+                    std::string(content_type) +
+                    " is not an accepted csv ContentType. Optional parameter label_size must be equal to 1");
             }
         }
         return DataFormat::Csv;
@@ -97,9 +107,12 @@ Result<DataFormat> data_format(std::string_view content_type) {
     if (type == "libsvm" || type == "text/libsvm" || type == "text/x-libsvm") return DataFormat::Libsvm;
     if (type == "recordio-protobuf" || type == "application/x-recordio-protobuf") return DataFormat::RecordIo;
     if (type == "parquet" || type == "application/x-parquet") {
-        return invalid_input(std::string(content_type) + " is not supported yet: Millwright has no Parquet reader. Accepted are " + std::string(kAcceptedTypes));
+        return invalid_input(std::string(content_type) +
+                             " is not supported yet: Millwright has no Parquet reader. Accepted are " +
+                             std::string(kAcceptedTypes));
     }
-    return invalid_input(std::string(content_type) + " is not an accepted ContentType: " + std::string(kAcceptedTypes));
+    return invalid_input(std::string(content_type) +
+                         " is not an accepted ContentType: " + std::string(kAcceptedTypes));
 }
 
 Result<void> check_channels(const TrainingEnvironment& environment) {
@@ -109,21 +122,26 @@ Result<void> check_channels(const TrainingEnvironment& environment) {
             TRY(check_channel(channel));
             continue;
         }
-        if (channel.name == "code") return invalid_input("The channel 'code' belongs to script mode, which is not supported yet");
+        if (channel.name == "code")
+            return invalid_input("The channel 'code' belongs to script mode, which is not supported yet");
         if (channel.name != "validation") return invalid_input("Extraneous channel found: " + channel.name);
         TRY(check_channel(channel));
     }
     const Channel* validation = environment.channel("validation");
     if (validation == nullptr) return {};
-    if (TRY(data_format(validation->content_type)) != TRY(data_format(train_channel(environment)->content_type))) {
+    if (TRY(data_format(validation->content_type)) !=
+        TRY(data_format(train_channel(environment)->content_type))) {
         return invalid_input("The channels train and validation must have the same content type");
     }
     return {};
 }
 
-Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings, JobLog& log) {
+Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings,
+                                   JobLog& log) {
     const Channel& train = *train_channel(environment);
-    if (train.name != "train") log.warning("The channel '" + train.name + "' is taken for 'train'; AWS's container would refuse it.");
+    if (train.name != "train")
+        log.warning("The channel '" + train.name +
+                    "' is taken for 'train'; AWS's container would refuse it.");
     const Channel* validation = environment.channel("validation");
     const ReaderOptions options = reader_options(TRY(data_format(train.content_type)), settings);
 

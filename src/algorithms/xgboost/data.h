@@ -1,4 +1,5 @@
-// From channels to datasets: which channels and content types the algorithm takes, and the errors when they are wrong.
+// From channels to datasets: which channels and content types the algorithm takes, and the errors when they
+// are wrong.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,8 @@ namespace millwright::algorithms::xgboost {
 
 enum class DataFormat { Csv, Libsvm, RecordIo };
 
-// "text/csv; label_size=1" -> Csv; empty -> Libsvm. InvalidInput with the container's words, also for Parquet.
+// "text/csv; label_size=1" -> Csv; empty -> Libsvm. InvalidInput with the container's words, also for
+// Parquet.
 Result<DataFormat> data_format(std::string_view content_type);
 
 // "train", or "training" as many introductions call it; null when there is neither.
@@ -31,6 +33,7 @@ struct TrainingData {
 };
 
 // Reads both channels. Datasets without rows count as absent; data without labels is InvalidInput.
-Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings, JobLog& log);
+Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings,
+                                   JobLog& log);
 
 }  // namespace millwright::algorithms::xgboost

@@ -11,18 +11,22 @@ namespace {
 using testing::HasSubstr;
 
 TEST(ContentTypes, AreTakenWithTheirParameters) {
-    for (const char* csv : {"csv", "text/csv", "TEXT/CSV; label_size=1", "text/csv;label_size=1;charset=utf8", "text/csv; label_size=\"1\""}) {
+    for (const char* csv : {"csv", "text/csv", "TEXT/CSV; label_size=1", "text/csv;label_size=1;charset=utf8",
+                            "text/csv; label_size=\"1\""}) {
         EXPECT_EQ(data_format(csv).value(), DataFormat::Csv) << csv;
     }
-    for (const char* libsvm : {"", "libsvm", "text/libsvm ;charset=utf8", "text/x-libsvm"}) EXPECT_EQ(data_format(libsvm).value(), DataFormat::Libsvm);
+    for (const char* libsvm : {"", "libsvm", "text/libsvm ;charset=utf8", "text/x-libsvm"})
+        EXPECT_EQ(data_format(libsvm).value(), DataFormat::Libsvm);
     EXPECT_EQ(data_format("application/x-recordio-protobuf").value(), DataFormat::RecordIo);
 }
 
 TEST(ContentTypes, OthersAreRefusedByName) {
     EXPECT_EQ(data_format("text/csv;label_size=2").error().message,
-              "text/csv;label_size=2 is not an accepted csv ContentType. Optional parameter label_size must be equal to 1");
+              "text/csv;label_size=2 is not an accepted csv ContentType. Optional parameter label_size must "
+              "be equal to 1");
     EXPECT_THAT(data_format("application/x-parquet").error().message, HasSubstr("no Parquet reader"));
-    EXPECT_THAT(data_format("application/json").error().message, HasSubstr("application/json is not an accepted ContentType: csv, "));
+    EXPECT_THAT(data_format("application/json").error().message,
+                HasSubstr("application/json is not an accepted ContentType: csv, "));
 }
 
 std::string channel_error(JobFolder& job) {
@@ -58,7 +62,8 @@ TEST(Channels, TrainingIsTakenForTrainUnlessBothAreThere) {
 
 TrainingData read(JobFolder& job, std::map<std::string, std::string> hyperparameters = {{"num_round", "1"}}) {
     JobLog log("XGBoost", "algo-1", stderr);
-    return read_channels(job.environment, check_hyperparameters(hyperparameters, "1.7-1").value(), log).value();
+    return read_channels(job.environment, check_hyperparameters(hyperparameters, "1.7-1").value(), log)
+        .value();
 }
 
 TEST(Channels, CsvWeightsAreTheSecondColumn) {
@@ -97,7 +102,8 @@ TEST(Channels, RecordIoBringsLabels) {
 
 TEST(Channels, MarkerFilesAreSkipped) {
     JobFolder job;
-    job.add_channel("train", "text/csv", {{"_SUCCESS", "x"}, {"part/a.csv", "1,2\n"}, {"part/b.csv", "0,3\n"}});
+    job.add_channel("train", "text/csv",
+                    {{"_SUCCESS", "x"}, {"part/a.csv", "1,2\n"}, {"part/b.csv", "0,3\n"}});
     EXPECT_EQ(read(job).train->rows, 2U);
 }
 

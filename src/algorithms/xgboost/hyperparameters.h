@@ -14,7 +14,8 @@ namespace millwright::algorithms::xgboost {
 
 const HyperparameterTable& hyperparameter_table();
 
-// "0.90-1", "1.2-2-cpu-py3", "1" (the first-party image of XGBoost 0.72), "latest". Unknown tags count as 1.7-1.
+// "0.90-1", "1.2-2-cpu-py3", "1" (the first-party image of XGBoost 0.72), "latest". Unknown tags count
+// as 1.7-1.
 struct Version {
     int major = 1;
     int minor = 7;
@@ -36,7 +37,7 @@ struct Settings {
     int threads = 0;  // 0: all processors
     int num_parallel_tree = 1;
     bool csv_weights = false;
-    int early_stopping_rounds = 0;     // 0: off
+    int early_stopping_rounds = 0;      // 0: off
     std::string early_stopping_metric;  // empty: the last one printed
     bool save_model_on_termination = false;
     int folds = 0;  // 0: no cross validation

@@ -12,17 +12,22 @@
 namespace millwright::algorithms::xgboost {
 namespace {
 
-constexpr std::array<std::string_view, 5> kRegressions = {"reg:squarederror", "reg:logistic", "reg:gamma", "reg:absoluteerror", "reg:tweedie"};
-constexpr std::array<std::string_view, 5> kClassifications = {"binary:logistic", "binary:logitraw", "binary:hinge", "multi:softmax", "multi:softprob"};
+constexpr std::array<std::string_view, 5> kRegressions = {"reg:squarederror", "reg:logistic", "reg:gamma",
+                                                          "reg:absoluteerror", "reg:tweedie"};
+constexpr std::array<std::string_view, 5> kClassifications = {
+    "binary:logistic", "binary:logitraw", "binary:hinge", "multi:softmax", "multi:softprob"};
 
 const double kNone = std::numeric_limits<double>::quiet_NaN();
 
-bool has_probabilities(std::string_view objective) { return objective == "binary:logistic" || objective == "multi:softprob"; }
+bool has_probabilities(std::string_view objective) {
+    return objective == "binary:logistic" || objective == "multi:softprob";
+}
 
 SelectedValue predicted_label(std::span<const float> values, std::string_view objective) {
     if (objective == "binary:logistic") return static_cast<int64_t>(values[0] > 0.5F);
     if (objective == "binary:logitraw") return static_cast<int64_t>(values[0] > 0);
-    if (objective == "multi:softprob") return static_cast<int64_t>(std::max_element(values.begin(), values.end()) - values.begin());
+    if (objective == "multi:softprob")
+        return static_cast<int64_t>(std::max_element(values.begin(), values.end()) - values.begin());
     return static_cast<double>(values[0]);
 }
 
@@ -32,7 +37,9 @@ SelectedValue all_labels(std::string_view objective, size_t num_class) {
     return labels;
 }
 
-SelectedValue top_score(std::span<const float> values) { return static_cast<double>(*std::max_element(values.begin(), values.end())); }
+SelectedValue top_score(std::span<const float> values) {
+    return static_cast<double>(*std::max_element(values.begin(), values.end()));
+}
 
 SelectedValue all_scores(std::span<const float> values) {
     if (values.size() > 1) return std::vector<double>(values.begin(), values.end());
@@ -40,9 +47,13 @@ SelectedValue all_scores(std::span<const float> values) {
     return std::vector<double>{1.0 - one, one};
 }
 
-SelectedValue value_of(std::string_view key, std::span<const float> values, std::string_view objective, size_t num_class) {
-    const bool regression = std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end();
-    if (regression) return key == "predicted_score" ? SelectedValue(static_cast<double>(values[0])) : SelectedValue(kNone);
+SelectedValue value_of(std::string_view key, std::span<const float> values, std::string_view objective,
+                       size_t num_class) {
+    const bool regression =
+        std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end();
+    if (regression)
+        return key == "predicted_score" ? SelectedValue(static_cast<double>(values[0]))
+                                        : SelectedValue(kNone);
     if (key == "predicted_label") return predicted_label(values, objective);
     if (key == "labels") return all_labels(objective, num_class);
     if (key == "probability" && has_probabilities(objective)) return top_score(values);
@@ -106,14 +117,18 @@ std::vector<std::string> parse_selected_keys(std::string_view text) {
     return out;
 }
 
-Result<SelectedOutput> select_output(const Predictions& predictions, const std::vector<std::string>& keys, std::string_view objective,
-                                     size_t num_class) {
-    const bool known = std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end() ||
-                       std::find(kClassifications.begin(), kClassifications.end(), objective) != kClassifications.end();
-    if (!known) return invalid_input("Objective `" + std::string(objective) + "` unsupported for selectable inference predictions.");
+Result<SelectedOutput> select_output(const Predictions& predictions, const std::vector<std::string>& keys,
+                                     std::string_view objective, size_t num_class) {
+    const bool known =
+        std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end() ||
+        std::find(kClassifications.begin(), kClassifications.end(), objective) != kClassifications.end();
+    if (!known)
+        return invalid_input("Objective `" + std::string(objective) +
+                             "` unsupported for selectable inference predictions.");
     SelectedOutput out{.keys = keys, .rows = {}};
     for (size_t row = 0; row < predictions.rows; ++row) {
-        const std::span<const float> values(predictions.values.data() + row * predictions.width, predictions.width);
+        const std::span<const float> values(predictions.values.data() + row * predictions.width,
+                                            predictions.width);
         std::vector<SelectedValue>& line = out.rows.emplace_back();
         for (const std::string& key : keys) line.push_back(value_of(key, values, objective, num_class));
     }

@@ -16,7 +16,7 @@ namespace millwright::algorithms::xgboost {
 using SelectedValue = std::variant<double, int64_t, std::vector<double>, std::vector<int64_t>>;
 
 struct SelectedOutput {
-    std::vector<std::string> keys;                  // as asked for
+    std::vector<std::string> keys;                 // as asked for
     std::vector<std::vector<SelectedValue>> rows;  // one value per key
 };
 
@@ -24,8 +24,8 @@ struct SelectedOutput {
 std::vector<std::string> parse_selected_keys(std::string_view text);
 
 // InvalidInput for objectives that have no selectable content.
-Result<SelectedOutput> select_output(const Predictions& predictions, const std::vector<std::string>& keys, std::string_view objective,
-                                     size_t num_class);
+Result<SelectedOutput> select_output(const Predictions& predictions, const std::vector<std::string>& keys,
+                                     std::string_view objective, size_t num_class);
 
 // Texts as Python's json and csv print them.
 std::string selected_json(const SelectedOutput& output);

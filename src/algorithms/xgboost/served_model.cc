@@ -48,7 +48,8 @@ ServingSettings serving_settings(const std::string& version) {
     out.batch = !environment_or("SAGEMAKER_BATCH", "").empty();
     out.ensemble = environment_or("SAGEMAKER_INFERENCE_ENSEMBLE", "true") == "true";
     out.comma_between_rows = parse_version(version) < Version{1, 3, 1};
-    out.max_payload_bytes = parse_int(environment_or("MAX_CONTENT_LENGTH", "")).value_or(kDefaultPayloadBytes);
+    out.max_payload_bytes =
+        parse_int(environment_or("MAX_CONTENT_LENGTH", "")).value_or(kDefaultPayloadBytes);
     return out;
 }
 
@@ -62,14 +63,17 @@ struct LoadedModel {
 Result<LoadedModel> load_model(const std::string& path) {
     const std::string bytes = TRY(read_file(path, kMaxModelBytes));
     const auto safe = check_model_bytes(bytes);
-    if (!safe) return Error{safe.error().kind, "Model " + path + " cannot be loaded: " + safe.error().message, safe.error().detail};
+    if (!safe)
+        return Error{safe.error().kind, "Model " + path + " cannot be loaded: " + safe.error().message,
+                     safe.error().detail};
     LoadedModel out{.booster = TRY(Booster::load(bytes)), .objective = {}, .kind = {}};
     TRY(out.booster.prepare_for_serving());
     const Json configuration = TRY(Json::parse(TRY(out.booster.configuration())));
     const Json& learner = configuration["learner"];
     out.objective = learner["objective"]["name"].string_or("");
     out.kind = learner["gradient_booster"]["name"].string_or("gbtree");
-    out.num_class = static_cast<size_t>(parse_int(learner["learner_model_param"]["num_class"].string_or("0")).value_or(0));
+    out.num_class = static_cast<size_t>(
+        parse_int(learner["learner_model_param"]["num_class"].string_or("0")).value_or(0));
     return out;
 }
 
@@ -78,12 +82,14 @@ Result<std::vector<std::string>> model_files(const std::string& folder) {
     std::vector<std::string> out;
     std::error_code failed;
     for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
-        if (entry.is_regular_file() && !entry.path().filename().string().starts_with('.')) out.push_back(entry.path().string());
+        if (entry.is_regular_file() && !entry.path().filename().string().starts_with('.'))
+            out.push_back(entry.path().string());
     }
     if (failed) return invalid_input("cannot read the model folder " + folder + ": " + failed.message());
     if (out.empty()) return invalid_input("no model file in " + folder);
     // xgboost-model-10 after xgboost-model-9.
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return std::pair(a.size(), a) < std::pair(b.size(), b); });
+    std::sort(out.begin(), out.end(),
+              [](const auto& a, const auto& b) { return std::pair(a.size(), a) < std::pair(b.size(), b); });
     return out;
 }
 
@@ -93,7 +99,9 @@ Predictions vote(const std::vector<Predictions>& all) {
     for (size_t i = 0; i < out.values.size(); ++i) {
         std::map<float, int> counts;
         for (const Predictions& one : all) ++counts[one.values[i]];
-        out.values[i] = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+        out.values[i] = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
+                            return a.second < b.second;
+                        })->first;
     }
     return out;
 }
@@ -120,7 +128,8 @@ void append_python_row(std::string& out, std::span<const float> values) {
 
 class XgboostModel : public ServedModel {
   public:
-    XgboostModel(std::vector<LoadedModel> models, ServingSettings settings) : models_(std::move(models)), settings_(std::move(settings)) {}
+    XgboostModel(std::vector<LoadedModel> models, ServingSettings settings)
+        : models_(std::move(models)), settings_(std::move(settings)) {}
 
     ServeReply invoke(const ServeRequest& request) const override {
         if (request.body.empty()) return ServeReply::text(204, "");
@@ -131,12 +140,16 @@ class XgboostModel : public ServedModel {
         const auto accept = answer_type(request.accept);
         if (!accept) return ServeReply::text(406, accept.error().message);
         auto predictions = predict(*data);
-        if (!predictions) return ServeReply::text(400, "Unable to evaluate payload provided: " + predictions.error().message);
-        return settings_.selected_keys.empty() ? plain_answer(*accept, *predictions) : selected_answer(*accept, *predictions);
+        if (!predictions)
+            return ServeReply::text(400,
+                                    "Unable to evaluate payload provided: " + predictions.error().message);
+        return settings_.selected_keys.empty() ? plain_answer(*accept, *predictions)
+                                               : selected_answer(*accept, *predictions);
     }
 
     std::string execution_parameters() const override {
-        return Json::object({{"MaxConcurrentTransforms", static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()))},
+        return Json::object({{"MaxConcurrentTransforms",
+                              static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()))},
                              {"BatchStrategy", "MULTI_RECORD"},
                              {"MaxPayloadInMB", settings_.max_payload_bytes / (1024 * 1024)}})
             .dump();
@@ -149,17 +162,23 @@ class XgboostModel : public ServedModel {
     }
 
     static std::string parse_failure(DataFormat format) {
-        const std::string name = format == DataFormat::Csv ? "csv" : format == DataFormat::Libsvm ? "libsvm" : "recordio-protobuf";
-        return "Loading " + name + " data failed with Exception, please ensure data is in " + name + " format:\n ";
+        const std::string name = format == DataFormat::Csv      ? "csv"
+                                 : format == DataFormat::Libsvm ? "libsvm"
+                                                                : "recordio-protobuf";
+        return "Loading " + name + " data failed with Exception, please ensure data is in " + name +
+               " format:\n ";
     }
 
     static Result<Dataset> parse(DataFormat format, std::string_view body) {
         ReaderOptions options;
         options.threads = 1;
-        options.format = format == DataFormat::Csv ? Format::Csv : format == DataFormat::Libsvm ? Format::Libsvm : Format::RecordIo;
+        options.format = format == DataFormat::Csv      ? Format::Csv
+                         : format == DataFormat::Libsvm ? Format::Libsvm
+                                                        : Format::RecordIo;
         options.sniff_delimiter = true;
         options.label_optional = true;
-        Dataset data = TRY(parse_bytes(format == DataFormat::RecordIo ? body : trim(body), "the request", options));
+        Dataset data =
+            TRY(parse_bytes(format == DataFormat::RecordIo ? body : trim(body), "the request", options));
         if (data.rows == 0) return invalid_input("the request has no rows");
         return data;
     }
@@ -167,11 +186,14 @@ class XgboostModel : public ServedModel {
     Result<std::string> answer_type(std::string_view accept) const {
         const std::string type = to_lower(trim(accept.substr(0, accept.find(';'))));
         const std::string chosen = type.empty() || type == "*/*" ? settings_.default_accept : type;
-        for (const std::string_view known : {"application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv"}) {
+        for (const std::string_view known :
+             {"application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv"}) {
             if (chosen == known) return chosen;
         }
-        return invalid_input("Accept type " + chosen + " is not supported. Please use supported accept types: "
-                             "['application/json', 'application/jsonlines', 'application/x-recordio-protobuf', 'text/csv'].");
+        return invalid_input(
+            "Accept type " + chosen +
+            " is not supported. Please use supported accept types: "
+            "['application/json', 'application/jsonlines', 'application/x-recordio-protobuf', 'text/csv'].");
     }
 
     Result<Predictions> predict(const Dataset& data) const {
@@ -203,11 +225,16 @@ class XgboostModel : public ServedModel {
             if (out.ends_with(", ")) out.resize(out.size() - 2);
             out += "]}";
         } else if (type == "application/jsonlines") {
-            for_each_row(predictions, [&](auto row) { out += R"({"score": )", append_python_row(out, row), out += "}\n"; });
+            for_each_row(predictions, [&](auto row) {
+                out += R"({"score": )", append_python_row(out, row), out += "}\n";
+            });
         } else if (type == "text/csv") {
             out = csv(predictions);
         } else {
-            const AnswerField field{.name = "score", .width = predictions.width, .scalar = predictions.width == 1, .values = predictions.values};
+            const AnswerField field{.name = "score",
+                                    .width = predictions.width,
+                                    .scalar = predictions.width == 1,
+                                    .values = predictions.values};
             return encode_answer(AnswerFormat::RecordIo, "predictions", predictions.rows, {&field, 1});
         }
         return {.status = 200, .content_type = type, .body = std::move(out), .headers = {}};
@@ -233,18 +260,26 @@ class XgboostModel : public ServedModel {
     template <typename F>
     static void for_each_row(const Predictions& predictions, F visit) {
         for (size_t row = 0; row < predictions.rows; ++row) {
-            visit(std::span<const float>(predictions.values.data() + row * predictions.width, predictions.width));
+            visit(std::span<const float>(predictions.values.data() + row * predictions.width,
+                                         predictions.width));
         }
     }
 
     ServeReply selected_answer(const std::string& type, const Predictions& predictions) const {
         const LoadedModel& model = models_.front();
-        const auto selected = select_output(predictions, settings_.selected_keys, model.objective, model.num_class);
+        const auto selected =
+            select_output(predictions, settings_.selected_keys, model.objective, model.num_class);
         if (!selected) return ServeReply::text(500, selected.error().message);
-        if (type == "application/json") return {.status = 200, .content_type = type, .body = selected_json(*selected), .headers = {}};
-        if (type == "application/jsonlines") return {.status = 200, .content_type = type, .body = selected_json_lines(*selected), .headers = {}};
+        if (type == "application/json")
+            return {.status = 200, .content_type = type, .body = selected_json(*selected), .headers = {}};
+        if (type == "application/jsonlines")
+            return {
+                .status = 200, .content_type = type, .body = selected_json_lines(*selected), .headers = {}};
         if (type == "text/csv") {
-            return {.status = 200, .content_type = type, .body = selected_csv(*selected) + (settings_.batch ? "\n" : ""), .headers = {}};
+            return {.status = 200,
+                    .content_type = type,
+                    .body = selected_csv(*selected) + (settings_.batch ? "\n" : ""),
+                    .headers = {}};
         }
         return {.status = 200, .content_type = type, .body = selected_records(*selected), .headers = {}};
     }
@@ -264,7 +299,8 @@ class XgboostModel : public ServedModel {
                         }
                     },
                     row[i]);
-                record.label.push_back({.name = output.keys[i], .values = values[i], .keys = {}, .shape = {}});
+                record.label.push_back(
+                    {.name = output.keys[i], .values = values[i], .keys = {}, .shape = {}});
             }
             append_record(out, record);
         }

@@ -19,7 +19,9 @@ using testing::HasSubstr;
 // Sets a variable of the environment for one test.
 class Variable {
   public:
-    Variable(std::string name, const std::string& value) : name_(std::move(name)) { setenv(name_.c_str(), value.c_str(), 1); }
+    Variable(std::string name, const std::string& value) : name_(std::move(name)) {
+        setenv(name_.c_str(), value.c_str(), 1);
+    }
     Variable(const Variable&) = delete;
     Variable& operator=(const Variable&) = delete;
     ~Variable() { unsetenv(name_.c_str()); }
@@ -28,7 +30,8 @@ class Variable {
     std::string name_;
 };
 
-std::unique_ptr<ServedModel> train_and_load(JobFolder& job, const std::string& data, std::map<std::string, std::string> hyperparameters,
+std::unique_ptr<ServedModel> train_and_load(JobFolder& job, const std::string& data,
+                                            std::map<std::string, std::string> hyperparameters,
                                             const std::string& version = "1.7-1") {
     hyperparameters.emplace("num_round", "3");
     job.environment.hyperparameters = std::move(hyperparameters);
@@ -49,9 +52,11 @@ std::vector<float> library_predictions(const JobFolder& job, const std::string& 
 }
 
 const char* const kTwoRows =
-    "0.03,0.05,0.06,0.02,-0.04,-0.03,-0.04,0.0,0.02,-0.02\n-0.002,,-0.05,-0.026,-0.008,-0.02,0.07,-0.04,-0.07,-0.09\n";
+    "0.03,0.05,0.06,0.02,-0.04,-0.03,-0.04,0.0,0.02,-0.02\n-0.002,,-0.05,-0.026,-0.008,-0.02,0.07,-0.04,-0."
+    "07,-0.09\n";
 
-ServeReply ask(const ServedModel& model, std::string_view type, std::string_view accept, std::string_view body) {
+ServeReply ask(const ServedModel& model, std::string_view type, std::string_view accept,
+               std::string_view body) {
     return model.invoke({.content_type = type, .accept = accept, .custom_attributes = {}, .body = body});
 }
 
@@ -66,8 +71,10 @@ TEST(Serving, AnswersHaveTheContainersForms) {
     EXPECT_EQ(csv.content_type, "text/csv");
     EXPECT_EQ(csv.body, a + "\n" + b + "\n");
     EXPECT_EQ(ask(*model, "text/csv; charset=utf-8", "*/*", kTwoRows).body, csv.body);
-    EXPECT_EQ(ask(*model, "text/csv", "application/json", kTwoRows).body, R"({"predictions": [{"score": )" + a + R"(}, {"score": )" + b + "}]}");
-    EXPECT_EQ(ask(*model, "text/csv", "application/jsonlines", kTwoRows).body, R"({"score": )" + a + "}\n" + R"({"score": )" + b + "}\n");
+    EXPECT_EQ(ask(*model, "text/csv", "application/json", kTwoRows).body,
+              R"({"predictions": [{"score": )" + a + R"(}, {"score": )" + b + "}]}");
+    EXPECT_EQ(ask(*model, "text/csv", "application/jsonlines", kTwoRows).body,
+              R"({"score": )" + a + "}\n" + R"({"score": )" + b + "}\n");
     const ServeReply records = ask(*model, "text/csv", "application/x-recordio-protobuf", kTwoRows);
     EXPECT_EQ(records.status, 200);
     EXPECT_THAT(records.body, HasSubstr("score"));
@@ -77,7 +84,8 @@ TEST(Serving, EarlierTagsJoinRowsByCommas) {
     JobFolder job;
     const auto model = train_and_load(job, "diabetes", {}, "1.2-1");
     const auto expected = library_predictions(job, kTwoRows);
-    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body, python_float(expected[0]) + "," + python_float(expected[1]));
+    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body,
+              python_float(expected[0]) + "," + python_float(expected[1]));
 }
 
 TEST(Serving, LibsvmAndRecordIoGiveWhatCsvGives) {
@@ -90,7 +98,10 @@ TEST(Serving, LibsvmAndRecordIoGiveWhatCsvGives) {
     const std::vector<uint64_t> keys = {0, 2};
     const std::vector<uint64_t> shape = {10};
     std::string record;
-    append_record(record, {.features = {{.name = "values", .values = values, .keys = keys, .shape = shape}}, .label = {}, .uid = {}, .metadata = {}});
+    append_record(record, {.features = {{.name = "values", .values = values, .keys = keys, .shape = shape}},
+                           .label = {},
+                           .uid = {},
+                           .metadata = {}});
     EXPECT_EQ(ask(*model, "application/x-recordio-protobuf", "", record).body, expected);
 }
 
@@ -105,7 +116,8 @@ TEST(Serving, BadRequestsHaveTheirStatus) {
     EXPECT_EQ(ask(*model, "text/libsvm", "", "0:a").status, 400);
     EXPECT_EQ(ask(*model, "text/libsvm", "", "10:1").status, 400);
     EXPECT_EQ(ask(*model, "application/x-recordio-protobuf", "", "not a record").status, 400);
-    EXPECT_THAT(ask(*model, "text/csv", "", "1,2,3,4,5,6,7,8,9,10,11").body, HasSubstr("Unable to evaluate payload provided"));
+    EXPECT_THAT(ask(*model, "text/csv", "", "1,2,3,4,5,6,7,8,9,10,11").body,
+                HasSubstr("Unable to evaluate payload provided"));
 }
 
 TEST(Serving, BatchAnswersHaveOneLinePerRow) {
@@ -118,14 +130,19 @@ TEST(Serving, BatchAnswersHaveOneLinePerRow) {
 }
 
 TEST(Serving, SelectedContentIsChosenByTheEnvironment) {
-    const Variable selected("SAGEMAKER_INFERENCE_OUTPUT", "predicted_label, probabilities,labels,predicted_score");
+    const Variable selected("SAGEMAKER_INFERENCE_OUTPUT",
+                            "predicted_label, probabilities,labels,predicted_score");
     JobFolder job;
     const auto model = train_and_load(job, "cancer", {{"objective", "binary:logistic"}});
     const std::string body = ask(*model, "text/csv", "application/json", "17,10,122,1001").body;
-    EXPECT_THAT(body, testing::ContainsRegex(R"(\{"predictions": \[\{"predicted_label": [01], "probabilities": \[0\.[0-9]+, 0\.[0-9]+\], "labels": \[0, 1\], "predicted_score": NaN\}\]\})"));
+    EXPECT_THAT(
+        body,
+        testing::ContainsRegex(
+            R"(\{"predictions": \[\{"predicted_label": [01], "probabilities": \[0\.[0-9]+, 0\.[0-9]+\], "labels": \[0, 1\], "predicted_score": NaN\}\]\})"));
     const std::string csv = ask(*model, "text/csv", "text/csv", "17,10,122,1001").body;
     EXPECT_THAT(csv, testing::ContainsRegex(R"(^[01],"\[0\.[0-9]+, 0\.[0-9]+\]","\[0, 1\]",nan$)"));
-    EXPECT_THAT(ask(*model, "text/csv", "application/x-recordio-protobuf", "17,10,122,1001").body, HasSubstr("predicted_label"));
+    EXPECT_THAT(ask(*model, "text/csv", "application/x-recordio-protobuf", "17,10,122,1001").body,
+                HasSubstr("predicted_label"));
 }
 
 TEST(Serving, DefaultAcceptComesFromTheEnvironment) {
@@ -140,7 +157,8 @@ TEST(Serving, SeveralModelsAreAveragedUnlessToldOtherwise) {
     train_and_load(job, "diabetes", {{"_kfold", "3"}});
     double sum = 0;
     for (int i = 0; i < 3; ++i) {
-        const Booster booster = Booster::load(read_file(job.model() + "-" + std::to_string(i)).value()).value();
+        const Booster booster =
+            Booster::load(read_file(job.model() + "-" + std::to_string(i)).value()).value();
         Dataset row = parse_bytes("0.03,0.05", "row", {.format = Format::Csv}).value();
         sum += booster.predict(Matrix::create(row, 1).value(), PredictionKind::Value)->values[0];
     }
@@ -155,14 +173,16 @@ TEST(Serving, LinearModelsPredictToo) {
     JobFolder job;
     const auto model = train_and_load(job, "diabetes", {{"booster", "gblinear"}});
     const auto expected = library_predictions(job, kTwoRows);
-    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body, python_float(expected[0]) + "\n" + python_float(expected[1]) + "\n");
+    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body,
+              python_float(expected[0]) + "\n" + python_float(expected[1]) + "\n");
 }
 
 TEST(Serving, AFolderWithoutUsableModelIsAnErrorWithTheFileName) {
     JobFolder job;
     EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("no model file"));
     ASSERT_TRUE(write_file(job.model(), "binf" + std::string(500, '\x01')));
-    EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("xgboost-model cannot be loaded"));
+    EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message,
+                HasSubstr("xgboost-model cannot be loaded"));
     ASSERT_TRUE(write_file(job.model(), std::string("\x80\x03") + "pickle"));
     EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("Python pickle"));
 }

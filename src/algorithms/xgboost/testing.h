@@ -15,7 +15,9 @@
 
 namespace millwright::algorithms::xgboost {
 
-inline std::string golden_path(const std::string& name) { return std::string(MILLWRIGHT_GOLDEN_DIR) + "/xgboost/" + name; }
+inline std::string golden_path(const std::string& name) {
+    return std::string(MILLWRIGHT_GOLDEN_DIR) + "/xgboost/" + name;
+}
 
 inline Json golden_cases() { return Json::parse(read_file(golden_path("cases.json")).value()).value(); }
 
@@ -25,7 +27,8 @@ class JobFolder {
     JobFolder() {
         std::string pattern = testing::TempDir() + "millwright_xgboost_XXXXXX";
         base_ = mkdtemp(pattern.data());
-        for (const char* folder : {"/input/config", "/input/data", "/model", "/output/data"}) std::filesystem::create_directories(base_ + folder);
+        for (const char* folder : {"/input/config", "/input/data", "/model", "/output/data"})
+            std::filesystem::create_directories(base_ + folder);
         environment.base = base_;
         environment.model_dir = base_ + "/model";
         environment.output_data_dir = base_ + "/output/data";
@@ -40,14 +43,16 @@ class JobFolder {
     ~JobFolder() { std::filesystem::remove_all(base_); }
 
     // A channel with the given files (name -> content).
-    void add_channel(const std::string& name, const std::string& content_type, const std::map<std::string, std::string>& files) {
+    void add_channel(const std::string& name, const std::string& content_type,
+                     const std::map<std::string, std::string>& files) {
         Channel channel;
         channel.name = name;
         channel.path = base_ + "/input/data/" + name;
         channel.content_type = content_type;
         std::filesystem::create_directories(channel.path);
         for (const auto& [file, content] : files) {
-            std::filesystem::create_directories(std::filesystem::path(channel.path + "/" + file).parent_path());
+            std::filesystem::create_directories(
+                std::filesystem::path(channel.path + "/" + file).parent_path());
             CHECK(write_file(channel.path + "/" + file, content).has_value());
         }
         environment.channels.push_back(channel);

@@ -8,8 +8,8 @@
 //     tracker: rank parent world_size count(tree neighbours) neighbour… previous next   (ring; -1: none)
 //     repeat
 //       worker:  count(links it has) rank…
-//       tracker: count(workers to connect to) count(connections to wait for), then for each to connect to: host port rank
-//       worker:  count(failed connections)
+//       tracker: count(workers to connect to) count(connections to wait for), then for each to connect to:
+//       host port rank worker:  count(failed connections)
 //     until 0
 //     worker:  its own listening port
 #include "algorithms/xgboost/tracker.h"
@@ -54,7 +54,8 @@ class Peer {
     }
     Result<std::string> receive_text() {
         const int32_t size = TRY(receive_number());
-        if (size < 0 || size > kMaxText) return internal_error("tracker: a worker sent a text of " + std::to_string(size) + " bytes");
+        if (size < 0 || size > kMaxText)
+            return internal_error("tracker: a worker sent a text of " + std::to_string(size) + " bytes");
         std::string text(static_cast<size_t>(size), '\0');
         TRY(receive(text.data(), text.size()));
         return text;
@@ -72,7 +73,8 @@ class Peer {
         const auto deadline = std::chrono::steady_clock::now() + kSilenceLimit;
         for (size_t done = 0; done < size;) {
             if (stop_.stop_requested()) return internal_error("tracker: stopped");
-            if (std::chrono::steady_clock::now() > deadline) return internal_error("tracker: a worker is silent");
+            if (std::chrono::steady_clock::now() > deadline)
+                return internal_error("tracker: a worker is silent");
             pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
             if (poll(&ready, 1, kPollMilliseconds) <= 0) continue;
             const ssize_t got = recv(fd_.get(), static_cast<char*>(out) + done, size - done, 0);
@@ -130,12 +132,14 @@ class RabitTracker : public Tracker {
             const auto command = greet(peer);
             if (!command) continue;
             if (command->name == "print") {
-                if (const auto text = peer.receive_text()) std::fprintf(stderr, "%s\n", std::string(trim(*text)).c_str());
+                if (const auto text = peer.receive_text())
+                    std::fprintf(stderr, "%s\n", std::string(trim(*text)).c_str());
             } else if (command->name == "shutdown") {
                 ++gone;
             } else if (command->name == "start") {
                 const auto task = parse_int(command->task);
-                if (!task || *task < 0 || *task >= size()) return internal_error("tracker: unknown task " + command->task);
+                if (!task || *task < 0 || *task >= size())
+                    return internal_error("tracker: unknown task " + command->task);
                 starting.insert_or_assign(static_cast<int>(*task), std::move(peer));
                 if (starting.size() < workers_.size()) continue;
                 TRY(introduce_all(starting));
@@ -194,7 +198,8 @@ class RabitTracker : public Tracker {
         return connect_links(rank, peer, links, waiting);
     }
 
-    Result<void> connect_links(int rank, Peer& peer, const std::set<int>& links, std::map<int, Waiting>& waiting) {
+    Result<void> connect_links(int rank, Peer& peer, const std::set<int>& links,
+                               std::map<int, Waiting>& waiting) {
         for (int attempt = 0; attempt < 100; ++attempt) {
             std::set<int> missing = links;
             const int32_t good = TRY(peer.receive_number());
@@ -219,7 +224,8 @@ class RabitTracker : public Tracker {
             if (to_accept > 0) waiting[rank] = {.port = port, .connections = to_accept};
             return {};
         }
-        return internal_error("tracker: host " + workers_[static_cast<size_t>(rank)] + " cannot connect to the others");
+        return internal_error("tracker: host " + workers_[static_cast<size_t>(rank)] +
+                              " cannot connect to the others");
     }
 
     std::vector<std::string> workers_;
@@ -245,21 +251,26 @@ Result<std::unique_ptr<Tracker>> Tracker::start(std::vector<std::string> workers
         v6.sin6_addr = in6addr_any;
         size = sizeof v6;
     }
-    if (!listener || bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {  // a kernel without IPv6
+    if (!listener ||
+        bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {  // a kernel without IPv6
         listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         if (!listener) return error_from_errno("tracker: socket");
         address = {};
         auto& v4 = reinterpret_cast<sockaddr_in&>(address);
         v4.sin_family = AF_INET;
         size = sizeof v4;
-        if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) return error_from_errno("tracker: bind");
+        if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0)
+            return error_from_errno("tracker: bind");
     }
     if (listen(listener.get(), 256) != 0) return error_from_errno("tracker: listen");
     size = sizeof address;
-    if (getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return error_from_errno("tracker: getsockname");
-    const uint16_t port = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
-    return std::unique_ptr<Tracker>(std::make_unique<RabitTracker>(std::move(workers), std::move(listener), port));
+    if (getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+        return error_from_errno("tracker: getsockname");
+    const uint16_t port =
+        ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                            : reinterpret_cast<sockaddr_in&>(address).sin_port);
+    return std::unique_ptr<Tracker>(
+        std::make_unique<RabitTracker>(std::move(workers), std::move(listener), port));
 }
 
 }  // namespace millwright::algorithms::xgboost

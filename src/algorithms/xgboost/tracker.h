@@ -1,5 +1,5 @@
-// The meeting point of the hosts of one job: gives each its rank and tells it whom to connect to. Speaks the protocol of
-// the rabit tracker that XGBoost 1.7 expects (tracker.cc has the messages).
+// The meeting point of the hosts of one job: gives each its rank and tells it whom to connect to. Speaks the
+// protocol of the rabit tracker that XGBoost 1.7 expects (tracker.cc has the messages).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ namespace millwright::algorithms::xgboost {
 
 class Tracker {
   public:
-    // Listens on any free port. `workers` are the names under which the workers reach each other; the worker with task id
-    // "i" becomes rank i.
+    // Listens on any free port. `workers` are the names under which the workers reach each other; the worker
+    // with task id "i" becomes rank i.
     static Result<std::unique_ptr<Tracker>> start(std::vector<std::string> workers);
     // Stops at once, wherever the protocol is.
     virtual ~Tracker() = default;

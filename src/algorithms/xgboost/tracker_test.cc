@@ -1,4 +1,5 @@
-// The protocol with real workers is exercised by the two-host jobs in train_test.cc; here are strangers and the end.
+// The protocol with real workers is exercised by the two-host jobs in train_test.cc; here are strangers and
+// the end.
 #include "algorithms/xgboost/tracker.h"
 
 #include <arpa/inet.h>
@@ -24,7 +25,8 @@ Fd connect_to(uint16_t port) {
 }
 
 bool finishes(const Tracker& tracker) {
-    for (int i = 0; i < 200 && !tracker.finished(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (int i = 0; i < 200 && !tracker.finished(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return tracker.finished();
 }
 
@@ -37,7 +39,8 @@ std::string hello(const std::string& task, const std::string& command) {
 
 TEST(Tracker, StrangersAreSentAway) {
     auto tracker = Tracker::start({"localhost", "127.0.0.1"}).value();
-    for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), number(0xff99) + number(0) + number(0) + number(1 << 30)}) {
+    for (const std::string& bytes :
+         {std::string("GET / HTTP/1.1\r\n\r\n"), number(0xff99) + number(0) + number(0) + number(1 << 30)}) {
         const Fd fd = connect_to(tracker->port());
         ASSERT_TRUE(fd);
         ASSERT_TRUE(write_all(fd.get(), bytes));

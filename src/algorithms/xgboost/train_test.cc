@@ -3,9 +3,9 @@
 
 #include <cmath>
 
+#include "algorithms/common/readers.h"
 #include "algorithms/xgboost/booster.h"
 #include "algorithms/xgboost/data.h"
-#include "algorithms/common/readers.h"
 #include "algorithms/xgboost/testing.h"
 #include "algorithms/xgboost/xgboost.h"
 #include "base/strings.h"
@@ -21,7 +21,9 @@ struct Outcome {
     std::string log;
 };
 
-bool is_evaluation_line(std::string_view line) { return line.starts_with('[') && line.find("]#011") != std::string_view::npos; }
+bool is_evaluation_line(std::string_view line) {
+    return line.starts_with('[') && line.find("]#011") != std::string_view::npos;
+}
 
 Outcome run(JobFolder& job) {
     testing::internal::CaptureStdout();
@@ -65,17 +67,21 @@ TEST_P(Golden, LinesAndPredictionsAreThoseOfTheLibrary) {
     if (one["hyperparameters"]["booster"].string_or("") != "gblinear") {
         EXPECT_EQ(booster.rounds().value(), one["rounds"].as_int());
     }
-    const Matrix validation = read_matrix(golden_path(one["data"].as_string() + "_validation." + one["form"].as_string()), one["form"].as_string());
+    const Matrix validation =
+        read_matrix(golden_path(one["data"].as_string() + "_validation." + one["form"].as_string()),
+                    one["form"].as_string());
     const Predictions predictions = booster.predict(validation, PredictionKind::Value).value();
     ASSERT_EQ(predictions.values.size(), one["predictions"].size());
     for (size_t i = 0; i < predictions.values.size(); ++i) {
-        ASSERT_EQ(predictions.values[i], static_cast<float>(one["predictions"][i].as_double())) << "row value " << i;
+        ASSERT_EQ(predictions.values[i], static_cast<float>(one["predictions"][i].as_double()))
+            << "row value " << i;
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range(size_t{0}, golden_cases()["cases"].size()), [](const auto& one) {
-    return golden_cases()["cases"][one.param]["name"].as_string();
-});
+INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range(size_t{0}, golden_cases()["cases"].size()),
+                         [](const auto& one) {
+                             return golden_cases()["cases"][one.param]["name"].as_string();
+                         });
 
 class CustomMetrics : public testing::TestWithParam<size_t> {};
 
@@ -94,18 +100,22 @@ TEST_P(CustomMetrics, LastLineHasScikitLearnsValues) {
             const std::string key = "#011" + std::string(data) + "-" + score.name + ":";
             const size_t at = outcome.lines.back().find(key);
             ASSERT_NE(at, std::string::npos) << key << " in " << outcome.lines.back();
-            EXPECT_NEAR(strtod(outcome.lines.back().c_str() + at + key.size(), nullptr), score.value.as_double(), 1e-5 + 1e-6) << key;
+            EXPECT_NEAR(strtod(outcome.lines.back().c_str() + at + key.size(), nullptr),
+                        score.value.as_double(), 1e-5 + 1e-6)
+                << key;
         }
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, CustomMetrics, testing::Range(size_t{0}, golden_cases()["custom"].size()), [](const auto& one) {
-    return golden_cases()["custom"][one.param]["name"].as_string();
-});
+INSTANTIATE_TEST_SUITE_P(Cases, CustomMetrics, testing::Range(size_t{0}, golden_cases()["custom"].size()),
+                         [](const auto& one) {
+                             return golden_cases()["custom"][one.param]["name"].as_string();
+                         });
 
 // --- the ways a job ends ---
 
-JobFolder& with_small_data(JobFolder& job, std::map<std::string, std::string> hyperparameters = {{"num_round", "2"}}) {
+JobFolder& with_small_data(JobFolder& job,
+                           std::map<std::string, std::string> hyperparameters = {{"num_round", "2"}}) {
     job.environment.hyperparameters = std::move(hyperparameters);
     job.add_golden("diabetes", "csv");
     return job;
@@ -120,15 +130,18 @@ std::string error_of(JobFolder& job) {
 
 TEST(Train, BadHyperparametersEndTheJobBeforeDataIsRead) {
     JobFolder job;
-    EXPECT_EQ(error_of(with_small_data(job, {{"num_round", "2"}, {"bogus", "1"}})), "Extraneous hyperparameter found: bogus");
+    EXPECT_EQ(error_of(with_small_data(job, {{"num_round", "2"}, {"bogus", "1"}})),
+              "Extraneous hyperparameter found: bogus");
     EXPECT_FALSE(file_exists(job.model()));
 }
 
 TEST(Train, LabelsOutsideTheObjectiveAreTheUsersMistake) {
     JobFolder job;
-    EXPECT_THAT(error_of(with_small_data(job, {{"num_round", "2"}, {"objective", "binary:logistic"}})), HasSubstr("label must be in [0,1] for logistic regression"));
+    EXPECT_THAT(error_of(with_small_data(job, {{"num_round", "2"}, {"objective", "binary:logistic"}})),
+                HasSubstr("label must be in [0,1] for logistic regression"));
     JobFolder classes;
-    classes.environment.hyperparameters = {{"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "2"}};
+    classes.environment.hyperparameters = {
+        {"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "2"}};
     classes.add_golden("wine", "csv");
     EXPECT_THAT(error_of(classes), HasSubstr("label must be in [0, num_class)"));
 }
@@ -158,21 +171,25 @@ TEST(Train, EmptyChannelsAreNamed) {
     second.environment.hyperparameters = {{"num_round", "2"}};
     second.add_channel("train", "text/csv", {{"a.csv", "1,2\n3,4\n"}});
     second.add_channel("validation", "text/csv", {});
-    EXPECT_EQ(error_of(second), "No data in validation channel path " + second.path() + "/input/data/validation");
+    EXPECT_EQ(error_of(second),
+              "No data in validation channel path " + second.path() + "/input/data/validation");
 }
 
 TEST(Train, CustomMetricsOfAnotherKindOfProblemAreRefused) {
     JobFolder job;
-    EXPECT_THAT(error_of(with_small_data(job, {{"num_round", "2"}, {"eval_metric", "accuracy"}})), HasSubstr("Classification metrics can't handle"));
+    EXPECT_THAT(error_of(with_small_data(job, {{"num_round", "2"}, {"eval_metric", "accuracy"}})),
+                HasSubstr("Classification metrics can't handle"));
     JobFolder wine;
-    wine.environment.hyperparameters = {{"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "3"}, {"eval_metric", "f1_binary"}};
+    wine.environment.hyperparameters = {
+        {"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "3"}, {"eval_metric", "f1_binary"}};
     wine.add_golden("wine", "csv");
     EXPECT_THAT(error_of(wine), HasSubstr("Target is multiclass but average='binary'"));
 }
 
 TEST(Train, TheTuningMetricIsPrintedToo) {
     JobFolder job;
-    const Outcome outcome = run(with_small_data(job, {{"num_round", "1"}, {"eval_metric", "rmse"}, {"_tuning_objective_metric", "validation:mae"}}));
+    const Outcome outcome = run(with_small_data(
+        job, {{"num_round", "1"}, {"eval_metric", "rmse"}, {"_tuning_objective_metric", "validation:mae"}}));
     ASSERT_TRUE(outcome.result);
     ASSERT_EQ(outcome.lines.size(), 1U);
     EXPECT_THAT(outcome.lines[0], HasSubstr("#011validation-mae:"));
@@ -201,8 +218,14 @@ TEST(Train, ResumingFromACheckpointGivesTheUninterruptedModel) {
     EXPECT_TRUE(file_exists(job.path() + "/checkpoints/xgboost-checkpoint.0"));
 
     const Matrix validation = read_matrix(golden_path("diabetes_validation.csv"), "csv");
-    const auto a = Booster::load(read_file(uninterrupted.model()).value()).value().predict(validation, PredictionKind::Value).value();
-    const auto b = Booster::load(read_file(job.model()).value()).value().predict(validation, PredictionKind::Value).value();
+    const auto a = Booster::load(read_file(uninterrupted.model()).value())
+                       .value()
+                       .predict(validation, PredictionKind::Value)
+                       .value();
+    const auto b = Booster::load(read_file(job.model()).value())
+                       .value()
+                       .predict(validation, PredictionKind::Value)
+                       .value();
     EXPECT_EQ(a.values, b.values);
 }
 
@@ -216,7 +239,8 @@ TEST(Train, ADamagedCheckpointEndsTheJobWithAReason) {
 }
 
 TEST(Train, UpdatingTreesNeedsACheckpointAndRefreshesIt) {
-    const std::map<std::string, std::string> refresh = {{"num_round", "3"}, {"process_type", "update"}, {"updater", "refresh"}, {"refresh_leaf", "1"}};
+    const std::map<std::string, std::string> refresh = {
+        {"num_round", "3"}, {"process_type", "update"}, {"updater", "refresh"}, {"refresh_leaf", "1"}};
     JobFolder job;
     with_small_data(job, refresh);
     job.environment.checkpoint_dir = job.path() + "/checkpoints";
@@ -232,7 +256,11 @@ TEST(Train, UpdatingTreesNeedsACheckpointAndRefreshesIt) {
 
 TEST(Train, CrossValidationLeavesAModelPerFoldAndPredictions) {
     JobFolder job;
-    job.environment.hyperparameters = {{"num_round", "3"}, {"objective", "binary:logistic"}, {"_kfold", "3"}, {"_num_cv_round", "2"}, {"eval_metric", "error"}};
+    job.environment.hyperparameters = {{"num_round", "3"},
+                                       {"objective", "binary:logistic"},
+                                       {"_kfold", "3"},
+                                       {"_num_cv_round", "2"},
+                                       {"eval_metric", "error"}};
     job.add_golden("cancer", "csv");
     const Outcome outcome = run(job);
     ASSERT_TRUE(outcome.result) << outcome.result.error().message;

@@ -1,5 +1,5 @@
-// Two hosts of one job: two processes on this machine, named 127.0.0.1 and localhost. The test starts this same program
-// again for each of them.
+// Two hosts of one job: two processes on this machine, named 127.0.0.1 and localhost. The test starts this
+// same program again for each of them.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
@@ -39,11 +39,16 @@ class TwoHosts : public testing::Test {
         JobFolder& job = folders_[host];
         Json data = Json::object();
         for (const auto& [name, csv] : channels) {
-            const std::map<std::string, std::string> files = csv.empty() ? std::map<std::string, std::string>{} : std::map<std::string, std::string>{{"part.csv", csv}};
+            const std::map<std::string, std::string> files =
+                csv.empty() ? std::map<std::string, std::string>{}
+                            : std::map<std::string, std::string>{{"part.csv", csv}};
             job.add_channel(name, "text/csv", files);
-            data.set(name, Json::object({{"ContentType", "text/csv"}, {"TrainingInputMode", "File"}, {"S3DistributionType", "ShardedByS3Key"}}));
+            data.set(name, Json::object({{"ContentType", "text/csv"},
+                                         {"TrainingInputMode", "File"},
+                                         {"S3DistributionType", "ShardedByS3Key"}}));
         }
-        const Json resources = Json::object({{"current_host", kHosts[host]}, {"hosts", Json::array({kHosts[0], kHosts[1]})}});
+        const Json resources =
+            Json::object({{"current_host", kHosts[host]}, {"hosts", Json::array({kHosts[0], kHosts[1]})}});
         const std::string config = job.path() + "/input/config/";
         ASSERT_TRUE(write_file(config + "hyperparameters.json", hyperparameters.dump()));
         ASSERT_TRUE(write_file(config + "inputdataconfig.json", data.dump()));
@@ -52,7 +57,8 @@ class TwoHosts : public testing::Test {
     }
 
     void spawn(size_t host) {
-        std::vector<std::string> variables = {std::string(kBaseVariable) + "=" + folders_[host].path(), "OMP_WAIT_POLICY=passive", "OMP_NUM_THREADS=1"};
+        std::vector<std::string> variables = {std::string(kBaseVariable) + "=" + folders_[host].path(),
+                                              "OMP_WAIT_POLICY=passive", "OMP_NUM_THREADS=1"};
         std::vector<char*> environment;
         for (std::string& variable : variables) environment.push_back(variable.data());
         environment.push_back(nullptr);
@@ -61,9 +67,12 @@ class TwoHosts : public testing::Test {
         char* arguments[] = {program.data(), filter.data(), nullptr};
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_addopen(&actions, 1, log_path(host).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        posix_spawn_file_actions_addopen(&actions, 1, log_path(host).c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                         0644);
         posix_spawn_file_actions_adddup2(&actions, 1, 2);
-        ASSERT_EQ(posix_spawn(&processes_[host], program.c_str(), &actions, nullptr, arguments, environment.data()), 0);
+        ASSERT_EQ(
+            posix_spawn(&processes_[host], program.c_str(), &actions, nullptr, arguments, environment.data()),
+            0);
         posix_spawn_file_actions_destroy(&actions);
     }
 
@@ -107,8 +116,11 @@ double last_value(const std::string& line, const std::string& key) {
     return at == std::string::npos ? NAN : strtod(line.c_str() + at + key.size() + 1, nullptr);
 }
 
-const Json kHyperparameters = Json::object({{"num_round", "8"}, {"objective", "binary:logistic"}, {"tree_method", "hist"},
-                                            {"eval_metric", "logloss,accuracy,f1"}, {"early_stopping_rounds", "20"}});
+const Json kHyperparameters = Json::object({{"num_round", "8"},
+                                            {"objective", "binary:logistic"},
+                                            {"tree_method", "hist"},
+                                            {"eval_metric", "logloss,accuracy,f1"},
+                                            {"early_stopping_rounds", "20"}});
 
 TEST_F(TwoHosts, TrainWhatOneHostTrains) {
     const std::string train_csv = read_file(golden_path("cancer_train.csv")).value();
@@ -126,12 +138,14 @@ TEST_F(TwoHosts, TrainWhatOneHostTrains) {
     EXPECT_TRUE(evaluation_lines(log(1)).empty());
 
     JobFolder alone;
-    for (const JsonMember& one : kHyperparameters.members()) alone.environment.hyperparameters[one.name] = one.value.as_string();
+    for (const JsonMember& one : kHyperparameters.members())
+        alone.environment.hyperparameters[one.name] = one.value.as_string();
     alone.add_golden("cancer", "csv");
     testing::internal::CaptureStdout();
     ASSERT_TRUE(train(alone.environment));
     const auto expected = evaluation_lines(testing::internal::GetCapturedStdout());
-    for (const char* metric : {"train-logloss", "train-accuracy", "train-f1", "validation-logloss", "validation-accuracy", "validation-f1"}) {
+    for (const char* metric : {"train-logloss", "train-accuracy", "train-f1", "validation-logloss",
+                               "validation-accuracy", "validation-f1"}) {
         EXPECT_NEAR(last_value(lines.back(), metric), last_value(expected.back(), metric), 0.03) << metric;
     }
 }
@@ -166,10 +180,12 @@ TEST_F(TwoHosts, BothWithoutDataAreTheUsersMistake) {
 TEST_F(TwoHosts, TheLossOfOneEndsTheOther) {
     const std::string csv = read_file(golden_path("cancer_train.csv")).value();
     const auto [a, b] = halves(csv);
-    const Json hyperparameters = Json::object({{"num_round", "1000000"}, {"objective", "binary:logistic"}, {"tree_method", "hist"}});
+    const Json hyperparameters =
+        Json::object({{"num_round", "1000000"}, {"objective", "binary:logistic"}, {"tree_method", "hist"}});
     start(0, hyperparameters, {{"train", a}});
     start(1, hyperparameters, {{"train", b}});
-    for (int i = 0; i < 1000 && evaluation_lines(log(0)).size() < 3; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 1000 && evaluation_lines(log(0)).size() < 3; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     ASSERT_GE(evaluation_lines(log(0)).size(), 3U) << log(0);
     kill(processes_[1], SIGKILL);
     EXPECT_TRUE(wait(1).has_value());

@@ -49,7 +49,8 @@ std::string base_folder() { return environment_or("SAGEMAKER_BASE_DIR", "/opt/ml
 
 std::string unknown_algorithm(std::string_view name) {
     std::string known;
-    for (const Entry& entry : kAlgorithms) known += (known.empty() ? "" : ", ") + std::string(entry.algorithm.name);
+    for (const Entry& entry : kAlgorithms)
+        known += (known.empty() ? "" : ", ") + std::string(entry.algorithm.name);
     return "MILLWRIGHT_ALGORITHM is '" + std::string(name) + "'; known are: " + known;
 }
 
@@ -59,12 +60,15 @@ int train() {
     auto environment = TrainingEnvironment::load();
     if (!environment) return fail(failure_path, Fault::Internal, environment.error().message);
     const Entry* entry = find_algorithm(environment->algorithm);
-    if (entry == nullptr) return fail(failure_path, Fault::Internal, unknown_algorithm(environment->algorithm));
+    if (entry == nullptr)
+        return fail(failure_path, Fault::Internal, unknown_algorithm(environment->algorithm));
     try {
         const auto trained = entry->algorithm.train(*environment);
         return trained ? 0 : fail(failure_path, trained.error());
     } catch (const std::bad_alloc&) {
-        return fail(failure_path, Fault::Client, "Out of memory. Please use a larger instance or reduce the values of memory-intensive hyperparameters.");
+        return fail(failure_path, Fault::Client,
+                    "Out of memory. Please use a larger instance or reduce the values of memory-intensive "
+                    "hyperparameters.");
     } catch (const std::exception& surprise) {
         return fail(failure_path, Fault::Algorithm, surprise.what());
     }
@@ -82,7 +86,8 @@ int serve() {
     const auto options = ServeOptions::from_environment();
     if (!options) return complain(options.error().message);
     try {
-        const auto model = entry->algorithm.load(base_folder() + "/model", environment_or("MILLWRIGHT_ALGORITHM_VERSION", ""));
+        const auto model = entry->algorithm.load(base_folder() + "/model",
+                                                 environment_or("MILLWRIGHT_ALGORITHM_VERSION", ""));
         if (!model) return complain(model.error().message);
         const auto served = serve_until_signal(**model, *options);
         return served ? 0 : complain(served.error().message + ": " + served.error().detail);
@@ -98,12 +103,14 @@ int print_hyperparameters(std::string_view name, bool markdown) {
         std::fputs(entry->hyperparameters().markdown().c_str(), stdout);
         return 0;
     }
-    for (const Hyperparameter& hyperparameter : entry->hyperparameters().all()) std::printf("%s\n", hyperparameter.name.c_str());
+    for (const Hyperparameter& hyperparameter : entry->hyperparameters().all())
+        std::printf("%s\n", hyperparameter.name.c_str());
     return 0;
 }
 
-// OpenMP reads its variables when it is loaded, so this starts the program again. Waiting threads that spin take the
-// processors from other jobs, and from this one where it has less than it sees (31 s instead of 4 s in a busy test).
+// OpenMP reads its variables when it is loaded, so this starts the program again. Waiting threads that spin
+// take the processors from other jobs, and from this one where it has less than it sees (31 s instead of 4 s
+// in a busy test).
 void let_threads_wait_passively(char** argv) {
     if (std::getenv("OMP_WAIT_POLICY") != nullptr) return;
     setenv("OMP_WAIT_POLICY", "passive", 1);
@@ -117,7 +124,8 @@ int run(int argc, char** argv) {
         return train();
     }
     if (command == "serve" && argc == 2) return serve();
-    if (command == "hyperparameters" && argc >= 3) return print_hyperparameters(argv[2], argc > 3 && std::string_view(argv[3]) == "--markdown");
+    if (command == "hyperparameters" && argc >= 3)
+        return print_hyperparameters(argv[2], argc > 3 && std::string_view(argv[3]) == "--markdown");
     return complain("usage: millwright-algorithms train | serve | hyperparameters NAME [--markdown]");
 }
 
