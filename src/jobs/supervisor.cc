@@ -115,6 +115,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     void enqueue(Live& live);
     void prepare(Live& live);
     void adopt(Live& live);
+    void try_again(Live& live);
     void run_is_over(Live& live, Ending ending);
     void finish(Live& live);
     void take_capacity(Live& live);
@@ -138,7 +139,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     std::unordered_map<std::string, std::unique_ptr<Live>> lives_;  // by key
     std::map<uint64_t, std::string> waiting_;                       // number -> key
     std::unordered_map<std::string, std::string> key_of_run_;
-    std::multimap<Steady::time_point, std::string> retries_;        // of finish()
+    std::multimap<Steady::time_point, std::string> retries_;        // of finish() and adopt()
     uint64_t next_number_ = 1;
 
     std::unique_ptr<WorkerPool> pool_;
@@ -189,7 +190,13 @@ void ThreadedSupervisor::decide() {
         while (!retries_.empty() && retries_.begin()->first <= Steady::now()) {
             const auto key = retries_.begin()->second;
             retries_.erase(retries_.begin());
-            if (auto* live = find(key)) finish(*live);
+            auto* live = find(key);
+            if (!live) continue;
+            if (live->state == State::Adopting) {
+                adopt(*live);
+            } else {
+                finish(*live);
+            }
         }
         schedule();
     }
@@ -253,15 +260,17 @@ void ThreadedSupervisor::handle(Prepared& event) {
 
 void ThreadedSupervisor::handle(Adopted& event) {
     Prepared adopted{.key = event.key, .started = true, .error = std::nullopt};
-    if (event.error) {
-        auto* live = find(event.key);
-        if (!live) return;
-        RunOutcome lost;
-        lost.cause = RunOutcome::Cause::Lost;
-        lost.message = event.error->message;
-        return run_is_over(*live, {.outcome = std::move(lost), .error = std::nullopt});
-    }
-    handle(adopted);
+    if (!event.error) return handle(adopted);
+    // Nothing is known about the run, so nothing may be concluded: it may well be alive.
+    auto* live = find(event.key);
+    if (!live) return;
+    log::error("finding the run of " + event.key + " again, will be tried again", *event.error);
+    try_again(*live);
+}
+
+void ThreadedSupervisor::try_again(Live& live) {
+    retries_.emplace(Steady::now() + live.pause, live.work->key());
+    live.pause = std::min(live.pause * 2, kLongestPause);
 }
 
 void ThreadedSupervisor::handle(Finished& event) {
@@ -269,9 +278,7 @@ void ThreadedSupervisor::handle(Finished& event) {
     if (!live) return;
     if (event.error) {
         log::error("finishing " + event.key + ", will be tried again", *event.error);
-        retries_.emplace(Steady::now() + live->pause, event.key);
-        live->pause = std::min(live->pause * 2, kLongestPause);
-        return;
+        return try_again(*live);
     }
     if (!live->run_id.empty()) key_of_run_.erase(live->run_id);
     if (event.after == After::Done) {
@@ -367,7 +374,7 @@ void ThreadedSupervisor::prepare(Live& live) {
 void ThreadedSupervisor::adopt(Live& live) {
     live.state = State::Adopting;
     key_of_run_[live.run_id] = live.work->key();
-    take_capacity(live);
+    if (!live.holds_capacity) take_capacity(live);
     add_task(live, [this, key = live.work->key(), id = live.run_id, folder = live.folder] {
         auto adopted = executor_.adopt(id, folder, *this);
         post(Adopted{key, adopted ? std::nullopt : std::optional<Error>(adopted.error())});
@@ -389,7 +396,7 @@ void ThreadedSupervisor::finish(Live& live) {
         auto after = work->finish(ending);
         if (!after) return post(Finished{key, after.error(), After::Done});
         if (!id.empty()) executor_.clean_up(id, folder);
-        if (*after == After::Done) work->discard();
+        work->discard();
         post(Finished{key, std::nullopt, *after});
     });
 }

@@ -36,7 +36,7 @@ std::string read_failure_file(const std::string& folder, int host) {
     return std::string(first_characters(trim(text), kMaxFailureReason));
 }
 
-// The host whose end explains the job's: one that left a failure file, then one out of memory, then one that failed by
+// The host whose end explains the job's: the one the launcher saw fail first, else one that left a failure file, then one out of memory, then one that failed by
 // itself, then one that was killed (the others are stopped by us when the first fails).
 struct Culprit {
     int host = 0;
@@ -44,6 +44,9 @@ struct Culprit {
 };
 Culprit find_culprit(const std::string& folder, const RunOutcome& outcome) {
     const auto count = static_cast<int>(outcome.hosts.size());
+    if (outcome.first_failure >= 0 && outcome.first_failure < count) {
+        return {outcome.first_failure, read_failure_file(folder, outcome.first_failure)};
+    }
     for (int host = 0; host < count; ++host) {
         if (outcome.hosts[static_cast<size_t>(host)].exit_code == 0) continue;
         auto text = read_failure_file(folder, host);

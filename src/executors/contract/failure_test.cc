@@ -70,6 +70,15 @@ TEST_F(FailureTest, BlamesTheHostThatFailedNotTheOneThatWasStopped) {
               "AlgorithmError: bad shard, exit code: 2");
 }
 
+TEST_F(FailureTest, BelievesTheLauncherAboutWhoFailedFirst) {
+    write("algo-1", "lost my peer");
+    write("algo-2", "bad shard");
+    RunOutcome outcome;
+    outcome.hosts = {exited(1), exited(2)};
+    outcome.first_failure = 1;
+    EXPECT_EQ(training_failure_reason(folder_, outcome, 0), "AlgorithmError: bad shard, exit code: 2");
+}
+
 TEST_F(FailureTest, FollowsNoLinkAndWaitsForNoPipe) {
     ASSERT_TRUE(write_file(folder_ + "/secret", "the server's secret"));
     const auto file = folder_ + "/algo-1/ml/output/failure";

@@ -11,6 +11,9 @@ constexpr std::string_view kXgboostMetrics[] = {
     "ndcg",     "rmse", "aucpr", "balanced_accuracy", "f1_binary", "f1_macro", "precision", "r2",     "recall",   "rmsle",
 };
 
+// Not (\S+): the literal "#011" that stands for a tab would be part of it.
+const std::string kNumber = "([-+]?[0-9]*\\.?[0-9]+(?:[eE][-+]?[0-9]+)?)";
+
 Json definition(std::string name, std::string regex) {
     return Json::object({{"Name", std::move(name)}, {"Regex", std::move(regex)}});
 }
@@ -27,7 +30,7 @@ Json default_metric_definitions(std::string_view algorithm) {
     for (const auto metric : kXgboostMetrics) {
         for (const std::string split : {"train", "validation"}) {
             const std::string name(metric);
-            list.push_back(definition(split + ":" + name, ".*\\[[0-9]+\\].*#011" + split + "-" + name + ":(\\S+)"));
+            list.push_back(definition(split + ":" + name, ".*\\[[0-9]+\\].*#011" + split + "-" + name + ":" + kNumber + ".*"));
         }
     }
     return list;

@@ -16,8 +16,9 @@ constexpr int64_t kMaxRe2Memory = 8 << 20;
 constexpr uint32_t kMatchLimit = 200'000;
 constexpr uint32_t kHeapLimitKiB = 4096;
 
+// Published definitions of XGBoost metrics end in (\S+), which runs on over the "#011" that CloudWatch shows for a tab.
 std::optional<double> to_number(std::string_view text) {
-    const auto value = parse_double(trim(text));
+    const auto value = parse_double(trim(text.substr(0, text.find("#011"))));
     if (!value || !std::isfinite(*value)) return std::nullopt;
     return value;
 }

@@ -1,5 +1,6 @@
 #include "resources/training_jobs/metric_scraper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -135,6 +136,8 @@ Result<void> InotifyScraper::watch(const ScrapedJob& job) {
     MutexLock lock(mutex_);
     if (watches_.count(job.id)) return {};
     for (const auto& log : watch->logs) {
+        // The launcher may not have written yet; it appends to what it finds.
+        TRY(open_file(log.path, O_WRONLY | O_APPEND | O_CREAT, 0600));
         const int descriptor = inotify_add_watch(inotify_.get(), log.path.c_str(), IN_MODIFY);
         if (descriptor < 0) {
             // Metrics then come at the end of the job instead of live.

@@ -1,1 +1,116 @@
+#include "resources/training_jobs/training_plan.h"
+
 #include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/strings.h"
+
+namespace millwright::resources {
+namespace {
+
+Json request() {
+    return *Json::parse(R"({
+        "TrainingJobName": "job", "RoleArn": "arn:aws:iam::123456789012:role/SageMakerRole",
+        "AlgorithmSpecification": {"TrainingInputMode": "File", "TrainingImage": "1.dkr.ecr.us-west-2.amazonaws.com/pca:1"},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile",
+            "S3Uri": "s3://bucket/list.manifest", "S3DataDistributionType": "ShardedByS3Key"}}}],
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out", "KmsKeyId": ""},
+        "ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.c5.xlarge", "VolumeSizeInGB": 5, "KeepAlivePeriodInSeconds": 0},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60}, "EnableManagedSpotTraining": false,
+        "DebugHookConfig": {"S3OutputPath": "s3://bucket/debug", "CollectionConfigurations": []},
+        "ProfilerConfig": {"S3OutputPath": "s3://bucket/profiler", "DisableProfiler": false}})");
+}
+
+// The text with which the request is refused once `path` is set to the JSON `value`; empty when it is not.
+std::string refusal(std::string_view path, std::string_view value) {
+    auto document = request();
+    const auto parts = split(path, '.');
+    const std::function<Json(const Json&, size_t)> with = [&](const Json& at, size_t depth) -> Json {
+        if (depth == parts.size()) return *Json::parse(value);
+        auto changed = at;
+        if (changed.is_array()) {
+            changed.as_array()[0] = with(at[size_t{0}], depth + 1);
+        } else {
+            changed.set(parts[depth], with(at[parts[depth]], depth + 1));
+        }
+        return changed;
+    };
+    const auto plan = plan_training(with(document, 0));
+    if (plan) return "";
+    EXPECT_EQ(plan.error().kind, ErrorKind::InvalidInput);
+    return plan.error().message;
+}
+
+TEST(TrainingPlan, ReadsWhatSdksSend) {
+    const auto plan = plan_training(request());
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->image.algorithm, "pca");
+    EXPECT_EQ(plan->training.hosts, 2);
+    EXPECT_EQ(plan->wanted.cpus, 4);
+    EXPECT_EQ(plan->max_runtime, std::chrono::seconds(60));
+    EXPECT_EQ(plan->output.key, "out/");
+    EXPECT_EQ(plan->training.channels[0].source, executors::Channel::Source::ManifestFile);
+    EXPECT_EQ(plan->training.channels[0].distribution, executors::Channel::Distribution::ShardedByS3Key);
+    ASSERT_EQ(plan->training.further_configs.size(), 2u);
+    EXPECT_EQ(plan->training.further_configs[0].second.dump(),
+              R"({"S3OutputPath":"s3://bucket/debug","CollectionConfigurations":[],"LocalPath":"/opt/ml/output/tensors",)"
+              R"("HookParameters":{}})");
+}
+
+TEST(TrainingPlan, RefusesEachGapByName) {
+    const std::pair<std::string_view, std::string_view> gaps[] = {
+        {"AlgorithmSpecification.ContainerEntrypoint", R"(["x"])"},
+        {"AlgorithmSpecification.ContainerArguments", R"(["x"])"},
+        {"AlgorithmSpecification.AlgorithmName", R"("x")"},
+        {"ResourceConfig.KeepAlivePeriodInSeconds", "60"},
+        {"ResourceConfig.InstanceGroups", R"([{"InstanceCount":1}])"},
+        {"EnableManagedSpotTraining", "true"},
+        {"CheckpointConfig", R"({"S3Uri":"s3://b/c"})"},
+        {"RetryStrategy", R"({"MaximumRetryAttempts":1})"},
+        {"DebugRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
+        {"ProfilerRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
+        {"TensorBoardOutputConfig", R"({"S3OutputPath":"s3://b/c"})"},
+        {"ExperimentConfig", R"({"TrialName":"x"})"},
+        {"HyperParameters.sagemaker_program", R"("train.py")"},
+        {"HyperParameters.sagemaker_submit_directory", R"("s3://b/c")"},
+    };
+    for (const auto& [path, value] : gaps) {
+        EXPECT_TRUE(refusal(path, value).starts_with("Millwright does not support " + std::string(path) + ":")) << path << ": " << refusal(path, value);
+    }
+}
+
+TEST(TrainingPlan, RefusesChannelsItCannotFeed) {
+    EXPECT_NE(refusal("AlgorithmSpecification.TrainingInputMode", R"("Pipe")").find("input mode Pipe"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.InputMode", R"("FastFile")").find("input mode FastFile"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.CompressionType", R"("Gzip")").find("Pipe mode only"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.RecordWrapperType", R"("RecordIO")").find("Pipe mode only"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.ShuffleConfig", R"({"Seed":1})").find("ShuffleConfig"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.ChannelName", R"("..")").find("cannot be the name"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3DataType", R"("AugmentedManifestFile")").find("S3DataType"),
+              std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")").find("s3://"), std::string::npos);
+}
+
+TEST(TrainingPlan, RefusesImagesAndLimits) {
+    EXPECT_NE(refusal("AlgorithmSpecification.TrainingImage", R"("my/image:1")").find("my/image:1"), std::string::npos);
+    EXPECT_NE(refusal("StoppingCondition.MaxRuntimeInSeconds", "2419201").find("28 days"), std::string::npos);
+    EXPECT_NE(refusal("ResourceConfig.InstanceCount", "0").find("InstanceCount"), std::string::npos);
+    const auto metrics = refusal("AlgorithmSpecification.MetricDefinitions", R"([{"Name":"a","Regex":"b=(.);"}])");
+    EXPECT_TRUE(metrics.starts_with("You can't override the metric definitions")) << metrics;
+}
+
+TEST(TrainingPlan, ChecksMetricDefinitionsOfOpenContainers) {
+    auto document = request();
+    auto algorithm = *Json::parse(R"({"TrainingInputMode":"File","TrainingImage":"a/sagemaker-xgboost:1.7-1",
+                                      "MetricDefinitions":[{"Name":"m","Regex":"x=(.);"}]})");
+    document.set("AlgorithmSpecification", algorithm);
+    ASSERT_TRUE(plan_training(document));
+    EXPECT_EQ(plan_training(document)->metric_definitions.size(), 1u);
+    algorithm.set("MetricDefinitions", *Json::parse(R"([{"Name":"m","Regex":"x=(."}])"));
+    document.set("AlgorithmSpecification", algorithm);
+    EXPECT_FALSE(plan_training(document));
+}
+
+}  // namespace
+}  // namespace millwright::resources

@@ -182,8 +182,8 @@ Result<After> TrainingRun::finish(const Ending& ending) {
     if (row.phase == Phase::Ended) return After::Done;
     run_id_ = row.run_id;
     if (ending.outcome && never_ran(*ending.outcome) && row.phase == Phase::Launching) {
-        // The server died between the record and the start. No launcher will come to life later either: the executor
-        // has looked, and the folder goes before the job is queued again.
+        // The server died between the record and the start. No launcher will come to life later either: adopt() has made
+        // sure of it, and the folder goes before the job is queued again.
         TRY(change({.to = Phase::Queued, .from = {Phase::Launching}}));
         return After::QueueAgain;
     }
@@ -293,6 +293,7 @@ Json outcome_to_json(const RunOutcome& outcome) {
     }
     return Json::object({{"cause", cause_name(outcome.cause)},
                          {"message", outcome.message},
+                         {"first_failure", outcome.first_failure},
                          {"hosts", std::move(hosts)},
                          {"started", to_epoch_milliseconds(outcome.started)},
                          {"ended", to_epoch_milliseconds(outcome.ended)},
@@ -308,6 +309,7 @@ RunOutcome outcome_from_json(const Json& document) {
         if (cause_name(cause) == name) outcome.cause = cause;
     }
     outcome.message = document["message"].string_or("");
+    outcome.first_failure = static_cast<int>(document["first_failure"].int_or(-1));
     for (const auto& host : document["hosts"].items()) {
         outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)), static_cast<int>(host["signal"].int_or(0)),
                                  host["out_of_memory"].bool_or(false)});
