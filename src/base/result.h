@@ -54,8 +54,8 @@ class [[nodiscard]] Result {
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
     Result(E error) : state_(std::in_place_index<1>, std::move(error)) {}
     template <typename F>
-        requires std::is_convertible_v<F, E>
-    Result(Failure<F> failure) : state_(std::in_place_index<1>, E(std::move(failure.error))) {}
+    requires std::is_convertible_v<F, E> Result(Failure<F> failure)
+        : state_(std::in_place_index<1>, E(std::move(failure.error))) {}
 
     bool has_value() const { return state_.index() == 0; }
     explicit operator bool() const { return has_value(); }
@@ -91,8 +91,7 @@ class [[nodiscard]] Result<void, E> {
     Result() = default;
     Result(E error) : error_(std::move(error)) {}
     template <typename F>
-        requires std::is_convertible_v<F, E>
-    Result(Failure<F> failure) : error_(E(std::move(failure.error))) {}
+    requires std::is_convertible_v<F, E> Result(Failure<F> failure) : error_(E(std::move(failure.error))) {}
 
     bool has_value() const { return !error_.has_value(); }
     explicit operator bool() const { return has_value(); }
@@ -108,7 +107,7 @@ class [[nodiscard]] Result<void, E> {
 
 namespace result_internal {
 template <typename T, typename E>
-T&& unwrap(Result<T, E>&& result) {
+T unwrap(Result<T, E>&& result) {
     return std::move(result).value();
 }
 template <typename E>
@@ -121,11 +120,10 @@ void unwrap(Result<void, E>&&) {}
 #define TRY(expression) MILLWRIGHT_TRY_EXPANDED(expression, __COUNTER__)
 #define MILLWRIGHT_TRY_EXPANDED(expression, number) MILLWRIGHT_TRY_NUMBERED(expression, number)
 #define MILLWRIGHT_TRY_NUMBERED(expression, number) MILLWRIGHT_TRY_NAMED(expression, try_result_##number##_)
-#define MILLWRIGHT_TRY_NAMED(expression, name)                                          \
-    __extension__({                                                                     \
-        auto name = (expression);                                                       \
-        if (!name.has_value()) [[unlikely]]                                             \
-            return ::millwright::Failure{std::move(name).error()};                      \
-        std::remove_reference_t<decltype(::millwright::result_internal::unwrap(         \
-            std::move(name)))>(::millwright::result_internal::unwrap(std::move(name))); \
+#define MILLWRIGHT_TRY_NAMED(expression, name)                     \
+    __extension__({                                                \
+        auto name = (expression);                                  \
+        if (!name.has_value()) [[unlikely]]                        \
+            return ::millwright::Failure{std::move(name).error()}; \
+        ::millwright::result_internal::unwrap(std::move(name));    \
     })

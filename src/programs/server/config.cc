@@ -17,7 +17,7 @@ using Setter = std::function<Result<void>(Config&, const toml::node&)>;
 
 Error wrong(const char* expected) { return invalid_input(std::string("expected ") + expected); }
 
-Setter text(std::string Config::* field) {
+Setter text(std::string Config::*field) {
     return [field](Config& config, const toml::node& node) -> Result<void> {
         const auto value = node.value_exact<std::string>();
         if (!value) return wrong("a text");
@@ -25,7 +25,7 @@ Setter text(std::string Config::* field) {
         return {};
     };
 }
-Setter flag(bool Config::* field) {
+Setter flag(bool Config::*field) {
     return [field](Config& config, const toml::node& node) -> Result<void> {
         const auto value = node.value_exact<bool>();
         if (!value) return wrong("true or false");
@@ -33,7 +33,7 @@ Setter flag(bool Config::* field) {
         return {};
     };
 }
-Setter seconds(std::chrono::seconds Config::* field, int64_t most) {
+Setter seconds(std::chrono::seconds Config::*field, int64_t most) {
     return [field, most](Config& config, const toml::node& node) -> Result<void> {
         const auto value = node.value_exact<int64_t>();
         if (!value || *value < 0 || *value > most)

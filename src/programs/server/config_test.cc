@@ -26,7 +26,8 @@ TEST_F(ConfigTest, WithoutAFileEverythingHasItsDefault) {
 }
 TEST_F(ConfigTest, ReadsEverySetting) {
     const auto config = load(
-        "[server]\nlisten = \"0.0.0.0:80\"\nlog_level = \"debug\"\n[s3]\ndomains = [\"s3.local\"]\n[identity]\nregion = \"eu-west-1\"\n"
+        "[server]\nlisten = \"0.0.0.0:80\"\nlog_level = \"debug\"\n[s3]\ndomains = [\"s3.local\"]\n[identity]\nregion "
+        "= \"eu-west-1\"\n"
         "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = 0\n");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->address, "0.0.0.0");
@@ -41,10 +42,12 @@ TEST_F(ConfigTest, ReadsEverySetting) {
 }
 TEST_F(ConfigTest, NamesWhatIsWrong) {
     EXPECT_EQ(load("[jobs]\nfast = true\n").error().message, "config.toml: unknown setting 'jobs.fast'");
-    EXPECT_EQ(load("[jobs]\nstrict_capacity = 1\n").error().message, "config.toml: jobs.strict_capacity: expected true or false");
+    EXPECT_EQ(load("[jobs]\nstrict_capacity = 1\n").error().message,
+              "config.toml: jobs.strict_capacity: expected true or false");
     EXPECT_EQ(load("[waiting]\nhold_seconds = 3600\n").error().message,
               "config.toml: waiting.hold_seconds: expected seconds from 0 to 50");
-    EXPECT_EQ(load("[server]\nlisten = \"here:99999\"\n").error().message, "config.toml: server.listen: 'here:99999' is not HOST:PORT");
+    EXPECT_EQ(load("[server]\nlisten = \"here:99999\"\n").error().message,
+              "config.toml: server.listen: 'here:99999' is not HOST:PORT");
     EXPECT_EQ(load("[server]\nlog_level = \"loud\"\n").error().message,
               "config.toml: server.log_level: expected \"debug\", \"info\", \"warning\" or \"error\"");
     EXPECT_TRUE(load("[server\n").error().message.starts_with("config.toml, line 1: "));

@@ -10,9 +10,12 @@ namespace {
 
 const char* meaning_of(executors::Tier tier) {
     switch (tier) {
-        case executors::Tier::T1r: return "T1r: namespaces made by root. Jobs get a private /opt/ml, network and limits.";
-        case executors::Tier::T1: return "T1: namespaces below a user namespace. Jobs get a private /opt/ml and network.";
-        case executors::Tier::None: return "none: this machine does not let Millwright isolate jobs, so it refuses to run them.";
+        case executors::Tier::T1r:
+            return "T1r: namespaces made by root. Jobs get a private /opt/ml, network and limits.";
+        case executors::Tier::T1:
+            return "T1: namespaces below a user namespace. Jobs get a private /opt/ml and network.";
+        case executors::Tier::None:
+            return "none: this machine does not let Millwright isolate jobs, so it refuses to run them.";
     }
     return "";
 }
@@ -32,11 +35,12 @@ Result<Diagnosis> diagnose(const Config& config, const std::string& launcher) {
     TRY(make_directories(config.data_dir + "/jobs", 0700));
     const auto probe = TRY(executors::probe_machine({.launcher = launcher, .scratch = config.data_dir + "/jobs"}));
     std::string out = "Millwright on this machine, data directory " + config.data_dir + "\n\n";
-    out += "Processors: " + std::to_string(sysconf(_SC_NPROCESSORS_ONLN)) + ", memory: " +
-           std::to_string((sysconf(_SC_PHYS_PAGES) >> 20) * (sysconf(_SC_PAGESIZE))) + " MiB\n";
+    out += "Processors: " + std::to_string(sysconf(_SC_NPROCESSORS_ONLN)) +
+           ", memory: " + std::to_string((sysconf(_SC_PHYS_PAGES) >> 20) * (sysconf(_SC_PAGESIZE))) + " MiB\n";
     out += std::string("Process executor, tier ") + meaning_of(probe.tier) + "\n";
     append_steps(out, probe.report["steps"]);
-    out += std::string("Channels without copying (overlayfs): ") + (probe.overlay ? "yes" : "no, channels are copied") + "\n";
+    out += std::string("Channels without copying (overlayfs): ") + (probe.overlay ? "yes" : "no, channels are copied") +
+           "\n";
     out += std::string("Jobs of several hosts: ") + (probe.network ? "yes" : "no") + "\n";
     out += "Limits on CPU, memory and processes by: " + probe.report["limits"].string_or("") + "\n";
     if (!probe.missing.empty()) out += "What is missing: " + probe.missing + "\n";

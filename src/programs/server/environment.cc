@@ -19,7 +19,8 @@ std::string sdk_defaults(const std::string& bucket) {
            "    Modules:\n"
            "      TelemetryOptOut: true\n"
            "      Session:\n"
-           "        DefaultS3Bucket: '" + bucket + "'\n";
+           "        DefaultS3Bucket: '" +
+           bucket + "'\n";
 }
 
 Result<std::string> url_of(const Config& config) {
@@ -36,8 +37,8 @@ Result<std::string> url_of(const Config& config) {
 Result<std::string> shell_environment(const Config& config) {
     const auto content = read_file(config.data_dir + "/credentials.json");
     if (!content)
-        return not_found("no server has been started with " + config.data_dir + " yet; run: millwright serve --data-dir " +
-                         config.data_dir);
+        return not_found("no server has been started with " + config.data_dir +
+                         " yet; run: millwright serve --data-dir " + config.data_dir);
     const Json known = TRY(Json::parse(*content));
     const std::string region = known["Region"].string_or(""), account = known["AccountId"].string_or("");
     const std::string defaults = config.data_dir + "/sagemaker-config.yaml";

@@ -23,8 +23,9 @@ TEST_F(EnvironmentTest, SaysWhatToDoBeforeTheFirstStart) {
     EXPECT_NE(text.error().message.find("millwright serve"), std::string::npos);
 }
 TEST_F(EnvironmentTest, QuotesForTheShellAndNamesTheBucket) {
-    ASSERT_TRUE(write_file(config_.data_dir + "/credentials.json",
-                           R"({"AccountId":"123456789012","Region":"us-west-2","AccessKeyId":"AK","SecretAccessKey":"it's"})"));
+    ASSERT_TRUE(
+        write_file(config_.data_dir + "/credentials.json",
+                   R"({"AccountId":"123456789012","Region":"us-west-2","AccessKeyId":"AK","SecretAccessKey":"it's"})"));
     ASSERT_TRUE(write_file(config_.data_dir + "/server.json", R"({"url":"http://127.0.0.1:1234","pid":1})"));
     const std::string text = *shell_environment(config_);
     EXPECT_NE(text.find("export AWS_SECRET_ACCESS_KEY='it'\\''s'\n"), std::string::npos);

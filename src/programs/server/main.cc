@@ -57,7 +57,8 @@ int run(int argc, char** argv) {
     };
     auto* serve_command = subcommand("serve", "Run the server in the foreground");
     serve_command->add_option("--listen", listen, "HOST:PORT, default 127.0.0.1:9770; port 0 takes a free one");
-    auto* env_command = subcommand("env", "Print the variables that point AWS code at the server: eval \"$(millwright env)\"");
+    auto* env_command =
+        subcommand("env", "Print the variables that point AWS code at the server: eval \"$(millwright env)\"");
     auto* doctor_command = subcommand("doctor", "Find out what this machine lets Millwright do");
     auto* operations_command = subcommand("operations", "List every operation of every service spoken, as JSON");
     operations_command->add_flag("--markdown", markdown, "As Markdown tables");

@@ -11,8 +11,8 @@ namespace millwright::programs {
 
 class Server {
   public:
-    // Opens the data directory (one server at a time holds it) and takes over the jobs and replicas of an earlier server.
-    // `programs`: folder of millwright-launcher and millwright-algorithms.
+    // Opens the data directory (one server at a time holds it) and takes over the jobs and replicas of an earlier
+    // server. `programs`: folder of millwright-launcher and millwright-algorithms.
     static Result<std::unique_ptr<Server>> open(const Config& config, const std::string& programs);
     virtual ~Server() = default;
     // Answers requests from here on; writes <data-dir>/server.json {"url", "pid"}.

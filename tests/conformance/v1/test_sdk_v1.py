@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from transfers import move_with_sdk
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 NAMES = ["xgboost_sdk_v1.py", "pca_sdk_v1.py"]
@@ -24,3 +25,7 @@ def test_example_runs(name, running):
     output, _ = running[name].communicate(timeout=400)
     assert running[name].returncode == 0, output[-6000:]
     assert "Billable seconds: " in output and "Completed - Training job completed" in output
+
+
+def test_moves_100_mib_both_ways(environment, bucket, tmp_path):
+    move_with_sdk(environment, bucket, tmp_path)

@@ -1,0 +1,302 @@
+#include "programs/server/server.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "aws/pipeline.h"
+#include "aws/token.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "executors/process/process_executor.h"
+#include "inference/gateway.h"
+#include "inference/replica_channel.h"
+#include "jobs/supervisor.h"
+#include "metadata_store/database.h"
+#include "net/http_server.h"
+#include "object_store/object_store.h"
+#include "resources/endpoints/endpoint_configs.h"
+#include "resources/endpoints/endpoints.h"
+#include "resources/identity/identity.h"
+#include "resources/logs/logs.h"
+#include "resources/metrics/metrics.h"
+#include "resources/models/models.h"
+#include "resources/tags/tags.h"
+#include "resources/training_jobs/training_jobs.h"
+#include "services/cloudwatch/cloudwatch.h"
+#include "services/iam/iam.h"
+#include "services/logs/logs.h"
+#include "services/s3/s3_service.h"
+#include "services/s3/target.h"
+#include "services/sagemaker/sagemaker.h"
+#include "services/sagemaker_runtime/sagemaker_runtime.h"
+#include "services/sts/sts.h"
+
+namespace millwright::programs {
+namespace {
+
+// One server at a time works on a data directory.
+Result<Fd> lock_data_directory(const std::string& folder) {
+    TRY(make_directories(folder, 0700));
+    Fd lock = TRY(open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+        return Error{ErrorKind::Conflict, "another server is already running with " + folder, ""};
+    return lock;
+}
+
+void raise_open_file_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+Result<std::unique_ptr<executors::Executor>> open_executor(const Config& config, const std::string& programs) {
+    const std::string launcher = programs + "/millwright-launcher", scratch = config.data_dir + "/jobs";
+    TRY(make_directories(scratch, 0700));
+    auto probe = TRY(executors::probe_machine({.launcher = launcher, .scratch = scratch}));
+    if (probe.tier == executors::Tier::None)
+        log::warning("jobs cannot run on this machine: " + probe.missing + " (millwright doctor tells more)");
+    else
+        log::info(std::string("process executor: tier ") + executors::to_string(probe.tier));
+    return executors::make_process_executor(
+        {.launcher = launcher, .probe = std::move(probe), .hidden_paths = {config.data_dir}});
+}
+
+void answer_health(net::Request&, net::ResponseWriter& response) {
+    const Json body = Json::object({{"status", "ok"}, {"version", MILLWRIGHT_VERSION}});
+    static_cast<void>(response.send(200, {{"Content-Type", "application/json"}}, body.dump()).has_value());
+}
+
+net::Handler container_credentials(resources::Identity& identity) {
+    return [&identity](net::Request& request, net::ResponseWriter& response) {
+        const auto keys = identity.job_credentials(request.raw_path());
+        if (!keys) {
+            static_cast<void>(
+                response.send(404, {{"Content-Type", "application/json"}}, R"({"message":"no such credentials"})")
+                    .has_value());
+            return;
+        }
+        const Json body = Json::object({{"RoleArn", keys->role_arn},
+                                        {"AccessKeyId", keys->access_key_id},
+                                        {"SecretAccessKey", keys->secret_access_key},
+                                        {"Token", keys->session_token},
+                                        {"Expiration", format_iso8601(keys->expires)}});
+        static_cast<void>(response.send(200, {{"Content-Type", "application/json"}}, body.dump()).has_value());
+    };
+}
+
+// Seals page tokens; kept, so that a listing begun before a restart can be continued after it.
+Result<std::string> page_token_key(const std::string& folder) {
+    const std::string path = folder + "/page-token.key";
+    if (auto known = read_file(path); known && !known->empty()) return known;
+    const std::string fresh = system_random().bytes(32);
+    TRY(replace_file_durably(path, fresh, 0600));
+    return fresh;
+}
+
+// Jobs reach the server at an address of the host, which must be known before the first one is taken over.
+Result<uint16_t> choose_port(const Config& config) {
+    if (config.port != 0) return config.port;
+    const auto probe = TRY(net::HttpServer::start(
+        {.address = config.address, .port = 0, .control_threads = 1, .data_threads = 1, .inference_threads = 1},
+        [](const net::Request&) { return net::Pool::Control; }, answer_health));
+    return probe->port();
+}
+
+std::string address_for_jobs(const Config& config) {
+    const bool any = config.address == "0.0.0.0" || config.address == "::";
+    const std::string host = any ? "127.0.0.1" : config.address;
+    return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(config.port);
+}
+
+// Members are in the order in which they are built; each uses only those above it.
+class MillwrightServer final : public Server {
+  public:
+    explicit MillwrightServer(Config config) : config_(std::move(config)) {}
+    ~MillwrightServer() override;
+
+    Result<void> open(const std::string& programs);
+    Result<void> listen() override;
+    std::vector<aws::Service> services();
+
+  private:
+    Result<void> open_stores();
+    Result<void> open_jobs(const std::string& programs);
+    Result<void> open_serving(const std::string& programs);
+
+    Config config_;
+    Fd lock_;
+    std::unique_ptr<aws::PageTokens> page_tokens_;
+    std::unique_ptr<metadata_store::Database> database_;
+    std::unique_ptr<object_store::ObjectStore> objects_;
+    std::unique_ptr<resources::Identity> identity_;
+    std::unique_ptr<resources::Logs> logs_;
+    std::unique_ptr<resources::Metrics> metrics_;
+    std::unique_ptr<resources::Tags> tags_;
+    std::unique_ptr<executors::Executor> executor_;
+    std::unique_ptr<jobs::Supervisor> supervisor_;
+    std::unique_ptr<resources::TrainingJobs> training_jobs_;
+    std::unique_ptr<resources::Models> models_;
+    std::unique_ptr<resources::EndpointConfigs> endpoint_configs_;
+    std::unique_ptr<resources::Endpoints> endpoints_;
+    std::unique_ptr<inference::Gateway> gateway_;
+    std::unique_ptr<aws::Front> front_;
+    std::unique_ptr<net::HttpServer> http_;
+};
+
+MillwrightServer::~MillwrightServer() {
+    // First whatever holds a request back, so that the workers can be joined; then what acts on its own; then what
+    // calls back. Jobs and replicas live on.
+    if (endpoints_) endpoints_->shut_down();
+    if (training_jobs_) training_jobs_->release_waiting();
+    http_.reset();
+    if (supervisor_) supervisor_->shut_down();
+    executor_.reset();
+    ::unlink((config_.data_dir + "/server.json").c_str());
+}
+
+Result<void> MillwrightServer::open(const std::string& programs) {
+    raise_open_file_limit();
+    lock_ = TRY(lock_data_directory(config_.data_dir));
+    config_.port = TRY(choose_port(config_));
+    TRY(open_stores());
+    TRY(open_jobs(programs));
+    TRY(open_serving(programs));
+    front_ = std::make_unique<aws::Front>(
+        services(), *identity_, system_clock(), system_random(),
+        std::vector<aws::RawRoute>{{"/health", answer_health}, {"/v2/credentials/", container_credentials(*identity_)}},
+        aws::FrontSettings{.bucket_of_host = [domains = config_.s3_domains](std::string_view host) {
+            return s3::bucket_of_host(host, domains);
+        }});
+    return {};
+}
+
+Result<void> MillwrightServer::open_stores() {
+    const std::string& folder = config_.data_dir;
+    page_tokens_ = std::make_unique<aws::PageTokens>(TRY(page_token_key(folder)));
+    database_ = TRY(metadata_store::Database::open(folder + "/metadata.db"));
+    objects_ = TRY(object_store::ObjectStore::open(folder + "/objects", *database_, system_clock(), system_random()));
+    identity_ = TRY(resources::Identity::open(folder, *database_, system_clock(), system_random(),
+                                              {.region = config_.region, .lenient_roles = config_.lenient_roles}));
+    logs_ = TRY(resources::Logs::open(folder + "/logs", *database_, system_clock(), system_random()));
+    metrics_ = TRY(resources::Metrics::open(*database_, system_clock()));
+    tags_ = TRY(resources::Tags::open(*database_));
+    return {};
+}
+
+Result<void> MillwrightServer::open_jobs(const std::string& programs) {
+    executor_ = TRY(open_executor(config_, programs));
+    supervisor_ = jobs::Supervisor::start({}, *executor_);
+    training_jobs_ = TRY(resources::TrainingJobs::open({.folder = config_.data_dir + "/jobs",
+                                                        .algorithms_program = programs + "/millwright-algorithms",
+                                                        .forward_to = address_for_jobs(config_),
+                                                        .strict_capacity = config_.strict_capacity,
+                                                        .stop_grace = config_.stop_grace},
+                                                       {*database_, *objects_, *executor_, *supervisor_, *identity_,
+                                                        *logs_, *metrics_, *tags_, system_clock(), system_random()}));
+    return {};
+}
+
+Result<void> MillwrightServer::open_serving(const std::string& programs) {
+    models_ = TRY(resources::Models::open({*database_, *objects_, *identity_, *tags_, system_clock()}));
+    endpoint_configs_ = TRY(resources::EndpointConfigs::open({*database_, *models_, *tags_, system_clock()}));
+    const inference::GatewaySettings gateway;
+    const auto open_channel = [most = gateway.max_body_bytes](const std::string& socket) {
+        return inference::open_replica_channel(socket, most);
+    };
+    endpoints_ = TRY(resources::Endpoints::open(
+        {.folder = config_.data_dir + "/endpoints", .algorithms_program = programs + "/millwright-algorithms"},
+        {*database_, *objects_, *executor_, *models_, *endpoint_configs_, *logs_, *tags_, open_channel, system_clock(),
+         system_random()}));
+    gateway_ = std::make_unique<inference::Gateway>(endpoints_->routes(), *metrics_, system_clock(), gateway);
+    return {};
+}
+
+std::vector<aws::Service> MillwrightServer::services() {
+    aws::Service sagemaker = services::sagemaker_service({.training_jobs = *training_jobs_,
+                                                          .models = *models_,
+                                                          .endpoint_configs = *endpoint_configs_,
+                                                          .endpoints = *endpoints_,
+                                                          .tags = *tags_,
+                                                          .page_tokens = *page_tokens_,
+                                                          .longest_hold = config_.hold});
+    // The runtime shares the signing name and is what comes without X-Amz-Target.
+    aws::Service runtime{.signing_name = "sagemaker",
+                         .model = "sagemaker-runtime",
+                         .protocol = aws::Protocol::Stream,
+                         .operations = {{"InvokeEndpoint", nullptr}},
+                         .stream = services::sagemaker_runtime_handler(*gateway_)};
+    return {std::move(sagemaker),
+            std::move(runtime),
+            s3::s3_service(*objects_, {.domains = config_.s3_domains}),
+            services::logs_service(*logs_),
+            services::cloudwatch_service(*metrics_),
+            services::sts_service(*identity_),
+            services::iam_service(*identity_)};
+}
+
+Result<void> MillwrightServer::listen() {
+    http_ = TRY(net::HttpServer::start(
+        {.address = config_.address, .port = config_.port},
+        [this](const net::Request& request) { return front_->choose_pool(request); },
+        [this](net::Request& request, net::ResponseWriter& response) { front_->handle(request, response); }));
+    const std::string url = "http://" + config_.address + ":" + std::to_string(http_->port());
+    TRY(replace_file_durably(config_.data_dir + "/server.json",
+                             Json::object({{"url", url}, {"pid", int64_t{getpid()}}}).dump()));
+    log::info("listening on " + url + ", state in " + config_.data_dir);
+    return {};
+}
+
+std::string as_markdown(const Json& described) {
+    std::string out;
+    for (const auto& service : described.items()) {
+        out += "## " + service["service"].string_or("") + "\n\n| Operation | Implemented |\n|---|---|\n";
+        for (const auto& operation : service["operations"].items())
+            out += "| `" + operation["name"].string_or("") + "` | " +
+                   (operation["implemented"].bool_or(false) ? "yes" : "no") + " |\n";
+        out += '\n';
+    }
+    return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(const Config& config, const std::string& programs) {
+    auto server = std::make_unique<MillwrightServer>(config);
+    TRY(server->open(programs));
+    return std::unique_ptr<Server>(std::move(server));
+}
+
+Result<std::string> list_operations(OperationsFormat format) {
+    // The tables hang on the resources they work on, so these are made in a folder that lives as long as this call.
+    std::string folder = "/tmp/millwright-operations-XXXXXX";
+    if (mkdtemp(folder.data()) == nullptr) return error_from_errno("cannot create a temporary folder");
+    Json described;
+    {
+        Config config;
+        config.data_dir = folder;
+        config.port = 0;
+        log::set_level(log::Level::Error);
+        MillwrightServer server(config);
+        if (auto outcome = server.open(folder_of_this_program()); !outcome) {
+            static_cast<void>(remove_tree(folder).has_value());
+            return outcome.error();
+        }
+        described = aws::describe_operations(server.services());
+    }
+    TRY(remove_tree(folder));
+    return format == OperationsFormat::Markdown ? as_markdown(described) : described.dump() + "\n";
+}
+
+std::string folder_of_this_program() {
+    std::error_code ignored;
+    return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path().string();
+}
+
+}  // namespace millwright::programs
