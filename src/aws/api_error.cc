@@ -22,7 +22,8 @@ ApiError::ApiError(const Error& failure) : status(500), code("InternalFailure"),
             status = 503;
             code = "ServiceUnavailable";
             return;
-        default: message = "The request processing has failed because of an unknown error, exception or failure.";
+        default:
+            message = "The request processing has failed because of an unknown error, exception or failure.";
     }
 }
 

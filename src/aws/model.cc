@@ -12,8 +12,9 @@ extern const ServiceTable kSagemaker, kSagemakerRuntime, kLogs, kCloudwatch, kIa
 
 namespace {
 
-constexpr std::array kServices = {&tables::kSagemaker, &tables::kSagemakerRuntime, &tables::kLogs, &tables::kCloudwatch,
-                                  &tables::kIam,       &tables::kSts,              &tables::kS3};
+constexpr std::array kServices = {
+    &tables::kSagemaker, &tables::kSagemakerRuntime, &tables::kLogs, &tables::kCloudwatch, &tables::kIam, &tables::kSts,
+    &tables::kS3};
 
 std::optional<double> finite(double limit) { return std::isfinite(limit) ? std::optional(limit) : std::nullopt; }
 

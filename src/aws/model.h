@@ -30,11 +30,12 @@ struct ShapeRow {
     uint8_t flags;
     TimestampFormat timestamp_format;
     uint8_t unused;
-    uint32_t first;  // structure: first member; list: element member; map: key member (value follows); string: first enum value
-    uint32_t count;  // structure: members; string: enum values
+    uint32_t first;   // structure: first member; list: element member; map: key member (value follows); string: first
+                      // enum value
+    uint32_t count;   // structure: members; string: enum values
     uint32_t limits;  // row of LimitRow
     uint32_t pattern;
-    uint32_t error;  // row of ErrorRow
+    uint32_t error;    // row of ErrorRow
     uint32_t payload;  // name of the payload member
 };
 struct MemberRow {
@@ -80,8 +81,9 @@ struct ServiceTable {
     const PaginationRow* paginations;
 };
 
-inline constexpr uint8_t kRequired = 1, kFlattened = 2, kIdempotencyToken = 4, kStreaming = 8, kXmlAttribute = 16;  // members
-inline constexpr uint8_t kSensitive = 1, kException = 2, kUnion = 4, kFlattenedShape = 8, kBoxed = 16;               // shapes
+inline constexpr uint8_t kRequired = 1, kFlattened = 2, kIdempotencyToken = 4, kStreaming = 8,
+                         kXmlAttribute = 16;                                                            // members
+inline constexpr uint8_t kSensitive = 1, kException = 2, kUnion = 4, kFlattenedShape = 8, kBoxed = 16;  // shapes
 
 }  // namespace tables
 
@@ -117,8 +119,8 @@ class Shape;
 class Member {
   public:
     Member(const tables::ServiceTable* table, uint32_t row) : table_(table), row_(row) {}
-    std::string_view name() const { return text(row().name); }           // "" for elements, keys and values
-    std::string_view location_name() const;                             // the wire name; name() when the model gives none
+    std::string_view name() const { return text(row().name); }  // "" for elements, keys and values
+    std::string_view location_name() const;                     // the wire name; name() when the model gives none
     bool has_location_name() const { return row().location_name != tables::kNoRow; }
     Shape shape() const;
     bool required() const { return (row().flags & tables::kRequired) != 0; }
@@ -157,7 +159,9 @@ class Shape {
     Member key() const { return {table_, row().first}; }
     Member value() const { return {table_, row().first + 1}; }
     // Strings: values of an enum.
-    ViewRange<std::string_view, Shape> enum_values() const { return {*this, type() == ShapeType::String ? row().count : 0}; }
+    ViewRange<std::string_view, Shape> enum_values() const {
+        return {*this, type() == ShapeType::String ? row().count : 0};
+    }
     // Length of text (code points), blobs (bytes), lists and maps; value of numbers.
     std::optional<double> min() const;
     std::optional<double> max() const;
@@ -217,7 +221,7 @@ class ServiceModel {
     std::string_view name() const { return table_->name; }  // "sagemaker-runtime"
     std::string_view api_version() const { return table_->api_version; }
     std::string_view signing_name() const { return table_->signing_name; }
-    std::string_view service_id() const { return table_->service_id; }    // "SageMaker Runtime"
+    std::string_view service_id() const { return table_->service_id; }  // "SageMaker Runtime"
     std::string_view target_prefix() const { return table_->target_prefix; }
     std::string_view json_version() const { return table_->json_version; }  // "1.1"
     std::string_view xml_namespace() const { return table_->xml_namespace; }

@@ -18,8 +18,8 @@ Json describe_operations(const std::vector<Service>& services) {
                 for (const Operation& operation : other.operations) implemented.insert(operation.name);
         Json operations = Json::array();
         for (const ModelOperation operation : model->operations())
-            operations.push_back(Json::object(
-                {{"name", operation.name()}, {"implemented", implemented.contains(operation.name())}}));
+            operations.push_back(
+                Json::object({{"name", operation.name()}, {"implemented", implemented.contains(operation.name())}}));
         out.push_back(Json::object({{"service", service.model}, {"operations", std::move(operations)}}));
     }
     return out;
@@ -39,7 +39,8 @@ bool is_polling_client(std::string_view user_agent) {
         // "lib/AWS-SageMaker-Python-SDK#2.257.7", "AWS-SageMaker-Python-SDK/1.72.1", "lib/AWS-SageMakerCore#1.0.59"
         if (product.starts_with("lib/")) {
             const std::string_view library = product.substr(4);
-            if (library.starts_with("AWS-SageMaker-Python-SDK#") || library.starts_with("AWS-SageMakerCore#")) return true;
+            if (library.starts_with("AWS-SageMaker-Python-SDK#") || library.starts_with("AWS-SageMakerCore#"))
+                return true;
         }
         if (product.starts_with("AWS-SageMaker-Python-SDK/")) return true;
     }

@@ -27,8 +27,8 @@ constexpr uint32_t kHeapLimitKib = 1024;
 struct JavaClass {
     std::string_view name, members;
 };
-constexpr JavaClass kJavaClasses[] = {{"Alnum", "0-9A-Za-z"},       {"Alpha", "A-Za-z"},       {"Digit", "0-9"},
-                                      {"Upper", "A-Z"},             {"Lower", "a-z"},          {"Print", "\\x20-\\x7E"},
+constexpr JavaClass kJavaClasses[] = {{"Alnum", "0-9A-Za-z"},   {"Alpha", "A-Za-z"},      {"Digit", "0-9"},
+                                      {"Upper", "A-Z"},         {"Lower", "a-z"},         {"Print", "\\x20-\\x7E"},
                                       {"Graph", "\\x21-\\x7E"}, {"ASCII", "\\x00-\\x7F"}, {"Space", "\\s"}};
 
 // The value of "\uXXXX" at `at`.
@@ -36,7 +36,8 @@ std::optional<uint32_t> java_escape(std::string_view pattern, size_t at) {
     if (pattern.substr(at, 2) != "\\u" || at + 6 > pattern.size()) return std::nullopt;
     const auto bytes = from_hex(pattern.substr(at + 2, 4));
     if (!bytes) return std::nullopt;
-    return static_cast<uint32_t>(static_cast<unsigned char>((*bytes)[0]) << 8 | static_cast<unsigned char>((*bytes)[1]));
+    return static_cast<uint32_t>(static_cast<unsigned char>((*bytes)[0]) << 8 |
+                                 static_cast<unsigned char>((*bytes)[1]));
 }
 
 // Replaces the escape at `at` and returns its length, or copies two characters.
@@ -111,7 +112,8 @@ class Pattern {
     bool matches(std::string_view text) const {
         if (re2_) return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), *re2_);
         if (!pcre_) return false;
-        const std::unique_ptr<pcre2_match_data, FreeMatch> data(pcre2_match_data_create_from_pattern(pcre_.get(), nullptr));
+        const std::unique_ptr<pcre2_match_data, FreeMatch> data(
+            pcre2_match_data_create_from_pattern(pcre_.get(), nullptr));
         const std::unique_ptr<pcre2_match_context, FreeContext> context(pcre2_match_context_create(nullptr));
         pcre2_set_match_limit(context.get(), kMatchLimit);
         pcre2_set_heap_limit(context.get(), kHeapLimitKib);
@@ -137,7 +139,9 @@ const Pattern& compiled(std::string_view model_pattern) {
 
 }  // namespace
 
-bool matches_model_pattern(const Shape& shape, std::string_view text) { return compiled(shape.pattern()).matches(text); }
+bool matches_model_pattern(const Shape& shape, std::string_view text) {
+    return compiled(shape.pattern()).matches(text);
+}
 
 bool model_pattern_compiles(const Shape& shape) { return compiled(shape.pattern()).ok(); }
 

@@ -11,7 +11,8 @@
 //   body    = *chunk last *trailer CRLF
 //   chunk   = size [";chunk-signature=" hex] CRLF bytes CRLF       size in hex, not 0
 //   last    = "0" [";chunk-signature=" hex] CRLF
-//   trailer = name ":" value CRLF                                  x-amz-trailer-signature comes last when chunks are signed
+//   trailer = name ":" value CRLF                                  x-amz-trailer-signature comes last when chunks are
+//   signed
 
 namespace millwright::aws {
 namespace {
@@ -45,7 +46,8 @@ struct Running {
 };
 
 ApiError incomplete_body() {
-    return {400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"};
+    return {400, "IncompleteBody",
+            "You did not provide the number of bytes specified by the Content-Length HTTP header"};
 }
 ApiError bad_framing(std::string detail) {
     ApiError error{400, "InvalidRequest", "The aws-chunked framing of the body is broken."};
@@ -53,10 +55,13 @@ ApiError bad_framing(std::string detail) {
     return error;
 }
 ApiError malformed_trailer() {
-    return {400, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema."};
+    return {400, "MalformedTrailerError",
+            "The request contained trailing data that was not well-formed or did not conform to our published schema."};
 }
 ApiError chunk_signature_mismatch() {
-    return {403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."};
+    return {403, "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. Check your key and signing "
+            "method."};
 }
 
 // "1a0;chunk-signature=…" -> length and signature.
@@ -71,7 +76,10 @@ std::optional<ChunkHeader> parse_chunk_header(std::string_view line) {
     if (digits.empty() || digits.size() > 15) return std::nullopt;
     ChunkHeader header;
     for (const char c : digits) {
-        const int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int value = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
         if (value < 0) return std::nullopt;
         header.length = header.length * 16 + static_cast<uint64_t>(value);
     }
@@ -123,7 +131,9 @@ namespace {
 
 ApiError api_error(const Error& failure) {
     if (failure.kind == ErrorKind::Unavailable)
-        return {400, "RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."};
+        return {400, "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period. Idle "
+                "connections will be closed."};
     ApiError error = incomplete_body();
     error.detail = failure.message + " (" + failure.detail + ")";
     return error;
@@ -141,7 +151,8 @@ ApiResult<void> PayloadReader::Impl::start() {
     if (check.kind == PayloadKind::SignedChunks && !check.trailers.empty()) return malformed_trailer();
     for (const std::string& name : check.trailers) {
         const Checksum* checksum = find_checksum(name);
-        if (!checksum) return ApiError{400, "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"};
+        if (!checksum)
+            return ApiError{400, "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"};
         running.push_back({checksum, Digest(checksum->kind)});
     }
     return next_chunk();
@@ -191,7 +202,8 @@ ApiResult<size_t> PayloadReader::Impl::read_plain(std::span<char> out) {
     if (got > 0 || out.empty()) return got;
     ended = true;
     if (body_hash && !constant_time_equal(to_hex(body_hash->finish()), check.sha256_hex))
-        return ApiError{400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."};
+        return ApiError{400, "XAmzContentSHA256Mismatch",
+                        "The provided 'x-amz-content-sha256' header does not match what was computed."};
     return size_t{0};
 }
 
@@ -234,7 +246,8 @@ ApiResult<void> PayloadReader::Impl::next_chunk() {
 
 ApiResult<void> PayloadReader::Impl::end_chunk() {
     if (!signed_chunks()) return {};
-    previous = sigv4::chunk_signature(check.signing_key, check.timestamp, check.scope, previous, to_hex(chunk_hash->finish()));
+    previous =
+        sigv4::chunk_signature(check.signing_key, check.timestamp, check.scope, previous, to_hex(chunk_hash->finish()));
     chunk_hash.reset();
     if (!constant_time_equal(previous, chunk_claim)) return chunk_signature_mismatch();
     return {};
@@ -274,7 +287,9 @@ ApiResult<void> PayloadReader::Impl::check_trailers(std::string_view signature, 
         const std::string computed = entry.digest.finish();
         const auto claimed = from_base64(*given);
         if (!claimed || claimed->size() != computed.size())
-            return ApiError{400, "InvalidRequest", "Value for x-amz-checksum-" + std::string(entry.checksum->name) + " trailing header is invalid."};
+            return ApiError{
+                400, "InvalidRequest",
+                "Value for x-amz-checksum-" + std::string(entry.checksum->name) + " trailing header is invalid."};
         if (*claimed != computed)
             return ApiError{400, "BadDigest", "The " + shown + " you specified did not match the calculated checksum."};
     }

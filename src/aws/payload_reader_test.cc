@@ -43,10 +43,12 @@ Upload upload(std::string_view body, const Plan& plan) {
     out.request.target = "/examplebucket/chunkObject.txt";
     out.request.headers = {{"Host", "s3.amazonaws.com"},
                            {"x-amz-content-sha256", plan.kind},
-                           {"x-amz-decoded-content-length", plan.declared_length.empty() ? std::to_string(body.size()) : plan.declared_length}};
+                           {"x-amz-decoded-content-length",
+                            plan.declared_length.empty() ? std::to_string(body.size()) : plan.declared_length}};
     if (!plan.trailer_name.empty()) out.request.headers.add("x-amz-trailer", plan.trailer_name);
     sign_request(out.request, kKeys, kScope, plan.kind);
-    const ChunkOptions options{plan.chunk, plan.kind != "STREAMING-UNSIGNED-PAYLOAD-TRAILER", plan.trailer_name, plan.trailer_value};
+    const ChunkOptions options{plan.chunk, plan.kind != "STREAMING-UNSIGNED-PAYLOAD-TRAILER", plan.trailer_name,
+                               plan.trailer_value};
     out.wire = chunked_body(body, kKeys, kScope, signature_in(out.request), options);
     return out;
 }
@@ -57,7 +59,8 @@ struct Outcome {
     net::Headers trailers;
 };
 
-Outcome read_out(const Verified& verified, const std::string& wire, size_t step = 1 << 20, size_t buffer_size = 4096, bool cut = false) {
+Outcome read_out(const Verified& verified, const std::string& wire, size_t step = 1 << 20, size_t buffer_size = 4096,
+                 bool cut = false) {
     SteppedBody body(wire, step, cut);
     PayloadReader reader(verified.payload, body);
     Outcome outcome;
@@ -90,17 +93,21 @@ TEST(SignedChunks, MatchTheDocumentedExample) {
     net::Request request;
     request.method = "PUT";
     request.target = "/examplebucket/chunkObject.txt";
-    request.headers = {{"Host", "s3.amazonaws.com"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
-                       {"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, {"Content-Encoding", "aws-chunked"},
-                       {"x-amz-decoded-content-length", "66560"}, {"Content-Length", "66824"}};
+    request.headers = {{"Host", "s3.amazonaws.com"},
+                       {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
+                       {"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"},
+                       {"Content-Encoding", "aws-chunked"},
+                       {"x-amz-decoded-content-length", "66560"},
+                       {"Content-Length", "66824"}};
     sign_request(request, kKeys, kScope, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
     EXPECT_EQ(signature_in(request), "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9");
     const std::string body(66560, 'a');
     const std::string wire = chunked_body(body, kKeys, kScope, signature_in(request), {});
     EXPECT_EQ(wire.size(), 66824u);
-    for (const char* signature : {"10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
-                                  "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
-                                  "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"})
+    for (const char* signature :
+         {"10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
+          "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
+          "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"})
         EXPECT_NE(wire.find(signature), std::string::npos) << signature;
     const Outcome outcome = read_out(verified(request), wire);
     EXPECT_EQ(outcome.error_code, "");
@@ -111,9 +118,12 @@ TEST(SignedTrailers, MatchTheDocumentedExample) {
     net::Request request;
     request.method = "PUT";
     request.target = "/examplebucket/chunkObject.txt";
-    request.headers = {{"Host", "s3.amazonaws.com"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
-                       {"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"}, {"Content-Encoding", "aws-chunked"},
-                       {"x-amz-decoded-content-length", "66560"}, {"x-amz-trailer", "x-amz-checksum-crc32c"}};
+    request.headers = {{"Host", "s3.amazonaws.com"},
+                       {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
+                       {"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"},
+                       {"Content-Encoding", "aws-chunked"},
+                       {"x-amz-decoded-content-length", "66560"},
+                       {"x-amz-trailer", "x-amz-checksum-crc32c"}};
     sign_request(request, kKeys, kScope, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER");
     EXPECT_EQ(signature_in(request), "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e");
     const std::string body(66560, 'a');
@@ -121,14 +131,16 @@ TEST(SignedTrailers, MatchTheDocumentedExample) {
     options.trailer_name = "x-amz-checksum-crc32c";
     options.trailer_value = "sOO8/Q==";
     const std::string wire = chunked_body(body, kKeys, kScope, signature_in(request), options);
-    EXPECT_NE(wire.find("x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435"), std::string::npos);
+    EXPECT_NE(wire.find("x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435"),
+              std::string::npos);
     const Outcome outcome = read_out(verified(request), wire);
     EXPECT_EQ(outcome.error_code, "");
     EXPECT_EQ(outcome.body, body);
     EXPECT_EQ(outcome.trailers.get("x-amz-checksum-crc32c"), "sOO8/Q==");
 }
 
-const std::array kKinds = {DigestKind::Crc32, DigestKind::Crc32c, DigestKind::Crc64Nvme, DigestKind::Sha1, DigestKind::Sha256};
+const std::array kKinds = {DigestKind::Crc32, DigestKind::Crc32c, DigestKind::Crc64Nvme, DigestKind::Sha1,
+                           DigestKind::Sha256};
 const std::array<std::string, 5> kNames = {"crc32", "crc32c", "crc64nvme", "sha1", "sha256"};
 
 TEST(PayloadReader, ReadsEveryChecksumInEverySplit) {
@@ -164,8 +176,10 @@ TEST(PayloadReader, AnnouncedTrailerMustComeAndOthersMustNot) {
     Upload missing = upload("hello", {"STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32", "NhCmhg=="});
     EXPECT_EQ(read_out(verified(missing.request), missing.wire).error_code, "");
     EXPECT_EQ(read_out(verified(missing.request), "5\r\nhello\r\n0\r\n\r\n").error_code, "MalformedTrailerError");
-    EXPECT_EQ(read_out(verified(missing.request), "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\nx-other:1\r\n\r\n").error_code,
-              "MalformedTrailerError");
+    EXPECT_EQ(
+        read_out(verified(missing.request), "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\nx-other:1\r\n\r\n")
+            .error_code,
+        "MalformedTrailerError");
     const Upload unknown = upload("hello", {"STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-md7", "NhCmhg=="});
     EXPECT_EQ(read_out(verified(unknown.request), unknown.wire).error_code, "InvalidRequest");
 }
@@ -197,7 +211,8 @@ TEST(PayloadReader, AnyChangedByteOfSignedChunksIsAnError) {
 TEST(PayloadReader, ChunksCannotBeReorderedOrDropped) {
     const Upload sent = upload("aaaabbbb", {"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "", "", 4});
     const size_t chunk = (sent.wire.size() - std::string("0;chunk-signature=").size() - 64 - 4) / 2;
-    const std::string first = sent.wire.substr(0, chunk), second = sent.wire.substr(chunk, chunk), rest = sent.wire.substr(2 * chunk);
+    const std::string first = sent.wire.substr(0, chunk), second = sent.wire.substr(chunk, chunk),
+                      rest = sent.wire.substr(2 * chunk);
     const Verified claims = verified(sent.request);
     EXPECT_EQ(read_out(claims, first + second + rest).error_code, "");
     EXPECT_EQ(read_out(claims, second + first + rest).error_code, "SignatureDoesNotMatch");

@@ -59,7 +59,8 @@ std::string s3_code(const std::string& code) {
 }
 
 ApiError internal_failure(std::string detail) {
-    ApiError error{500, "InternalFailure", "The request processing has failed because of an unknown error, exception or failure."};
+    ApiError error{500, "InternalFailure",
+                   "The request processing has failed because of an unknown error, exception or failure."};
     error.detail = std::move(detail);
     return error;
 }
@@ -81,7 +82,8 @@ ApiError body_error(const Error& failure) {
 void drop_aws_chunked(net::Headers& headers) {
     std::vector<std::string> kept;
     for (const std::string_view coding : split(headers.find("content-encoding").value_or(""), ','))
-        if (!trim(coding).empty() && !equals_ignoring_case(trim(coding), "aws-chunked")) kept.emplace_back(trim(coding));
+        if (!trim(coding).empty() && !equals_ignoring_case(trim(coding), "aws-chunked"))
+            kept.emplace_back(trim(coding));
     headers.erase("content-encoding");
     if (!kept.empty()) headers.add("Content-Encoding", join(kept, ","));
 }
@@ -91,8 +93,12 @@ struct Table {
     ServiceModel model;
     std::unordered_map<std::string_view, const DocumentHandler*> handlers;
 
-    bool speaks_json() const { return service.protocol == Protocol::AwsJson || service.protocol == Protocol::QueryAndJson; }
-    bool speaks_query() const { return service.protocol == Protocol::Query || service.protocol == Protocol::QueryAndJson; }
+    bool speaks_json() const {
+        return service.protocol == Protocol::AwsJson || service.protocol == Protocol::QueryAndJson;
+    }
+    bool speaks_query() const {
+        return service.protocol == Protocol::Query || service.protocol == Protocol::QueryAndJson;
+    }
 };
 
 // One request on its way through the front.
@@ -110,7 +116,9 @@ struct Exchange {
 // Lends a decoded body to a handler. The server drains its own reader afterwards, also when the handler throws.
 class BodyLoan {
   public:
-    BodyLoan(net::Request& request, net::BodyReader& body) : request_(request), received_(request.body) { request_.body = &body; }
+    BodyLoan(net::Request& request, net::BodyReader& body) : request_(request), received_(request.body) {
+        request_.body = &body;
+    }
     ~BodyLoan() { request_.body = received_; }
     BodyLoan(const BodyLoan&) = delete;
     BodyLoan& operator=(const BodyLoan&) = delete;
@@ -145,7 +153,8 @@ struct Front::Impl {
     ApiResult<Json> run_json(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run_query(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run(Exchange& exchange, const DocumentHandler& handler, const Json& input) const;
-    ApiResult<const DocumentHandler*> find_operation(Exchange& exchange, std::string_view name, const ApiError& unknown) const;
+    ApiResult<const DocumentHandler*> find_operation(Exchange& exchange, std::string_view name,
+                                                     const ApiError& unknown) const;
     void send_error(Exchange& exchange, ApiError error) const;
 
     std::vector<std::unique_ptr<Table>> tables;
@@ -158,7 +167,11 @@ struct Front::Impl {
 
 Front::Impl::Impl(std::vector<Service> services, const CredentialSource& credentials, const Clock& c, Random& r,
                   std::vector<RawRoute> routes, FrontSettings s)
-    : raw_routes(std::move(routes)), verifier(credentials, c, s.bucket_of_host), clock(c), random(r), settings(std::move(s)) {
+    : raw_routes(std::move(routes)),
+      verifier(credentials, c, s.bucket_of_host),
+      clock(c),
+      random(r),
+      settings(std::move(s)) {
     std::sort(raw_routes.begin(), raw_routes.end(),
               [](const RawRoute& a, const RawRoute& b) { return a.path_prefix.size() > b.path_prefix.size(); });
     for (Service& service : services) {
@@ -189,7 +202,8 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
 
     if (exchange.wire == Wire::Cbor)
         return ApiError{400, "UnsupportedOperationException",
-                        "Millwright does not speak the protocol rpc-v2-cbor yet; awsJson and query work. See docs/reference/protocols.md."};
+                        "Millwright does not speak the protocol rpc-v2-cbor yet; awsJson and query work. See "
+                        "docs/reference/protocols.md."};
 
     // Signature, operation, decoding, validation and handler follow in serve_…; a document is parsed only once its
     // signature holds, so that parsers see bytes of known senders only.
@@ -276,7 +290,8 @@ ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind
     const Answer answer = json ? json_answer(*exchange.operation, exchange.table->model.json_version(), output)
                                : query_answer(exchange.table->model, *exchange.operation, output, exchange.request_id);
     if (auto sent = exchange.response.send(answer.status, answer.headers, answer.body); !sent)
-        log::debug("request " + exchange.request_id + ": the client was gone before the answer: " + sent.error().message);
+        log::debug("request " + exchange.request_id +
+                   ": the client was gone before the answer: " + sent.error().message);
     return {};
 }
 
@@ -295,7 +310,8 @@ ApiResult<Json> Front::Impl::run_json(Exchange& exchange, const std::string& bod
     const size_t dot = target.rfind('.');
     if (dot == std::string::npos || std::string_view(target).substr(0, dot) != exchange.table->model.target_prefix())
         return unknown_operation();
-    const DocumentHandler* handler = TRY(find_operation(exchange, std::string_view(target).substr(dot + 1), unknown_operation()));
+    const DocumentHandler* handler =
+        TRY(find_operation(exchange, std::string_view(target).substr(dot + 1), unknown_operation()));
     const auto wire = body.empty() ? Result<Json>(Json::object()) : Json::parse(body);
     if (!wire) {
         ApiError error{400, "SerializationException", "The request body is not valid JSON."};
@@ -310,7 +326,8 @@ ApiResult<Json> Front::Impl::run_query(Exchange& exchange, const std::string& bo
     const Form form = net::parse_query(body.empty() ? exchange.request.raw_query() : std::string_view(body));
     const std::string action = form_value(form, "Action");
     if (action.empty()) return ApiError{400, "MissingAction", "Could not find an Action in the request."};
-    const ApiError unknown{400, "InvalidAction", "Could not find operation " + action + " for version " + form_value(form, "Version")};
+    const ApiError unknown{400, "InvalidAction",
+                           "Could not find operation " + action + " for version " + form_value(form, "Version")};
     const DocumentHandler* handler = TRY(find_operation(exchange, action, unknown));
     const auto shape = exchange.operation->input();
     return run(exchange, *handler, shape ? TRY(decode_query(*shape, form)) : Json::object());
@@ -342,7 +359,8 @@ void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
         case Wire::Query:
             error.code = codes.query;
             // Before the service is known its namespace is not either; SDKs read the codes without.
-            answer = query_error(exchange.table ? exchange.table->model : *aws::find_service("sts"), error, exchange.request_id);
+            answer = query_error(exchange.table ? exchange.table->model : *aws::find_service("sts"), error,
+                                 exchange.request_id);
             break;
         case Wire::RestJson:
             if (error.code == "ValidationException") error.code = "ValidationError";
@@ -352,12 +370,16 @@ void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
             error.code = s3_code(error.code);
             answer = render_s3_error(error, exchange.request.raw_path(), exchange.request_id);
             break;
-        case Wire::Cbor: answer = cbor_error(error); break;
+        case Wire::Cbor:
+            answer = cbor_error(error);
+            break;
     }
     const bool head = exchange.request.method == "HEAD";
     const auto sent = head ? exchange.response.send_headers_only(answer.status, answer.headers, 0)
                            : exchange.response.send(answer.status, answer.headers, answer.body);
-    if (!sent) log::debug("request " + exchange.request_id + ": the client was gone before the error: " + sent.error().message);
+    if (!sent)
+        log::debug("request " + exchange.request_id +
+                   ": the client was gone before the error: " + sent.error().message);
 }
 
 const RawRoute* Front::Impl::find_raw_route(std::string_view path) const {
@@ -382,7 +404,8 @@ void Front::Impl::answer(Exchange& exchange) const {
 
 Front::Front(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& random,
              std::vector<RawRoute> raw_routes, FrontSettings settings)
-    : impl_(std::make_unique<Impl>(std::move(services), credentials, clock, random, std::move(raw_routes), std::move(settings))) {}
+    : impl_(std::make_unique<Impl>(std::move(services), credentials, clock, random, std::move(raw_routes),
+                                   std::move(settings))) {}
 Front::~Front() = default;
 
 void Front::handle(net::Request& request, net::ResponseWriter& response) const {
@@ -398,9 +421,10 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
         impl_->send_error(exchange, internal_failure(std::string("exception: ") + failure.what()));
     }
     const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(impl_->clock.monotonic() - started);
-    log::debug("request " + request_id + " " + request.peer + " " + request.method + " " +
-               (exchange.call.operation.empty() ? std::string(request.raw_path()) : std::string(exchange.call.operation)) +
-               " " + std::to_string(stamped.status()) + " " + std::to_string(taken.count()) + " us");
+    log::debug(
+        "request " + request_id + " " + request.peer + " " + request.method + " " +
+        (exchange.call.operation.empty() ? std::string(request.raw_path()) : std::string(exchange.call.operation)) +
+        " " + std::to_string(stamped.status()) + " " + std::to_string(taken.count()) + " us");
 }
 
 net::Pool Front::choose_pool(const net::Request& request) const {

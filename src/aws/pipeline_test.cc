@@ -19,14 +19,17 @@ const SigningKeys kKeys{"AKIDEXAMPLE", "secret"};
 class FrontTest : public testing::Test {
   protected:
     FrontTest() {
-        credentials.by_id[kKeys.access_key_id] = {kKeys.secret_access_key, "", std::nullopt, {"123456789012", "", "arn:me", "me", ""}};
-        front = std::make_unique<Front>(services(), credentials, clock, random,
-                                        std::vector<RawRoute>{{"/v2/credentials/", raw("credentials")}, {"/health", raw("healthy")}},
-                                        FrontSettings{4096, 4096});
+        credentials.by_id[kKeys.access_key_id] = {
+            kKeys.secret_access_key, "", std::nullopt, {"123456789012", "", "arn:me", "me", ""}};
+        front = std::make_unique<Front>(
+            services(), credentials, clock, random,
+            std::vector<RawRoute>{{"/v2/credentials/", raw("credentials")}, {"/health", raw("healthy")}},
+            FrontSettings{4096, 4096});
     }
 
     static net::Handler raw(std::string body) {
-        return [body](net::Request&, net::ResponseWriter& response) { static_cast<void>(response.send(200, {}, body)); };
+        return
+            [body](net::Request&, net::ResponseWriter& response) { static_cast<void>(response.send(200, {}, body)); };
     }
 
     DocumentHandler answer(Json output) {
@@ -48,19 +51,40 @@ class FrontTest : public testing::Test {
     }
 
     std::vector<Service> services() {
-        const DocumentHandler failing = [](const Call&, const Json&) -> ApiResult<Json> { return ApiError{404, "NoSuchEntity", "gone"}; };
-        const DocumentHandler throwing = [](const Call&, const Json&) -> ApiResult<Json> { throw std::runtime_error("secret path /root"); };
-        const DocumentHandler broken = [](const Call&, const Json&) -> ApiResult<Json> { return ApiError(internal_error("the disk says no")); };
-        const DocumentHandler refused = [](const Call&, const Json&) -> ApiResult<Json> { return ApiError(invalid_input("not so")); };
+        const DocumentHandler failing = [](const Call&, const Json&) -> ApiResult<Json> {
+            return ApiError{404, "NoSuchEntity", "gone"};
+        };
+        const DocumentHandler throwing = [](const Call&, const Json&) -> ApiResult<Json> {
+            throw std::runtime_error("secret path /root");
+        };
+        const DocumentHandler broken = [](const Call&, const Json&) -> ApiResult<Json> {
+            return ApiError(internal_error("the disk says no"));
+        };
+        const DocumentHandler refused = [](const Call&, const Json&) -> ApiResult<Json> {
+            return ApiError(invalid_input("not so"));
+        };
         return {
-            {"sagemaker", "sagemaker", Protocol::AwsJson,
+            {"sagemaker",
+             "sagemaker",
+             Protocol::AwsJson,
              {{"ListModels", answer(Json::object({{"Models", Json::array()}, {"Extra", 1}}))},
-              {"DescribeModel", throwing}, {"DeleteModel", broken}, {"DescribeTrainingJob", answer(Json::object())}}, nullptr},
+              {"DescribeModel", throwing},
+              {"DeleteModel", broken},
+              {"DescribeTrainingJob", answer(Json::object())}},
+             nullptr},
             {"sagemaker", "sagemaker-runtime", Protocol::Stream, {{"InvokeEndpoint", nullptr}}, echo()},
-            {"sts", "sts", Protocol::Query, {{"GetCallerIdentity", answer(Json::object({{"Account", "123456789012"}}))}}, nullptr},
+            {"sts",
+             "sts",
+             Protocol::Query,
+             {{"GetCallerIdentity", answer(Json::object({{"Account", "123456789012"}}))}},
+             nullptr},
             {"iam", "iam", Protocol::Query, {{"GetRole", failing}, {"ListRoles", refused}}, nullptr},
-            {"monitoring", "cloudwatch", Protocol::QueryAndJson,
-             {{"ListMetrics", answer(Json::object({{"Metrics", Json::array()}}))}, {"GetDashboard", answer(Json::object())}}, nullptr},
+            {"monitoring",
+             "cloudwatch",
+             Protocol::QueryAndJson,
+             {{"ListMetrics", answer(Json::object({{"Metrics", Json::array()}}))},
+              {"GetDashboard", answer(Json::object())}},
+             nullptr},
             {"s3", "s3", Protocol::Stream, {{"PutObject", nullptr}}, echo()},
         };
     }
@@ -79,7 +103,8 @@ class FrontTest : public testing::Test {
         request.headers = wire.headers;
         request.headers.set("Host", "localhost:9770");
         if (wire.sign)
-            sign_request(request, kKeys, {"eu-west-1", wire.service, clock.now()}, wire.payload_hash.empty() ? sha256_hex(wire.body) : wire.payload_hash);
+            sign_request(request, kKeys, {"eu-west-1", wire.service, clock.now()},
+                         wire.payload_hash.empty() ? sha256_hex(wire.body) : wire.payload_hash);
         SteppedBody body(wire.body, 13);
         request.body = &body;
         RecordingWriter response;
@@ -88,17 +113,22 @@ class FrontTest : public testing::Test {
         body_bytes_read = body.consumed();
         return response;
     }
-    RecordingWriter json(std::string_view operation, std::string body, std::string_view prefix = "SageMaker", std::string service = "sagemaker") {
+    RecordingWriter json(std::string_view operation, std::string body, std::string_view prefix = "SageMaker",
+                         std::string service = "sagemaker") {
         return send({.service = std::move(service),
-                     .headers = {{"X-Amz-Target", std::string(prefix) + "." + std::string(operation)}, {"Content-Type", "application/x-amz-json-1.1"}},
+                     .headers = {{"X-Amz-Target", std::string(prefix) + "." + std::string(operation)},
+                                 {"Content-Type", "application/x-amz-json-1.1"}},
                      .body = std::move(body)});
     }
     RecordingWriter query(std::string service, std::string form) {
-        return send({.service = std::move(service), .headers = {{"Content-Type", "application/x-www-form-urlencoded"}}, .body = std::move(form)});
+        return send({.service = std::move(service),
+                     .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+                     .body = std::move(form)});
     }
     static std::string json_error(const RecordingWriter& response) {
         const auto body = Json::parse(response.body);
-        return body ? (*body)["__type"].string_or("?") + ": " + (*body)["message"].string_or("?") : "not JSON: " + response.body;
+        return body ? (*body)["__type"].string_or("?") + ": " + (*body)["message"].string_or("?")
+                    : "not JSON: " + response.body;
     }
     static std::string query_error(const RecordingWriter& response) {
         const auto xml = parse_xml(response.body);
@@ -131,20 +161,22 @@ TEST_F(FrontTest, RunsAJsonOperation) {
 
 TEST_F(FrontTest, ValidatesBeforeTheHandler) {
     EXPECT_EQ(json_error(json("DescribeTrainingJob", "{}")),
-              "ValidationException: 1 validation error detected: Value null at 'trainingJobName' failed to satisfy constraint: Member must not be null");
+              "ValidationException: 1 validation error detected: Value null at 'trainingJobName' failed to satisfy "
+              "constraint: Member must not be null");
     EXPECT_EQ(json("DescribeTrainingJob", "{}").status, 400);
     EXPECT_TRUE(json_error(json("DescribeTrainingJob", "{")).starts_with("SerializationException: "));
     EXPECT_TRUE(document.is_null());
 }
 
 TEST_F(FrontTest, WalksEverySagemakerOperation) {
-    const std::set<std::string_view> implemented = {"ListModels", "DescribeModel", "DeleteModel", "DescribeTrainingJob"};
+    const std::set<std::string_view> implemented = {"ListModels", "DescribeModel", "DeleteModel",
+                                                    "DescribeTrainingJob"};
     size_t refused = 0;
     for (const ModelOperation operation : find_service("sagemaker")->operations()) {
         const auto response = json(operation.name(), "{}");
         const std::string error = response.status == 200 ? "" : json_error(response);
-        const std::string refusal = "UnsupportedOperationException: Millwright does not support " + std::string(operation.name()) +
-                                    " yet. See docs/reference/operations.md.";
+        const std::string refusal = "UnsupportedOperationException: Millwright does not support " +
+                                    std::string(operation.name()) + " yet. See docs/reference/operations.md.";
         EXPECT_EQ(error == refusal, !implemented.contains(operation.name())) << operation.name() << " " << error;
         refused += error == refusal && response.status == 400;
     }
@@ -157,9 +189,11 @@ TEST_F(FrontTest, RefusesUnknownOperationsAndServices) {
     EXPECT_TRUE(query_error(query("sts", "Action=Nothing&Version=2011-06-15")).starts_with("InvalidAction: "));
     EXPECT_TRUE(query_error(query("sts", "Version=2011-06-15")).starts_with("MissingAction: "));
     EXPECT_EQ(query_error(query("iam", "Action=CreateVirtualMFADevice")),
-              "UnsupportedOperationException: Millwright does not support CreateVirtualMFADevice yet. See docs/reference/operations.md.");
+              "UnsupportedOperationException: Millwright does not support CreateVirtualMFADevice yet. See "
+              "docs/reference/operations.md.");
     EXPECT_EQ(json_error(json("DescribeRepositories", "{}", "AmazonEC2ContainerRegistry_V20150921", "ecr")),
-              "UnsupportedOperationException: Millwright does not speak for the service 'ecr'. See docs/reference/operations.md.");
+              "UnsupportedOperationException: Millwright does not speak for the service 'ecr'. See "
+              "docs/reference/operations.md.");
 }
 
 TEST_F(FrontTest, RunsAQueryOperation) {
@@ -167,7 +201,9 @@ TEST_F(FrontTest, RunsAQueryOperation) {
     EXPECT_EQ(response.status, 200);
     EXPECT_EQ(parse_xml(response.body)->find("GetCallerIdentityResult")->text_of("Account"), "123456789012");
     EXPECT_EQ(parse_xml(response.body)->find("ResponseMetadata")->text_of("RequestId"), seen.request_id);
-    EXPECT_EQ(send({.method = "GET", .target = "/?Action=GetCallerIdentity&Version=2011-06-15", .service = "sts"}).status, 200);
+    EXPECT_EQ(
+        send({.method = "GET", .target = "/?Action=GetCallerIdentity&Version=2011-06-15", .service = "sts"}).status,
+        200);
 }
 
 TEST_F(FrontTest, SpellsQueryErrorsTheQueryWay) {
@@ -175,16 +211,18 @@ TEST_F(FrontTest, SpellsQueryErrorsTheQueryWay) {
     EXPECT_EQ(gone.status, 404);
     EXPECT_EQ(query_error(gone), "NoSuchEntity: gone");
     EXPECT_EQ(query_error(query("iam", "Action=GetRole&Version=2010-05-08")),
-              "ValidationError: 1 validation error detected: Value null at 'roleName' failed to satisfy constraint: Member must not be null");
+              "ValidationError: 1 validation error detected: Value null at 'roleName' failed to satisfy constraint: "
+              "Member must not be null");
     EXPECT_EQ(query_error(query("iam", "Action=ListRoles&Version=2010-05-08")), "ValidationError: not so");
 }
 
 TEST_F(FrontTest, SpeaksJsonAndQueryForCloudWatch) {
     EXPECT_EQ(json("ListMetrics", "{}", "GraniteServiceVersion20100801", "monitoring").body, R"({"Metrics":[]})");
     EXPECT_EQ(query("monitoring", "Action=ListMetrics&Version=2010-08-01").status, 200);
-    const auto error = send({.service = "monitoring",
-                             .headers = {{"X-Amz-Target", "GraniteServiceVersion20100801.GetDashboard"}, {"x-amzn-query-mode", "true"}},
-                             .body = "{}"});
+    const auto error = send(
+        {.service = "monitoring",
+         .headers = {{"X-Amz-Target", "GraniteServiceVersion20100801.GetDashboard"}, {"x-amzn-query-mode", "true"}},
+         .body = "{}"});
     EXPECT_EQ(error.headers.get("x-amzn-query-error"), "ValidationError;Sender");
     EXPECT_EQ(error.headers.get("content-type"), "application/x-amz-json-1.0");
 }
@@ -200,7 +238,8 @@ TEST_F(FrontTest, TurnsExceptionsAndFailuresIntoInternalFailure) {
 }
 
 TEST_F(FrontTest, RefusesStrangersWithoutReadingTheirBodies) {
-    const auto anonymous = send({.headers = {{"X-Amz-Target", "SageMaker.ListModels"}}, .body = std::string(3000, 'x'), .sign = false});
+    const auto anonymous =
+        send({.headers = {{"X-Amz-Target", "SageMaker.ListModels"}}, .body = std::string(3000, 'x'), .sign = false});
     EXPECT_EQ(anonymous.status, 400);
     EXPECT_EQ(json_error(anonymous), "MissingAuthenticationTokenException: Missing Authentication Token");
     EXPECT_EQ(body_bytes_read, 0u);
@@ -210,12 +249,15 @@ TEST_F(FrontTest, RefusesStrangersWithoutReadingTheirBodies) {
     const auto s3 = send({.method = "GET", .target = "/bucket/key", .sign = false});
     EXPECT_EQ(s3.status, 403);
     EXPECT_EQ(parse_xml(s3.body)->text_of("Code"), "AccessDenied");
-    EXPECT_EQ(query_error(send({.headers = {{"Content-Type", "application/x-www-form-urlencoded"}}, .body = "Action=GetRole", .sign = false})),
+    EXPECT_EQ(query_error(send({.headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
+                                .body = "Action=GetRole",
+                                .sign = false})),
               "MissingAuthenticationToken: Request is missing Authentication Token");
 }
 
 TEST_F(FrontTest, RefusesABodyThatWasChanged) {
-    const auto changed = send({.headers = {{"X-Amz-Target", "SageMaker.ListModels"}}, .body = "{}", .payload_hash = sha256_hex("{ }")});
+    const auto changed =
+        send({.headers = {{"X-Amz-Target", "SageMaker.ListModels"}}, .body = "{}", .payload_hash = sha256_hex("{ }")});
     EXPECT_TRUE(json_error(changed).starts_with("InvalidSignatureException: The request signature we calculated"));
     const auto runtime = send({.target = "/endpoints/e/invocations", .body = "1,2", .payload_hash = sha256_hex("1,3")});
     EXPECT_EQ(runtime.headers.get("x-amzn-errortype"), "InvalidSignatureException");
@@ -231,8 +273,12 @@ TEST_F(FrontTest, StreamsS3AndRuntimeBodies) {
     const auto runtime = send({.target = "/endpoints/e/invocations", .body = "1,2"});
     EXPECT_EQ(runtime.body, "1,2");
     EXPECT_TRUE(runtime.headers.has("x-amzn-requestid"));
-    const auto s3 = send({.method = "PUT", .target = "/b/k", .service = "s3",
-                          .headers = {{"x-amz-content-sha256", "UNSIGNED-PAYLOAD"}}, .body = std::string(9000, 'x'), .payload_hash = "UNSIGNED-PAYLOAD"});
+    const auto s3 = send({.method = "PUT",
+                          .target = "/b/k",
+                          .service = "s3",
+                          .headers = {{"x-amz-content-sha256", "UNSIGNED-PAYLOAD"}},
+                          .body = std::string(9000, 'x'),
+                          .payload_hash = "UNSIGNED-PAYLOAD"});
     EXPECT_EQ(s3.status, 200);
     EXPECT_EQ(s3.body.size(), 9000u);
     EXPECT_TRUE(s3.headers.has("x-amz-request-id"));
@@ -241,10 +287,15 @@ TEST_F(FrontTest, StreamsS3AndRuntimeBodies) {
 
 TEST_F(FrontTest, UnwrapsAwsChunkedBodies) {
     const std::string kind = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-    Wire wire{.method = "PUT", .target = "/b/k", .service = "s3",
-              .headers = {{"x-amz-content-sha256", kind}, {"x-amz-decoded-content-length", "5"}, {"x-amz-trailer", "x-amz-checksum-crc32"},
+    Wire wire{.method = "PUT",
+              .target = "/b/k",
+              .service = "s3",
+              .headers = {{"x-amz-content-sha256", kind},
+                          {"x-amz-decoded-content-length", "5"},
+                          {"x-amz-trailer", "x-amz-checksum-crc32"},
                           {"Content-Encoding", "aws-chunked,gzip"}},
-              .body = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", .payload_hash = kind};
+              .body = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n",
+              .payload_hash = kind};
     EXPECT_EQ(send(wire).body, "hello");
     EXPECT_EQ(seen_headers.get("content-encoding"), "gzip");
     EXPECT_EQ(seen_headers.get("content-length"), "5");
@@ -267,13 +318,23 @@ TEST_F(FrontTest, ServesRawRoutesWithoutASignature) {
     EXPECT_EQ(send({.method = "GET", .target = "/health?x=1", .sign = false}).body, "healthy");
     EXPECT_EQ(send({.method = "GET", .target = "/healthy", .sign = false}).status, 403);
     // A container's token is no signature.
-    EXPECT_EQ(send({.method = "GET", .target = "/v2/credentials/s", .headers = {{"Authorization", "token"}}, .sign = false}).body, "credentials");
+    EXPECT_EQ(
+        send({.method = "GET", .target = "/v2/credentials/s", .headers = {{"Authorization", "token"}}, .sign = false})
+            .body,
+        "credentials");
     // A signed request means the bucket of that name.
-    EXPECT_EQ(send({.method = "PUT", .target = "/health", .service = "s3", .headers = {{"x-amz-content-sha256", sha256_hex("b")}}, .body = "b"}).body, "b");
+    EXPECT_EQ(send({.method = "PUT",
+                    .target = "/health",
+                    .service = "s3",
+                    .headers = {{"x-amz-content-sha256", sha256_hex("b")}},
+                    .body = "b"})
+                  .body,
+              "b");
 }
 
 TEST_F(FrontTest, RefusesCborInCbor) {
-    const auto response = send({.target = "/service/GraniteServiceVersion20100801/operation/ListMetrics", .service = "monitoring",
+    const auto response = send({.target = "/service/GraniteServiceVersion20100801/operation/ListMetrics",
+                                .service = "monitoring",
                                 .headers = {{"smithy-protocol", "rpc-v2-cbor"}, {"Content-Type", "application/cbor"}}});
     EXPECT_EQ(response.status, 400);
     EXPECT_EQ(response.headers.get("smithy-protocol"), "rpc-v2-cbor");
@@ -300,11 +361,13 @@ TEST_F(FrontTest, ChoosesPoolsByScopeAndPath) {
 
 TEST_F(FrontTest, MarksWaitersAndSdksAsPolling) {
     const auto polling = [&](std::string agent) {
-        static_cast<void>(send({.headers = {{"X-Amz-Target", "SageMaker.DescribeTrainingJob"}, {"User-Agent", agent}}, .body = R"({"TrainingJobName": "a"})"}));
+        static_cast<void>(send({.headers = {{"X-Amz-Target", "SageMaker.DescribeTrainingJob"}, {"User-Agent", agent}},
+                                .body = R"({"TrainingJobName": "a"})"}));
         EXPECT_EQ(seen.user_agent, agent);
         return seen.polling;
     };
-    const std::string boto = "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11.2 md/pyimpl#CPython ";
+    const std::string boto =
+        "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11.2 md/pyimpl#CPython ";
     EXPECT_FALSE(polling(boto + "m/Z,N,E,g,b cfg/retry-mode#standard Botocore/1.44.5"));
     EXPECT_TRUE(polling(boto + "m/Z,N,B,E,g,b cfg/retry-mode#standard Botocore/1.44.5"));
     EXPECT_FALSE(polling(boto + "m/C,b,Bx cfg/retry-mode#standard"));

@@ -13,12 +13,40 @@
 namespace millwright::aws::presigned_v2 {
 namespace {
 
-constexpr std::array<std::string_view, 34> kSubResources = {
-    "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "inventory", "lifecycle", "location", "logging",
-    "metrics", "notification", "object-lock", "partNumber", "policy", "replication", "requestPayment",
-    "response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language",
-    "response-content-type", "response-expires", "restore", "select", "select-type", "storageClass", "tagging", "torrent",
-    "uploadId", "uploads", "versionId", "versioning", "website"};
+constexpr std::array<std::string_view, 34> kSubResources = {"accelerate",
+                                                            "acl",
+                                                            "analytics",
+                                                            "cors",
+                                                            "defaultObjectAcl",
+                                                            "delete",
+                                                            "inventory",
+                                                            "lifecycle",
+                                                            "location",
+                                                            "logging",
+                                                            "metrics",
+                                                            "notification",
+                                                            "object-lock",
+                                                            "partNumber",
+                                                            "policy",
+                                                            "replication",
+                                                            "requestPayment",
+                                                            "response-cache-control",
+                                                            "response-content-disposition",
+                                                            "response-content-encoding",
+                                                            "response-content-language",
+                                                            "response-content-type",
+                                                            "response-expires",
+                                                            "restore",
+                                                            "select",
+                                                            "select-type",
+                                                            "storageClass",
+                                                            "tagging",
+                                                            "torrent",
+                                                            "uploadId",
+                                                            "uploads",
+                                                            "versionId",
+                                                            "versioning",
+                                                            "website"};
 
 std::string hmac_sha1(std::string_view key, std::string_view text) {
     constexpr size_t kBlock = 64;
@@ -79,16 +107,17 @@ std::string header_or_query(const net::Request& request, std::string_view name) 
 }  // namespace
 
 std::optional<Claim> parse(const net::Request& request) {
-    Claim claim{query_value(request, "AWSAccessKeyId"), query_value(request, "Signature"), query_value(request, "Expires"),
-                query_value(request, "x-amz-security-token")};
+    Claim claim{query_value(request, "AWSAccessKeyId"), query_value(request, "Signature"),
+                query_value(request, "Expires"), query_value(request, "x-amz-security-token")};
     if (claim.access_key_id.empty() || claim.signature.empty()) return std::nullopt;
     return claim;
 }
 
-std::string signature(const net::Request& request, const Claim& claim, std::string_view bucket, std::string_view secret) {
+std::string signature(const net::Request& request, const Claim& claim, std::string_view bucket,
+                      std::string_view secret) {
     const std::string text = request.method + "\n" + header_or_query(request, "content-md5") + "\n" +
-                             header_or_query(request, "content-type") + "\n" + claim.expires + "\n" + amz_lines(request) +
-                             resource(request, bucket);
+                             header_or_query(request, "content-type") + "\n" + claim.expires + "\n" +
+                             amz_lines(request) + resource(request, bucket);
     return to_base64(hmac_sha1(secret, text));
 }
 

@@ -90,8 +90,10 @@ ApiResult<Json> decode_timestamp(const std::string& text) {
 
 ApiResult<Json> decode_scalar(const Shape& shape, const std::string& text) {
     switch (shape.type()) {
-        case ShapeType::String: return Json(valid_utf8(text));
-        case ShapeType::Timestamp: return decode_timestamp(text);
+        case ShapeType::String:
+            return Json(valid_utf8(text));
+        case ShapeType::Timestamp:
+            return decode_timestamp(text);
         case ShapeType::Boolean:
             if (text == "true" || text == "True") return Json(true);
             if (text == "false" || text == "False") return Json(false);
@@ -99,7 +101,8 @@ ApiResult<Json> decode_scalar(const Shape& shape, const std::string& text) {
         case ShapeType::Blob:
             if (!from_base64(text)) return malformed_input("Invalid base64 value");
             return Json(text);
-        default: return decode_number(shape.type(), text);
+        default:
+            return decode_number(shape.type(), text);
     }
 }
 
@@ -108,10 +111,14 @@ ApiResult<Json> QueryDecoder::decode(const Member& member, const std::string& pr
     const Shape shape = member.shape();
     const bool flattened = member.flattened() || shape.flattened();
     switch (shape.type()) {
-        case ShapeType::Structure: return any_below(prefix) ? decode_structure(shape, prefix + ".", depth) : Json();
-        case ShapeType::List: return decode_list(shape, flattened, prefix, depth);
-        case ShapeType::Map: return decode_map(shape, flattened, prefix, depth);
-        default: break;
+        case ShapeType::Structure:
+            return any_below(prefix) ? decode_structure(shape, prefix + ".", depth) : Json();
+        case ShapeType::List:
+            return decode_list(shape, flattened, prefix, depth);
+        case ShapeType::Map:
+            return decode_map(shape, flattened, prefix, depth);
+        default:
+            break;
     }
     const std::string* text = find(prefix);
     return text ? decode_scalar(shape, *text) : Json();
@@ -127,8 +134,10 @@ ApiResult<Json> QueryDecoder::decode_structure(const Shape& shape, const std::st
     return out;
 }
 
-// "Tags.member.1"; flattened "Tags.1", where the element's own name replaces that of the list. "Tags=" is the empty list.
-ApiResult<Json> QueryDecoder::decode_list(const Shape& shape, bool flattened, const std::string& prefix, int depth) const {
+// "Tags.member.1"; flattened "Tags.1", where the element's own name replaces that of the list. "Tags=" is the empty
+// list.
+ApiResult<Json> QueryDecoder::decode_list(const Shape& shape, bool flattened, const std::string& prefix,
+                                          int depth) const {
     const Member element = shape.element();
     const std::string name = element.has_location_name() ? std::string(element.location_name()) : "member";
     std::string base = prefix;
@@ -149,7 +158,8 @@ ApiResult<Json> QueryDecoder::decode_list(const Shape& shape, bool flattened, co
     return out;
 }
 
-ApiResult<Json> QueryDecoder::decode_map(const Shape& shape, bool flattened, const std::string& prefix, int depth) const {
+ApiResult<Json> QueryDecoder::decode_map(const Shape& shape, bool flattened, const std::string& prefix,
+                                         int depth) const {
     const std::string base = flattened ? prefix : prefix + ".entry";
     const auto name_of = [](const Member& member, std::string_view otherwise) {
         return member.has_location_name() ? std::string(member.location_name()) : std::string(otherwise);
@@ -190,7 +200,9 @@ void write_value(XmlWriter& xml, std::string_view name, const Member& member, co
         xml.close();
     } else if (shape.type() == ShapeType::List) {
         const Member element = shape.element();
-        const std::string_view item_name = element.has_location_name() ? element.location_name() : flattened ? name : "member";
+        const std::string_view item_name = element.has_location_name() ? element.location_name()
+                                           : flattened                 ? name
+                                                                       : "member";
         if (!flattened) xml.open(name);
         for (const Json& item : value.items()) write_value(xml, item_name, element, item);
         if (!flattened) xml.close();
@@ -199,7 +211,8 @@ void write_value(XmlWriter& xml, std::string_view name, const Member& member, co
         for (const auto& [key, inner] : value.members()) {
             xml.open(flattened ? name : "entry");
             xml.element(shape.key().has_location_name() ? shape.key().location_name() : "key", key);
-            write_value(xml, shape.value().has_location_name() ? shape.value().location_name() : "value", shape.value(), inner);
+            write_value(xml, shape.value().has_location_name() ? shape.value().location_name() : "value", shape.value(),
+                        inner);
             xml.close();
         }
         if (!flattened) xml.close();

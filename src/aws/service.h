@@ -16,9 +16,9 @@ namespace millwright::aws {
 
 // Who signed the request.
 struct Caller {
-    std::string account;        // 12 digits
-    std::string region;         // of the credential scope
-    std::string arn;            // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/role/session, or …:root
+    std::string account;  // 12 digits
+    std::string region;   // of the credential scope
+    std::string arn;      // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/role/session, or …:root
     std::string user_id;
     std::string access_key_id;
 };
@@ -49,11 +49,11 @@ struct Operation {
 enum class Protocol { AwsJson, Query, QueryAndJson, Stream };
 
 struct Service {
-    std::string signing_name;   // the service of the credential scope: "sagemaker", "logs", "monitoring", …
-    std::string model;          // name of the schema tables: "sagemaker", "logs", "cloudwatch", "iam", "sts"
+    std::string signing_name;  // the service of the credential scope: "sagemaker", "logs", "monitoring", …
+    std::string model;         // name of the schema tables: "sagemaker", "logs", "cloudwatch", "iam", "sts"
     Protocol protocol;
     std::vector<Operation> operations;
-    StreamHandler stream;       // for Protocol::Stream, or rest paths beside awsJson ones (sagemaker: /endpoints/…)
+    StreamHandler stream;  // for Protocol::Stream, or rest paths beside awsJson ones (sagemaker: /endpoints/…)
 };
 
 // The secret behind an access key, and who that is.
@@ -61,7 +61,7 @@ struct Credential {
     std::string secret_access_key;
     std::string session_token;  // empty for long-term keys; compared in constant time otherwise
     std::optional<Timestamp> expires;
-    Caller caller;              // region is filled from the scope
+    Caller caller;  // region is filled from the scope
 };
 
 // Thread-safe.

@@ -34,7 +34,8 @@ std::string hex_length(size_t length) {
 
 }  // namespace
 
-void sign_request(net::Request& request, const SigningKeys& keys, const SigningScope& scope, std::string_view payload_hash) {
+void sign_request(net::Request& request, const SigningKeys& keys, const SigningScope& scope,
+                  std::string_view payload_hash) {
     request.headers.erase("authorization");
     request.headers.set("X-Amz-Date", format_amz_date(scope.time));
     if (!keys.session_token.empty()) request.headers.set("X-Amz-Security-Token", keys.session_token);
@@ -53,11 +54,11 @@ std::string presign_target(const net::Request& request, const SigningKeys& keys,
     net::Request presigned;
     presigned.method = request.method;
     presigned.headers = {{"host", request.headers.get("host")}};
-    presigned.target = request.target + (request.raw_query().empty() ? "?" : "&") + "X-Amz-Algorithm=" +
-                       std::string(sigv4::kAlgorithm) + "&X-Amz-Credential=" +
-                       percent_encode(keys.access_key_id + "/" + scope_of(keys, scope).text()) +
-                       "&X-Amz-Date=" + format_amz_date(scope.time) + "&X-Amz-Expires=" +
-                       std::to_string(lifetime.count()) + "&X-Amz-SignedHeaders=host";
+    presigned.target = request.target + (request.raw_query().empty() ? "?" : "&") +
+                       "X-Amz-Algorithm=" + std::string(sigv4::kAlgorithm) +
+                       "&X-Amz-Credential=" + percent_encode(keys.access_key_id + "/" + scope_of(keys, scope).text()) +
+                       "&X-Amz-Date=" + format_amz_date(scope.time) +
+                       "&X-Amz-Expires=" + std::to_string(lifetime.count()) + "&X-Amz-SignedHeaders=host";
     if (!keys.session_token.empty()) presigned.target += "&X-Amz-Security-Token=" + percent_encode(keys.session_token);
     // Only S3 leaves the body of a presigned request open.
     const std::string payload = scope.service == "s3" ? std::string(sigv4::kUnsignedPayload) : sha256_hex("");
@@ -86,7 +87,8 @@ std::string chunked_body(std::string_view body, const SigningKeys& keys, const S
         if (options.signed_chunks)
             out += "x-amz-trailer-signature:" +
                    sigv4::trailer_signature(key, time, scope_text, previous,
-                                            options.trailer_name + ":" + options.trailer_value + "\n") + "\r\n";
+                                            options.trailer_name + ":" + options.trailer_value + "\n") +
+                   "\r\n";
     }
     return out + "\r\n";
 }

@@ -79,20 +79,23 @@ AuthFailure malformed(std::string text) { return {AuthFailureKind::Malformed, st
 
 Result<Claim, AuthFailure> finish_claim(const Fields& fields, std::string_view prefix, Claim claim) {
     const auto name_of = [&](std::string_view name) { return std::string(prefix) + std::string(name); };
-    const std::string where = claim.presigned ? "AWS query-string parameters must include '"
-                                              : "Authorization header requires '";
+    const std::string where =
+        claim.presigned ? "AWS query-string parameters must include '" : "Authorization header requires '";
     const std::string end = claim.presigned ? "'. Re-examine the query-string parameters." : "' parameter.";
     for (const std::string_view name : {"Credential", "Signature", "SignedHeaders"})
         if (field(fields, name_of(name)).empty()) return malformed(where + name_of(name) + end);
     const std::string credential = field(fields, name_of("Credential"));
     auto scope = parse_credential(credential);
-    if (!scope) return malformed("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'");
+    if (!scope)
+        return malformed(
+            "Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" +
+            credential + "'");
     claim.scope = *std::move(scope);
     claim.signature = field(fields, name_of("Signature"));
     const std::string signed_headers = field(fields, name_of("SignedHeaders"));
-    for (const std::string_view name : split(signed_headers, ';'))
-        claim.signed_names.push_back(to_lower(trim(name)));
-    if (claim.time.empty()) return malformed("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
+    for (const std::string_view name : split(signed_headers, ';')) claim.signed_names.push_back(to_lower(trim(name)));
+    if (claim.time.empty())
+        return malformed("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
     return claim;
 }
 
@@ -109,21 +112,25 @@ Result<Claim, AuthFailure> parse_query_claim(const net::Request& request) {
         claim.expires_seconds = parse_int(text);
         if (!claim.expires_seconds || *claim.expires_seconds < 1) return malformed("X-Amz-Expires should be a number");
         if (*claim.expires_seconds > kMaxExpiresSeconds)
-            return malformed("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds");
+            return malformed(
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less "
+                "than 604800 seconds");
     }
     return finish_claim(fields, "X-Amz-", std::move(claim));
 }
 
 Result<Claim, AuthFailure> parse_claim(const net::Request& request) {
     const auto authorization = request.headers.find("authorization");
-    if (!authorization && !has_query_signature(request))
-        return AuthFailure{AuthFailureKind::Anonymous, ""};
+    if (!authorization && !has_query_signature(request)) return AuthFailure{AuthFailureKind::Anonymous, ""};
     if (authorization && has_query_signature(request))
-        return malformed("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified");
+        return malformed(
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+            "parameter or the Authorization header should be specified");
     if (!authorization) return parse_query_claim(request);
     const std::string_view text = trim(*authorization);
     if (!text.starts_with(std::string(sigv4::kAlgorithm) + " "))
-        return malformed("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.");
+        return malformed(
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.");
     Claim claim;
     claim.time = request_time(request.headers);
     claim.session_token = request.headers.get("x-amz-security-token");
@@ -151,17 +158,28 @@ Result<PayloadKind, AuthFailure> kind_of(const std::string& declared, std::strin
 
 Result<void, AuthFailure> check_time(const Claim& claim, Timestamp now) {
     const auto time = parse_amz_date(claim.time);
-    if (!time) return malformed("Date must be in ISO-8601 'basic format'. Got '" + claim.time + "'. See http://en.wikipedia.org/wiki/ISO_8601");
+    if (!time)
+        return malformed("Date must be in ISO-8601 'basic format'. Got '" + claim.time +
+                         "'. See http://en.wikipedia.org/wiki/ISO_8601");
     if (claim.scope.date != claim.time.substr(0, 8))
-        return AuthFailure{AuthFailureKind::BadScope, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + claim.scope.date + "' != '" + claim.time.substr(0, 8) + "', from '" + claim.time + "'."};
+        return AuthFailure{
+            AuthFailureKind::BadScope,
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" +
+                claim.scope.date + "' != '" + claim.time.substr(0, 8) + "', from '" + claim.time + "'."};
     if (*time > now + kSkew)
-        return AuthFailure{AuthFailureKind::Skewed, "Signature not yet current: " + claim.time + " is still later than " + format_amz_date(now + kSkew) + " (" + format_amz_date(now) + " + 15 min.)"};
+        return AuthFailure{AuthFailureKind::Skewed, "Signature not yet current: " + claim.time +
+                                                        " is still later than " + format_amz_date(now + kSkew) + " (" +
+                                                        format_amz_date(now) + " + 15 min.)"};
     if (claim.presigned) {
-        if (*time + std::chrono::seconds(*claim.expires_seconds) < now) return AuthFailure{AuthFailureKind::UrlExpired, "Signature expired: " + claim.time + " is now earlier than " + format_amz_date(now)};
+        if (*time + std::chrono::seconds(*claim.expires_seconds) < now)
+            return AuthFailure{AuthFailureKind::UrlExpired,
+                               "Signature expired: " + claim.time + " is now earlier than " + format_amz_date(now)};
         return {};
     }
     if (*time < now - kSkew)
-        return AuthFailure{AuthFailureKind::Skewed, "Signature expired: " + claim.time + " is now earlier than " + format_amz_date(now - kSkew) + " (" + format_amz_date(now) + " - 15 min.)"};
+        return AuthFailure{AuthFailureKind::Skewed, "Signature expired: " + claim.time + " is now earlier than " +
+                                                        format_amz_date(now - kSkew) + " (" + format_amz_date(now) +
+                                                        " - 15 min.)"};
     return {};
 }
 
@@ -174,19 +192,23 @@ Result<void, AuthFailure> check_token(const Credential& credential, const Claim&
 
 // A header that is not signed could be changed on the way. Host decides where, x-amz-* decide what.
 Result<void, AuthFailure> check_signed_names(const net::Headers& headers, const std::vector<std::string>& names) {
-    const auto is_signed = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+    const auto is_signed = [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
     if (!is_signed("host"))
-        return AuthFailure{AuthFailureKind::UnsignedHeader, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."};
+        return AuthFailure{AuthFailureKind::UnsignedHeader,
+                           "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."};
     for (const auto& [name, value] : headers.all()) {
         const std::string lower = to_lower(name);
         if (lower.starts_with("x-amz-") && !is_signed(lower))
-            return AuthFailure{AuthFailureKind::UnsignedHeader, "'" + name + "' must be a 'SignedHeader' in the AWS Authorization."};
+            return AuthFailure{AuthFailureKind::UnsignedHeader,
+                               "'" + name + "' must be a 'SignedHeader' in the AWS Authorization."};
     }
     return {};
 }
 
-PayloadCheck payload_check(PayloadKind kind, const net::Headers& headers, const std::string& declared, const Claim& claim,
-                           const std::string& key) {
+PayloadCheck payload_check(PayloadKind kind, const net::Headers& headers, const std::string& declared,
+                           const Claim& claim, const std::string& key) {
     PayloadCheck check;
     check.kind = kind;
     if (kind == PayloadKind::Hashed) check.sha256_hex = to_lower(declared);
@@ -224,7 +246,8 @@ struct Checked {
 };
 
 // Everything but the signature itself, which needs the body.
-Result<Checked, AuthFailure> check_claim(const net::Request& request, const CredentialSource& credentials, Timestamp now) {
+Result<Checked, AuthFailure> check_claim(const net::Request& request, const CredentialSource& credentials,
+                                         Timestamp now) {
     Claim claim = TRY(parse_claim(request));
     auto credential = credentials.find_credential(claim.scope.access_key_id);
     if (!credential) return AuthFailure{AuthFailureKind::UnknownKey, ""};
@@ -281,15 +304,16 @@ Result<PayloadKind, AuthFailure> SignatureVerifier::check_claims(const net::Requ
     return kind_of(declared_hash(request), checked.claim.scope.service, checked.claim.presigned);
 }
 
-Result<Verified, AuthFailure> SignatureVerifier::verify(const net::Request& request, std::string_view body_sha256_hex) const {
+Result<Verified, AuthFailure> SignatureVerifier::verify(const net::Request& request,
+                                                        std::string_view body_sha256_hex) const {
     if (signed_the_old_way(request)) return verify_v2(request, true);
     const Timestamp now = clock_.now();
     auto [claim, credential] = TRY(check_claim(request, credentials_, now));
     const std::string declared = declared_hash(request);
     const PayloadKind kind = TRY(kind_of(declared, claim.scope.service, claim.presigned));
-    const std::string hash = kind == PayloadKind::Buffered                      ? std::string(body_sha256_hex)
-                             : declared.empty() ? std::string(sigv4::kUnsignedPayload)
-                                                : declared;
+    const std::string hash = kind == PayloadKind::Buffered ? std::string(body_sha256_hex)
+                             : declared.empty()            ? std::string(sigv4::kUnsignedPayload)
+                                                           : declared;
 
     const std::string canonical = sigv4::canonical_request(request, claim.scope.service, claim.signed_names, hash);
     const std::string key = signing_key(claim.scope, credential.secret_access_key);

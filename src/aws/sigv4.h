@@ -1,8 +1,8 @@
 // AWS Signature Version 4: verification of every request, the body readers that go with it, and a small signer.
 //
-// What is verified: header and presigned signatures (and S3's old presigned form, aws/presigned_v2.h); the time (15 minutes either way, or the life of a presigned URL);
-// that host and every x-amz-* header are signed; the session token and its expiry; and the body, against
-// x-amz-content-sha256 or chunk by chunk while it is read.
+// What is verified: header and presigned signatures (and S3's old presigned form, aws/presigned_v2.h); the time (15
+// minutes either way, or the life of a presigned URL); that host and every x-amz-* header are signed; the session token
+// and its expiry; and the body, against x-amz-content-sha256 or chunk by chunk while it is read.
 #pragma once
 
 #include <chrono>
@@ -46,12 +46,22 @@ enum class PayloadKind {
 
 // Why a request is refused; each protocol has its own code and text for it.
 enum class AuthFailureKind {
-    Anonymous, Malformed, UnknownKey, BadSignature, Skewed, UrlExpired, BadToken, ExpiredToken, UnsignedHeader, BadScope,
-    MissingPayloadHash, BadPayloadHash
+    Anonymous,
+    Malformed,
+    UnknownKey,
+    BadSignature,
+    Skewed,
+    UrlExpired,
+    BadToken,
+    ExpiredToken,
+    UnsignedHeader,
+    BadScope,
+    MissingPayloadHash,
+    BadPayloadHash
 };
 struct [[nodiscard]] AuthFailure {
     AuthFailureKind kind;
-    std::string text;  // AWS's text for JSON and query services, where it depends on the request; else empty
+    std::string text;         // AWS's text for JSON and query services, where it depends on the request; else empty
     std::string detail = {};  // for the log: expected canonical request and the like; never a secret
 };
 // How the failure looks to a client of a JSON or query service, or of S3.
@@ -61,10 +71,10 @@ ApiError auth_error(const AuthFailure& failure, ErrorStyle style);
 // What the body of a verified request still has to prove.
 struct PayloadCheck {
     PayloadKind kind = PayloadKind::Unsigned;
-    std::string sha256_hex;                  // Hashed
+    std::string sha256_hex;                                     // Hashed
     std::string signing_key, timestamp, scope, seed_signature;  // chunks
-    std::optional<uint64_t> decoded_length;  // x-amz-decoded-content-length
-    std::vector<std::string> trailers;       // lower-case names announced by x-amz-trailer
+    std::optional<uint64_t> decoded_length;                     // x-amz-decoded-content-length
+    std::vector<std::string> trailers;                          // lower-case names announced by x-amz-trailer
 };
 
 struct Verified {
@@ -144,7 +154,8 @@ struct SigningScope {
 };
 // Adds X-Amz-Date, X-Amz-Security-Token and Authorization. Every header present is signed, Host must be among them.
 // `payload_hash`: hex SHA-256 of the body, or what x-amz-content-sha256 says (which the caller sets for S3).
-void sign_request(net::Request& request, const SigningKeys& keys, const SigningScope& scope, std::string_view payload_hash);
+void sign_request(net::Request& request, const SigningKeys& keys, const SigningScope& scope,
+                  std::string_view payload_hash);
 // The target with X-Amz-* query parameters. Only `host` is signed.
 std::string presign_target(const net::Request& request, const SigningKeys& keys, const SigningScope& scope,
                            std::chrono::seconds lifetime);

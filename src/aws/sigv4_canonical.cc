@@ -90,7 +90,8 @@ std::string string_to_sign(std::string_view time, std::string_view scope, std::s
     return out;
 }
 
-std::string derive_key(std::string_view secret, std::string_view date, std::string_view region, std::string_view service) {
+std::string derive_key(std::string_view secret, std::string_view date, std::string_view region,
+                       std::string_view service) {
     const std::string by_date = hmac_sha256("AWS4" + std::string(secret), date);
     return hmac_sha256(hmac_sha256(hmac_sha256(by_date, region), service), "aws4_request");
 }

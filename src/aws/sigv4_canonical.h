@@ -27,7 +27,8 @@ std::string canonical_query(std::string_view raw_query);
 std::string canonical_request(const net::Request& request, std::string_view service,
                               const std::vector<std::string>& signed_names, std::string_view payload_hash);
 std::string string_to_sign(std::string_view time, std::string_view scope, std::string_view canonical);
-std::string derive_key(std::string_view secret, std::string_view date, std::string_view region, std::string_view service);
+std::string derive_key(std::string_view secret, std::string_view date, std::string_view region,
+                       std::string_view service);
 // Hex. What each chunk, and the trailer after the last one, is signed with.
 std::string chunk_signature(std::string_view key, std::string_view time, std::string_view scope,
                             std::string_view previous, std::string_view chunk_sha256_hex);

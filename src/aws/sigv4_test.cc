@@ -25,7 +25,9 @@ class SignatureVerifierTest : public testing::Test {
   protected:
     SignatureVerifierTest() { credentials.by_id["AKIDEXAMPLE"] = permanent(); }
 
-    static Credential permanent() { return {kKeys.secret_access_key, "", std::nullopt, {"123456789012", "", "arn:x", "id", ""}}; }
+    static Credential permanent() {
+        return {kKeys.secret_access_key, "", std::nullopt, {"123456789012", "", "arn:x", "id", ""}};
+    }
     void use_temporary(std::optional<Timestamp> expires = std::nullopt) {
         credentials.by_id["AKIDEXAMPLE"] = {kKeys.secret_access_key, kToken, expires, {}};
     }
@@ -70,7 +72,8 @@ TEST_F(SignatureVerifierTest, AcceptsWhatBotocoreSigns) {
         else
             credentials.by_id["AKIDEXAMPLE"] = permanent();
         const auto verified = verify(load(entry));
-        EXPECT_TRUE(verified) << entry["name"].as_string() << "\n" << (verified ? "" : verified.error().text + verified.error().detail);
+        EXPECT_TRUE(verified) << entry["name"].as_string() << "\n"
+                              << (verified ? "" : verified.error().text + verified.error().detail);
         if (!verified) continue;
         EXPECT_EQ(verified->scope.service, entry["service"].as_string());
         EXPECT_EQ(verified->presigned, entry["presigned"].as_bool());
@@ -90,10 +93,14 @@ bool mutate(Signed& input, SeededRandom& random, bool covers_body) {
         return text[at] != before;
     };
     switch (random.below(covers_body ? 4 : 3)) {
-        case 0: return flip(input.request.method);
-        case 1: return input.request.target.size() > 1 && flip(input.request.target);
-        case 3: return flip(input.body);
-        default: break;
+        case 0:
+            return flip(input.request.method);
+        case 1:
+            return input.request.target.size() > 1 && flip(input.request.target);
+        case 3:
+            return flip(input.body);
+        default:
+            break;
     }
     const std::string signed_names = input.request.headers.get("authorization", input.request.target);
     auto fields = input.request.headers.all();
@@ -126,8 +133,10 @@ TEST_F(SignatureVerifierTest, RefusesThousandsOfForgedRequests) {
             const auto verified = verify(input);
             // Some changes are none: another spelling of the same bytes has the same canonical form.
             const bool respelled = s3 || input.request.raw_path() == before.request.raw_path();
-            if (verified && respelled && percent_decode(input.request.target) == percent_decode(before.request.target)) continue;
-            EXPECT_FALSE(verified) << entry["name"].as_string() << " " << input.request.method << " " << input.request.target;
+            if (verified && respelled && percent_decode(input.request.target) == percent_decode(before.request.target))
+                continue;
+            EXPECT_FALSE(verified) << entry["name"].as_string() << " " << input.request.method << " "
+                                   << input.request.target;
             refused += !verified;
         }
     }
@@ -176,12 +185,14 @@ TEST_F(SignatureVerifierTest, AllowsFifteenMinutesOfSkewEitherWay) {
     const auto early = verify(input);
     ASSERT_FALSE(early);
     EXPECT_EQ(early.error().text,
-              "Signature not yet current: 20261122T101530Z is still later than 20261122T101529Z (20261122T100029Z + 15 min.)");
+              "Signature not yet current: 20261122T101530Z is still later than 20261122T101529Z (20261122T100029Z + 15 "
+              "min.)");
 }
 
 TEST_F(SignatureVerifierTest, RefusesScopeOfAnotherDay) {
     Signed input = json_request();
-    input.request.headers.set("Authorization", replace_all(input.request.headers.get("authorization"), "/20261122/", "/20261121/"));
+    input.request.headers.set("Authorization",
+                              replace_all(input.request.headers.get("authorization"), "/20261122/", "/20261121/"));
     EXPECT_EQ(refusal(input), AuthFailureKind::BadScope);
 }
 
@@ -207,7 +218,8 @@ TEST_F(SignatureVerifierTest, ComparesTheSessionToken) {
     use_temporary();
     EXPECT_TRUE(verify(json_request(with_token)));
     EXPECT_EQ(refusal(json_request()), AuthFailureKind::BadToken);
-    EXPECT_EQ(refusal(json_request({kKeys.access_key_id, kKeys.secret_access_key, kToken + "x"})), AuthFailureKind::BadToken);
+    EXPECT_EQ(refusal(json_request({kKeys.access_key_id, kKeys.secret_access_key, kToken + "x"})),
+              AuthFailureKind::BadToken);
 }
 
 TEST_F(SignatureVerifierTest, RefusesExpiredTemporaryKeys) {
@@ -279,7 +291,8 @@ TEST_F(OldPresignedTest, LivesAsLongAsItSays) {
 // The old form signs no host, so a host that names another bucket must not change what a URL opens.
 TEST_F(OldPresignedTest, CannotBeMovedToAnotherBucketByTheHost) {
     EXPECT_EQ(refusal(old_url("other.localhost:9770")), AuthFailureKind::Malformed);
-    const SignatureVerifier aware(credentials, clock, [](std::string_view host) { return host.starts_with("other.") ? "other" : ""; });
+    const SignatureVerifier aware(credentials, clock,
+                                  [](std::string_view host) { return host.starts_with("other.") ? "other" : ""; });
     EXPECT_TRUE(aware.verify(old_url("box.example.com").request, ""));
     EXPECT_FALSE(aware.verify(old_url("other.localhost").request, ""));
 }

@@ -11,7 +11,8 @@ namespace millwright::aws {
 
 class StampedWriter final : public net::ResponseWriter {
   public:
-    StampedWriter(net::ResponseWriter& inner, std::string request_id) : inner_(inner), request_id_(std::move(request_id)) {}
+    StampedWriter(net::ResponseWriter& inner, std::string request_id)
+        : inner_(inner), request_id_(std::move(request_id)) {}
 
     // S3 spells the header differently; set before the first answer.
     void set_s3_style(bool s3) { s3_style_ = s3; }

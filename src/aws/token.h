@@ -5,8 +5,8 @@
 //   tag      = first 16 bytes of HMAC-SHA-256(key, scope LF payload)
 //   payload  = JSON array of strings, the position
 //
-// `scope` names the listing with everything that decides its order and content ("ListTrainingJobs", the account, filters
-// and sort order as given), so that a token of one listing is refused by another.
+// `scope` names the listing with everything that decides its order and content ("ListTrainingJobs", the account,
+// filters and sort order as given), so that a token of one listing is refused by another.
 #pragma once
 
 #include <string>

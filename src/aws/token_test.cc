@@ -41,8 +41,8 @@ TEST(PageTokens, ChangedInAnyCharacterAreRefused) {
 
 TEST(PageTokens, AreSafeInUrls) {
     for (int i = 0; i < 200; ++i)
-        EXPECT_EQ(kTokens.encode("s", {std::to_string(i)}).find_first_not_of(
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+        EXPECT_EQ(kTokens.encode("s", {std::to_string(i)})
+                      .find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
                   std::string::npos);
 }
 

@@ -21,15 +21,16 @@ std::string_view token_of(const Json& wire) {
 
 // The texts AWS's JSON services give for a value of the wrong type.
 ApiError wrong_type(const Json& wire, ShapeType expected) {
-    const bool collection = expected == ShapeType::List || expected == ShapeType::Map || expected == ShapeType::Structure;
+    const bool collection =
+        expected == ShapeType::List || expected == ShapeType::Map || expected == ShapeType::Structure;
     if (wire.is_array()) return serialization_exception("Start of list found where not expected");
     if (wire.is_object()) return serialization_exception("Start of structure or map found where not expected.");
     if (collection) {
         const char* type = wire.is_bool() ? "Boolean" : wire.is_string() ? "String" : "Number";
         return serialization_exception(std::string("Unrecognized collection type class java.lang.") + type);
     }
-    static constexpr const char* kNames[] = {"a String", "an Integer", "a Long", "a Float", "a Double",
-                                             "a Boolean", "a Blob", "a Timestamp"};
+    static constexpr const char* kNames[] = {"a String", "an Integer", "a Long", "a Float",
+                                             "a Double", "a Boolean",  "a Blob", "a Timestamp"};
     return serialization_exception(std::string(token_of(wire)) + " can not be converted to " +
                                    kNames[static_cast<size_t>(expected)]);
 }
@@ -63,17 +64,20 @@ ApiResult<Json> decode_scalar(const Shape& shape, const Json& wire) {
             if (wire.is_bool()) return Json(wire);
             break;
         case ShapeType::Integer:
-        case ShapeType::Long: return decode_whole_number(wire, shape.type());
+        case ShapeType::Long:
+            return decode_whole_number(wire, shape.type());
         case ShapeType::Float:
         case ShapeType::Double:
             if (wire.is_number()) return Json(wire);
             break;
-        case ShapeType::Timestamp: return decode_timestamp(wire);
+        case ShapeType::Timestamp:
+            return decode_timestamp(wire);
         case ShapeType::Blob:
             if (wire.is_string() && from_base64(wire.as_string())) return Json(wire);
             if (wire.is_string()) return serialization_exception("Base64 decoding failed");
             break;
-        default: break;
+        default:
+            break;
     }
     return wrong_type(wire, shape.type());
 }
@@ -155,7 +159,7 @@ std::string printed(const Shape& shape, const Json& value) {
 
 void Violations::add(const Shape& shape, const Json& value, const std::string& path, std::string_view constraint) {
     if (++count_ > kMaxListedErrors) return;
-    const std::string shown = value.is_null()      ? "Value null"
+    const std::string shown = value.is_null()     ? "Value null"
                               : shape.sensitive() ? "Value"
                                                   : "Value '" + printed(shape, value) + "'";
     texts_.push_back(shown + " at '" + path + "' failed to satisfy constraint: " + std::string(constraint));
@@ -179,16 +183,21 @@ std::string limit_text(double limit) {
 // What `min` and `max` bound: the value of a number, the length of anything else.
 double measure(const Shape& shape, const Json& value) {
     switch (shape.type()) {
-        case ShapeType::String: return static_cast<double>(utf8_length(value.as_string()));
-        case ShapeType::Blob: return static_cast<double>(from_base64(value.as_string()).value_or("").size());
+        case ShapeType::String:
+            return static_cast<double>(utf8_length(value.as_string()));
+        case ShapeType::Blob:
+            return static_cast<double>(from_base64(value.as_string()).value_or("").size());
         case ShapeType::List:
-        case ShapeType::Map: return static_cast<double>(value.size());
-        default: return value.is_number() ? value.as_double() : 0.0;
+        case ShapeType::Map:
+            return static_cast<double>(value.size());
+        default:
+            return value.is_number() ? value.as_double() : 0.0;
     }
 }
 
 bool is_number(ShapeType type) {
-    return type == ShapeType::Integer || type == ShapeType::Long || type == ShapeType::Float || type == ShapeType::Double;
+    return type == ShapeType::Integer || type == ShapeType::Long || type == ShapeType::Float ||
+           type == ShapeType::Double;
 }
 
 enum class Which { All, Failed };
@@ -285,7 +294,8 @@ void Checker::check_elements(const Shape& collection, const Json& value, const S
         auto texts = constraints(element, item, Which::All);
         if (item.is_null()) texts.insert(texts.begin(), "Member must not be null");
         const bool hidden = element.sensitive();
-        return violations_.add(hidden ? element : collection, value, path_, std::string(form) + " [" + join(texts, ", ") + "]");
+        return violations_.add(hidden ? element : collection, value, path_,
+                               std::string(form) + " [" + join(texts, ", ") + "]");
     }
 }
 
@@ -323,7 +333,8 @@ ApiResult<Json> decode_json(const Shape& shape, const Json& wire) {
         case ShapeType::Map:
             if (wire.is_object()) return decode_map(shape, wire);
             break;
-        default: return decode_scalar(shape, wire);
+        default:
+            return decode_scalar(shape, wire);
     }
     return wrong_type(wire, shape.type());
 }

@@ -17,8 +17,8 @@ namespace millwright::aws {
 ApiResult<Json> decode_json(const Shape& shape, const Json& wire);
 
 // All constraints of `document` (decoded) in one answer: ValidationException (400)
-//   "1 validation error detected: Value null at 'trainingJobName' failed to satisfy constraint: Member must not be null"
-//   "2 validation errors detected: …; …"
+//   "1 validation error detected: Value null at 'trainingJobName' failed to satisfy constraint: Member must not be
+//   null" "2 validation errors detected: …; …"
 // At most kMaxListedErrors are spelled out; the count is of all of them.
 inline constexpr size_t kMaxListedErrors = 100;
 ApiResult<void> validate(const Shape& shape, const Json& document);

@@ -39,58 +39,81 @@ TEST(Validate, AcceptsATrainingJob) { EXPECT_EQ(refusal("CreateTrainingJob", kTr
 
 TEST(Validate, NamesAMissingMember) {
     EXPECT_EQ(refusal("DescribeTrainingJob", "{}"),
-              "1 validation error detected: Value null at 'trainingJobName' failed to satisfy constraint: Member must not be null");
+              "1 validation error detected: Value null at 'trainingJobName' failed to satisfy constraint: Member must "
+              "not be null");
     EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": null})"), refusal("DescribeTrainingJob", "{}"));
 }
 
 TEST(Validate, ReportsSeveralErrorsInOneAnswer) {
     const std::string text = refusal("CreateTrainingJob", training_with(R"("job-1")", R"("no spaces")"));
-    EXPECT_EQ(text, "1 validation error detected: Value 'no spaces' at 'trainingJobName' failed to satisfy constraint: "
-                    "Member must satisfy regular expression pattern: " +
-                        std::string(input_of("CreateTrainingJob").find_member("TrainingJobName")->shape().pattern()));
-    const std::string two = refusal("CreateTrainingJob", replace_all(training_with("\"job-1\"", "\"a b\""), "\"VolumeSizeInGB\": 10", "\"VolumeSizeInGB\": -1"));
+    EXPECT_EQ(text,
+              "1 validation error detected: Value 'no spaces' at 'trainingJobName' failed to satisfy constraint: "
+              "Member must satisfy regular expression pattern: " +
+                  std::string(input_of("CreateTrainingJob").find_member("TrainingJobName")->shape().pattern()));
+    const std::string two =
+        refusal("CreateTrainingJob",
+                replace_all(training_with("\"job-1\"", "\"a b\""), "\"VolumeSizeInGB\": 10", "\"VolumeSizeInGB\": -1"));
     EXPECT_TRUE(two.starts_with("2 validation errors detected: Value 'a b' at 'trainingJobName'")) << two;
-    EXPECT_TRUE(two.ends_with("; Value '-1' at 'resourceConfig.volumeSizeInGB' failed to satisfy constraint: Member must have value greater than or equal to 0")) << two;
+    EXPECT_TRUE(
+        two.ends_with("; Value '-1' at 'resourceConfig.volumeSizeInGB' failed to satisfy constraint: Member must have "
+                      "value greater than or equal to 0"))
+        << two;
 }
 
 TEST(Validate, ListsTheEnumValueSet) {
     const std::string text = refusal("CreateTrainingJob", training_with("ml.m5.large", "local"));
-    EXPECT_TRUE(text.starts_with("1 validation error detected: Value 'local' at 'resourceConfig.instanceType' failed to satisfy "
-                                 "constraint: Member must satisfy enum value set: [ml.")) << text;
+    EXPECT_TRUE(text.starts_with(
+        "1 validation error detected: Value 'local' at 'resourceConfig.instanceType' failed to satisfy "
+        "constraint: Member must satisfy enum value set: [ml."))
+        << text;
     EXPECT_TRUE(text.ends_with("]"));
 }
 
 TEST(Validate, EveryInstanceTypeOfTheModelPassesAndNothingElse) {
-    const Shape types = input_of("CreateTrainingJob").find_member("ResourceConfig")->shape().find_member("InstanceType")->shape();
+    const Shape types =
+        input_of("CreateTrainingJob").find_member("ResourceConfig")->shape().find_member("InstanceType")->shape();
     for (const std::string_view type : types.enum_values()) EXPECT_TRUE(validate(types, Json(type))) << type;
-    for (const char* type : {"", "ml.m5.Large", "ml.m5.large ", "m5.large"}) EXPECT_FALSE(validate(types, Json(type))) << type;
+    for (const char* type : {"", "ml.m5.Large", "ml.m5.large ", "m5.large"})
+        EXPECT_FALSE(validate(types, Json(type))) << type;
 }
 
 TEST(Validate, SpellsPathsIntoLists) {
     const std::string text = refusal("CreateEndpointConfig", R"({"EndpointConfigName": "c", "ProductionVariants": [
         {"VariantName": "a", "ModelName": "m"}, {"VariantName": "b", "ModelName": "bad name"}]})");
-    EXPECT_TRUE(text.starts_with("1 validation error detected: Value 'bad name' at 'productionVariants.2.member.modelName' failed")) << text;
+    EXPECT_TRUE(text.starts_with(
+        "1 validation error detected: Value 'bad name' at 'productionVariants.2.member.modelName' failed"))
+        << text;
 }
 
 TEST(Validate, ReportsScalarsOfAListOnceForTheList) {
-    EXPECT_EQ(refusal("CreateModel", R"({"ModelName": "m", "VpcConfig": {"Subnets": ["ok-1", "b!d"], "SecurityGroupIds": ["sg-1"]}})"),
-              "1 validation error detected: Value '[ok-1, b!d]' at 'vpcConfig.subnets' failed to satisfy constraint: Member must satisfy "
-              "constraint: [Member must have length less than or equal to 32, Member must have length greater than or equal to 0, Member "
+    EXPECT_EQ(refusal("CreateModel",
+                      R"({"ModelName": "m", "VpcConfig": {"Subnets": ["ok-1", "b!d"], "SecurityGroupIds": ["sg-1"]}})"),
+              "1 validation error detected: Value '[ok-1, b!d]' at 'vpcConfig.subnets' failed to satisfy constraint: "
+              "Member must satisfy "
+              "constraint: [Member must have length less than or equal to 32, Member must have length greater than or "
+              "equal to 0, Member "
               "must satisfy regular expression pattern: [-0-9a-zA-Z]+]");
-    EXPECT_EQ(refusal("CreateModel", R"({"ModelName": "m", "VpcConfig": {"Subnets": [], "SecurityGroupIds": ["sg-1"]}})"),
-              "1 validation error detected: Value '[]' at 'vpcConfig.subnets' failed to satisfy constraint: Member must have length "
-              "greater than or equal to 1");
+    EXPECT_EQ(
+        refusal("CreateModel", R"({"ModelName": "m", "VpcConfig": {"Subnets": [], "SecurityGroupIds": ["sg-1"]}})"),
+        "1 validation error detected: Value '[]' at 'vpcConfig.subnets' failed to satisfy constraint: Member must have "
+        "length "
+        "greater than or equal to 1");
 }
 
 TEST(Validate, ReportsValuesAndKeysOfMaps) {
     const std::string value(2501, 'x');
-    const std::string text = refusal("CreateTrainingJob", training_with("{\"a\": \"1\"}", "{\"a\": \"" + value + "\"}"));
+    const std::string text =
+        refusal("CreateTrainingJob", training_with("{\"a\": \"1\"}", "{\"a\": \"" + value + "\"}"));
     EXPECT_TRUE(text.starts_with("1 validation error detected: Value '{a=xxx")) << text;
-    EXPECT_TRUE(text.ends_with("at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have "
-                               "length less than or equal to 2500, Member must have length greater than or equal to 0, Member must "
-                               "satisfy regular expression pattern: .*]")) << text.substr(text.size() - 300);
+    EXPECT_TRUE(text.ends_with(
+        "at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have "
+        "length less than or equal to 2500, Member must have length greater than or equal to 0, Member must "
+        "satisfy regular expression pattern: .*]"))
+        << text.substr(text.size() - 300);
     const std::string key(257, 'k');
-    EXPECT_NE(refusal("CreateTrainingJob", training_with("{\"a\": \"1\"}", "{\"" + key + "\": \"1\"}")).find("Map keys must satisfy constraint: ["), std::string::npos);
+    EXPECT_NE(refusal("CreateTrainingJob", training_with("{\"a\": \"1\"}", "{\"" + key + "\": \"1\"}"))
+                  .find("Map keys must satisfy constraint: ["),
+              std::string::npos);
 }
 
 TEST(Validate, CountsCodePointsNotBytes) {
@@ -125,7 +148,8 @@ TEST(Validate, WantsOneMemberOfAUnion) {
 TEST(Validate, LimitsTheAnswerToManyErrors) {
     std::string tags;
     for (int i = 0; i < 3000; ++i) tags += std::string(i ? "," : "") + R"({"Key": "!*", "Value": "v"})";
-    const std::string text = refusal("AddTags", R"({"ResourceArn": "arn:aws:sagemaker:us-west-2:123456789012:model/m", "Tags": [)" + tags + "]}");
+    const std::string text = refusal(
+        "AddTags", R"({"ResourceArn": "arn:aws:sagemaker:us-west-2:123456789012:model/m", "Tags": [)" + tags + "]}");
     EXPECT_TRUE(text.starts_with("3001 validation errors detected: ")) << text.substr(0, 100);
     EXPECT_LT(text.size(), 60'000u);
 }
@@ -141,28 +165,39 @@ TEST(ModelPattern, LooksAroundWithoutRunningAway) {
 }
 
 TEST(DecodeJson, DropsUnknownAndNullMembers) {
-    const auto decoded = decode_json(input_of("DescribeTrainingJob"), parse(R"({"TrainingJobName": "a", "Later": {"x": 1}})"));
+    const auto decoded =
+        decode_json(input_of("DescribeTrainingJob"), parse(R"({"TrainingJobName": "a", "Later": {"x": 1}})"));
     EXPECT_EQ(decoded->dump(), R"({"TrainingJobName":"a"})");
 }
 
 TEST(DecodeJson, RefusesWrongTypesAsAwsDoes) {
-    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": 5})"), "SerializationException: NUMBER_VALUE can not be converted to a String");
-    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": true})"), "SerializationException: TRUE_VALUE can not be converted to a String");
-    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": ["a"]})"), "SerializationException: Start of list found where not expected");
+    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": 5})"),
+              "SerializationException: NUMBER_VALUE can not be converted to a String");
+    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": true})"),
+              "SerializationException: TRUE_VALUE can not be converted to a String");
+    EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": ["a"]})"),
+              "SerializationException: Start of list found where not expected");
     EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": {}})"),
               "SerializationException: Start of structure or map found where not expected.");
-    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": "5"})"), "SerializationException: STRING_VALUE can not be converted to an Integer");
-    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": 5.5})"), "SerializationException: DECIMAL_VALUE can not be converted to an Integer");
-    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": 5000000000})"), "SerializationException: NUMBER_VALUE can not be converted to an Integer");
-    EXPECT_EQ(refusal("AddTags", R"({"ResourceArn": "a", "Tags": "x"})"), "SerializationException: Unrecognized collection type class java.lang.String");
+    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": "5"})"),
+              "SerializationException: STRING_VALUE can not be converted to an Integer");
+    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": 5.5})"),
+              "SerializationException: DECIMAL_VALUE can not be converted to an Integer");
+    EXPECT_EQ(refusal("ListTrainingJobs", R"({"MaxResults": 5000000000})"),
+              "SerializationException: NUMBER_VALUE can not be converted to an Integer");
+    EXPECT_EQ(refusal("AddTags", R"({"ResourceArn": "a", "Tags": "x"})"),
+              "SerializationException: Unrecognized collection type class java.lang.String");
     EXPECT_EQ(refusal("DescribeTrainingJob", "[]"), "SerializationException: Start of list found where not expected");
-    EXPECT_EQ(refusal("DescribeTrainingJob", "5"), "SerializationException: Unrecognized collection type class java.lang.Number");
+    EXPECT_EQ(refusal("DescribeTrainingJob", "5"),
+              "SerializationException: Unrecognized collection type class java.lang.Number");
 }
 
 TEST(DecodeJson, TakesTimestampsAsNumbersOrText) {
     const Shape shape = input_of("ListTrainingJobs");
     EXPECT_EQ((*decode_json(shape, parse(R"({"CreationTimeAfter": 1.5})")))["CreationTimeAfter"].as_double(), 1.5);
-    EXPECT_EQ((*decode_json(shape, parse(R"({"CreationTimeAfter": "1970-01-01T00:01:00Z"})")))["CreationTimeAfter"].as_double(), 60.0);
+    EXPECT_EQ((*decode_json(shape, parse(R"({"CreationTimeAfter": "1970-01-01T00:01:00Z"})")))["CreationTimeAfter"]
+                  .as_double(),
+              60.0);
     EXPECT_FALSE(decode_json(shape, parse(R"({"CreationTimeAfter": "yesterday"})")));
     EXPECT_FALSE(decode_json(shape, parse(R"({"CreationTimeAfter": 1e300})")));
 }
@@ -172,9 +207,14 @@ TEST(DecodeJson, TakesWholeDoublesAsIntegers) {
 }
 
 TEST(DecodeJson, RefusesNullInLists) {
-    EXPECT_NE(refusal("CreateModel", R"({"ModelName": "m", "VpcConfig": {"Subnets": [null], "SecurityGroupIds": ["sg"]}})").find("Member must not be null"),
-              std::string::npos);
-    EXPECT_NE(refusal("AddTags", R"({"ResourceArn": "arn:aws:sagemaker:us-west-2:123456789012:model/m", "Tags": [null]})").find("Value null at 'tags.1.member'"), std::string::npos);
+    EXPECT_NE(
+        refusal("CreateModel", R"({"ModelName": "m", "VpcConfig": {"Subnets": [null], "SecurityGroupIds": ["sg"]}})")
+            .find("Member must not be null"),
+        std::string::npos);
+    EXPECT_NE(
+        refusal("AddTags", R"({"ResourceArn": "arn:aws:sagemaker:us-west-2:123456789012:model/m", "Tags": [null]})")
+            .find("Value null at 'tags.1.member'"),
+        std::string::npos);
 }
 
 }  // namespace

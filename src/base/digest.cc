@@ -26,8 +26,7 @@ struct CrcTables {
             rows[0][i] = crc;
         }
         for (unsigned i = 0; i < 256; ++i)
-            for (size_t k = 1; k < 8; ++k)
-                rows[k][i] = (rows[k - 1][i] >> 8) ^ rows[0][rows[k - 1][i] & 0xFF];
+            for (size_t k = 1; k < 8; ++k) rows[k][i] = (rows[k - 1][i] >> 8) ^ rows[0][rows[k - 1][i] & 0xFF];
     }
 };
 
@@ -44,8 +43,7 @@ Word crc_update(Word crc, std::string_view bytes) {
         for (size_t k = 0; k < 8; ++k) next ^= tables.rows[7 - k][block >> (8 * k) & 0xFF];
         crc = next;
     }
-    for (; left > 0; ++at, --left)
-        crc = (crc >> 8) ^ tables.rows[0][(crc ^ static_cast<unsigned char>(*at)) & 0xFF];
+    for (; left > 0; ++at, --left) crc = (crc >> 8) ^ tables.rows[0][(crc ^ static_cast<unsigned char>(*at)) & 0xFF];
     return crc;
 }
 
@@ -70,12 +68,24 @@ Digest::Digest(DigestKind kind) : impl_(std::make_unique<Impl>()) {
     impl_->kind = kind;
     const EVP_MD* algorithm = nullptr;
     switch (kind) {
-        case DigestKind::Sha256: algorithm = EVP_sha256(); break;
-        case DigestKind::Sha1: algorithm = EVP_sha1(); break;
-        case DigestKind::Md5: algorithm = EVP_md5(); break;
-        case DigestKind::Crc32: impl_->crc = 0; return;
-        case DigestKind::Crc32c: impl_->crc = 0xFFFFFFFFu; return;
-        case DigestKind::Crc64Nvme: impl_->crc = ~uint64_t{0}; return;
+        case DigestKind::Sha256:
+            algorithm = EVP_sha256();
+            break;
+        case DigestKind::Sha1:
+            algorithm = EVP_sha1();
+            break;
+        case DigestKind::Md5:
+            algorithm = EVP_md5();
+            break;
+        case DigestKind::Crc32:
+            impl_->crc = 0;
+            return;
+        case DigestKind::Crc32c:
+            impl_->crc = 0xFFFFFFFFu;
+            return;
+        case DigestKind::Crc64Nvme:
+            impl_->crc = ~uint64_t{0};
+            return;
     }
     impl_->context = EVP_MD_CTX_new();
     CHECK(EVP_DigestInit_ex(impl_->context, algorithm, nullptr) == 1);
@@ -87,8 +97,8 @@ Digest& Digest::operator=(Digest&&) noexcept = default;
 void Digest::update(std::string_view bytes) {
     switch (impl_->kind) {
         case DigestKind::Crc32:
-            impl_->crc = crc32_z(static_cast<uLong>(impl_->crc), reinterpret_cast<const Bytef*>(bytes.data()),
-                                 bytes.size());
+            impl_->crc =
+                crc32_z(static_cast<uLong>(impl_->crc), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
             return;
         case DigestKind::Crc32c:
             impl_->crc = crc_update<uint32_t, 0x82F63B78u>(static_cast<uint32_t>(impl_->crc), bytes);
@@ -96,16 +106,21 @@ void Digest::update(std::string_view bytes) {
         case DigestKind::Crc64Nvme:
             impl_->crc = crc_update<uint64_t, 0x9A6C9329AC4BC9B5u>(impl_->crc, bytes);
             return;
-        default: CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1);
+        default:
+            CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1);
     }
 }
 
 std::string Digest::finish() {
     switch (impl_->kind) {
-        case DigestKind::Crc32: return big_endian(static_cast<uint32_t>(impl_->crc));
-        case DigestKind::Crc32c: return big_endian(~static_cast<uint32_t>(impl_->crc));
-        case DigestKind::Crc64Nvme: return big_endian(~impl_->crc);
-        default: break;
+        case DigestKind::Crc32:
+            return big_endian(static_cast<uint32_t>(impl_->crc));
+        case DigestKind::Crc32c:
+            return big_endian(~static_cast<uint32_t>(impl_->crc));
+        case DigestKind::Crc64Nvme:
+            return big_endian(~impl_->crc);
+        default:
+            break;
     }
     unsigned char buffer[EVP_MAX_MD_SIZE];
     unsigned size = 0;

@@ -20,8 +20,7 @@ int hex_digit(char c) {
 std::array<int8_t, 256> make_base64_values() {
     std::array<int8_t, 256> values;
     values.fill(-1);
-    for (size_t i = 0; i < kBase64.size(); ++i)
-        values[static_cast<unsigned char>(kBase64[i])] = static_cast<int8_t>(i);
+    for (size_t i = 0; i < kBase64.size(); ++i) values[static_cast<unsigned char>(kBase64[i])] = static_cast<int8_t>(i);
     return values;
 }
 
@@ -60,8 +59,7 @@ std::string to_base64(std::string_view bytes) {
         uint32_t group = 0;
         for (size_t k = 0; k < 3; ++k)
             group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-        for (size_t k = 0; k < 4; ++k)
-            out += i + k > bytes.size() ? '=' : kBase64[group >> (18 - 6 * k) & 63];
+        for (size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kBase64[group >> (18 - 6 * k) & 63];
     }
     return out;
 }

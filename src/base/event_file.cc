@@ -75,8 +75,8 @@ class EventFile {
         out.resize(before + wanted);
         size_t done = 0;
         while (done < wanted) {
-            const ssize_t got = ::pread(fd_.get(), out.data() + before + done, wanted - done,
-                                        static_cast<off_t>(offset + done));
+            const ssize_t got =
+                ::pread(fd_.get(), out.data() + before + done, wanted - done, static_cast<off_t>(offset + done));
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return error_from_errno("cannot read a log stream");
             if (got == 0) break;
@@ -134,8 +134,8 @@ Result<std::vector<LogEvent>> read_events(const std::string& path, uint64_t offs
         const size_t feed = text.find('\n', scanned);
         if (feed != std::string::npos) {
             const int64_t time_before = events.empty() ? 0 : events.back().time_ms;
-            events.push_back(parse_event(std::string_view(text).substr(line, feed - line), text_offset + line,
-                                         time_before));
+            events.push_back(
+                parse_event(std::string_view(text).substr(line, feed - line), text_offset + line, time_before));
             bytes += events.back().message.size();
             line = scanned = feed + 1;
             continue;
@@ -144,8 +144,7 @@ Result<std::vector<LogEvent>> read_events(const std::string& path, uint64_t offs
         text_offset += line;
         line = 0;
         scanned = text.size();
-        if (text.size() > kMaxLine)
-            return internal_error("a log stream is damaged", path + ": a line is too long");
+        if (text.size() > kMaxLine) return internal_error("a log stream is damaged", path + ": a line is too long");
         TRY(file.read(text_offset + text.size(), kBlock, text));
         if (text.size() == scanned) break;
     }
@@ -171,8 +170,7 @@ Result<std::vector<LogEvent>> read_events_before(const std::string& path, uint64
             continue;
         }
         if (text_offset == 0) break;
-        const size_t step =
-            static_cast<size_t>(std::min<uint64_t>(std::max(kBlock, text.size()), text_offset));
+        const size_t step = static_cast<size_t>(std::min<uint64_t>(std::max(kBlock, text.size()), text_offset));
         std::string block;
         TRY(file.read(text_offset - step, step, block));
         if (block.size() != step) return internal_error("a log stream is damaged", path + " became shorter");
@@ -184,8 +182,8 @@ Result<std::vector<LogEvent>> read_events_before(const std::string& path, uint64
     while (start < text.size()) {
         const size_t feed = text.find('\n', start);
         const int64_t time_before = events.empty() ? 0 : events.back().time_ms;
-        events.push_back(parse_event(std::string_view(text).substr(start, feed - start), text_offset + start,
-                                     time_before));
+        events.push_back(
+            parse_event(std::string_view(text).substr(start, feed - start), text_offset + start, time_before));
         start = feed + 1;
     }
     return events;

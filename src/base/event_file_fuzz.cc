@@ -22,8 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (forwards) {
         CHECK(forwards->size() == backwards->size());
         for (size_t i = 0; i < forwards->size(); ++i) {
-            CHECK((*forwards)[i].message == (*backwards)[i].message &&
-                  (*forwards)[i].offset == (*backwards)[i].offset);
+            CHECK((*forwards)[i].message == (*backwards)[i].message && (*forwards)[i].offset == (*backwards)[i].offset);
             CHECK(is_valid_utf8((*forwards)[i].message));
         }
         CHECK(forwards->empty() ? end == 0 : forwards->back().end == end);

@@ -101,8 +101,7 @@ TEST_F(EventFileTest, PagesForwardsAndBackwardsMeetEveryEventOnce) {
     store_many(200);
     const auto all = read_events(path_, 0, kMany, kMuch).value();
     ASSERT_EQ(all.size(), 200u);
-    for (const auto& [events, bytes] :
-         {std::pair<size_t, size_t>{1, kMuch}, {7, kMuch}, {kMany, 1}, {kMany, 70'000}}) {
+    for (const auto& [events, bytes] : {std::pair<size_t, size_t>{1, kMuch}, {7, kMuch}, {kMany, 1}, {kMany, 70'000}}) {
         std::vector<LogEvent> forwards, backwards;
         for (uint64_t at = 0;;) {
             const auto page = read_events(path_, at, events, bytes).value();

@@ -26,12 +26,18 @@ Result<Json> convert(const simdjson::dom::element& element) {
                 out.as_object().push_back({std::string(key), TRY(convert(value))});
             return out;
         }
-        case element_type::INT64: return Json(int64_t(element));
-        case element_type::UINT64: return Json(double(uint64_t(element)));  // beyond int64
-        case element_type::DOUBLE: return Json(double(element));
-        case element_type::STRING: return Json(std::string_view(element));
-        case element_type::BOOL: return Json(bool(element));
-        case element_type::NULL_VALUE: return Json();
+        case element_type::INT64:
+            return Json(int64_t(element));
+        case element_type::UINT64:
+            return Json(double(uint64_t(element)));  // beyond int64
+        case element_type::DOUBLE:
+            return Json(double(element));
+        case element_type::STRING:
+            return Json(std::string_view(element));
+        case element_type::BOOL:
+            return Json(bool(element));
+        case element_type::NULL_VALUE:
+            return Json();
     }
     return invalid_input("unexpected JSON element");
 }
@@ -154,11 +160,21 @@ void append_json_string(std::string& out, std::string_view text) {
     out += '"';
     for (const char c : valid_utf8(text)) {
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
             default:
                 if (static_cast<unsigned char>(c) < 0x20) {
                     out += "\\u00";

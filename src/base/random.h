@@ -12,8 +12,8 @@ class Random {
     virtual ~Random() = default;
     virtual std::string bytes(size_t count) = 0;
 
-    std::string hex(size_t digits);               // lower case
-    std::string uuid();                           // version 4
+    std::string hex(size_t digits);                // lower case
+    std::string uuid();                            // version 4
     std::string letters_and_digits(size_t count);  // A-Z 0-9, as in access keys
     uint64_t below(uint64_t limit);
 };

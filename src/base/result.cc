@@ -9,14 +9,22 @@ namespace millwright {
 
 std::string_view to_string(ErrorKind kind) {
     switch (kind) {
-        case ErrorKind::InvalidInput: return "InvalidInput";
-        case ErrorKind::NotFound: return "NotFound";
-        case ErrorKind::AlreadyExists: return "AlreadyExists";
-        case ErrorKind::Conflict: return "Conflict";
-        case ErrorKind::LimitExceeded: return "LimitExceeded";
-        case ErrorKind::Denied: return "Denied";
-        case ErrorKind::Unavailable: return "Unavailable";
-        case ErrorKind::Internal: return "Internal";
+        case ErrorKind::InvalidInput:
+            return "InvalidInput";
+        case ErrorKind::NotFound:
+            return "NotFound";
+        case ErrorKind::AlreadyExists:
+            return "AlreadyExists";
+        case ErrorKind::Conflict:
+            return "Conflict";
+        case ErrorKind::LimitExceeded:
+            return "LimitExceeded";
+        case ErrorKind::Denied:
+            return "Denied";
+        case ErrorKind::Unavailable:
+            return "Unavailable";
+        case ErrorKind::Internal:
+            return "Internal";
     }
     return "Internal";
 }

@@ -10,8 +10,8 @@
 namespace millwright {
 
 std::vector<std::string_view> split(std::string_view text, char separator);
-std::string_view trim(std::string_view text);  // ASCII white space at both ends
-std::string to_lower(std::string_view text);   // ASCII only
+std::string_view trim(std::string_view text);                       // ASCII white space at both ends
+std::string to_lower(std::string_view text);                        // ASCII only
 bool equals_ignoring_case(std::string_view a, std::string_view b);  // ASCII only
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);

@@ -18,8 +18,7 @@ class SystemClock final : public Clock {
 };
 
 constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 std::tm to_utc(Timestamp time) {
     const std::time_t seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -46,8 +45,7 @@ std::optional<int> digits(std::string_view text, size_t at, size_t count) {
 }
 
 std::optional<Timestamp> from_parts(std::optional<int> year, std::optional<int> month, std::optional<int> day,
-                                    std::optional<int> hour, std::optional<int> minute,
-                                    std::optional<int> second) {
+                                    std::optional<int> hour, std::optional<int> minute, std::optional<int> second) {
     if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
     const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(unsigned(*month)),
                                            std::chrono::day(unsigned(*day))};
@@ -65,8 +63,8 @@ const Clock& system_clock() {
 
 std::string format_iso8601(Timestamp time, Fraction fraction) {
     const std::tm t = to_utc(time);
-    const auto whole = formatted("%04d-%02d-%02dT%02d:%02d:%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
-                                 t.tm_hour, t.tm_min, t.tm_sec);
+    const auto whole = formatted("%04d-%02d-%02dT%02d:%02d:%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+                                 t.tm_min, t.tm_sec);
     if (fraction == Fraction::None) return whole + "Z";
     const auto ms = (time - std::chrono::floor<std::chrono::seconds>(time)).count();
     return whole + formatted(".%03dZ", static_cast<int>(ms));
@@ -87,9 +85,7 @@ std::string format_amz_date(Timestamp time) {
 double to_epoch_seconds(Timestamp time) { return static_cast<double>(to_epoch_milliseconds(time)) / 1000.0; }
 Timestamp from_epoch_seconds(double seconds) { return from_epoch_milliseconds(std::llround(seconds * 1000.0)); }
 int64_t to_epoch_milliseconds(Timestamp time) { return time.time_since_epoch().count(); }
-Timestamp from_epoch_milliseconds(int64_t milliseconds) {
-    return Timestamp(std::chrono::milliseconds(milliseconds));
-}
+Timestamp from_epoch_milliseconds(int64_t milliseconds) { return Timestamp(std::chrono::milliseconds(milliseconds)); }
 
 std::optional<Timestamp> parse_iso8601(std::string_view text) {
     if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != ' ') ||

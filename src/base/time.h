@@ -24,9 +24,9 @@ const Clock& system_clock();
 // 2026-11-22T10:15:30Z, with .123 when milliseconds are not zero and `milliseconds` is asked for.
 enum class Fraction { None, Milliseconds };
 std::string format_iso8601(Timestamp time, Fraction fraction = Fraction::None);
-std::string format_rfc1123(Timestamp time);    // Sun, 22 Nov 2026 10:15:30 GMT
-std::string format_amz_date(Timestamp time);   // 20261122T101530Z
-double to_epoch_seconds(Timestamp time);       // awsJson timestamps
+std::string format_rfc1123(Timestamp time);   // Sun, 22 Nov 2026 10:15:30 GMT
+std::string format_amz_date(Timestamp time);  // 20261122T101530Z
+double to_epoch_seconds(Timestamp time);      // awsJson timestamps
 Timestamp from_epoch_seconds(double seconds);
 int64_t to_epoch_milliseconds(Timestamp time);
 Timestamp from_epoch_milliseconds(int64_t milliseconds);

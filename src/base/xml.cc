@@ -78,11 +78,21 @@ std::string XmlWriter::finish() {
 void append_xml_text(std::string& out, std::string_view text) {
     for (const char c : text) {
         switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            case '\r': out += "&#13;"; break;
+            case '&':
+                out += "&amp;";
+                break;
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '"':
+                out += "&quot;";
+                break;
+            case '\r':
+                out += "&#13;";
+                break;
             default:
                 // XML 1.0 has no form for other control characters, and parsers refuse a document that holds one.
                 if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n')
@@ -107,7 +117,8 @@ std::string XmlElement::text_of(std::string_view child, std::string_view otherwi
 Result<XmlElement> parse_xml(std::string_view text) {
     // pugixml recurses when it frees and we recurse when converting; refuse absurd nesting before either.
     pugi::xml_document document;
-    const auto parsed = document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single);
+    const auto parsed =
+        document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single);
     if (!parsed) return Error{ErrorKind::InvalidInput, "malformed XML", parsed.description()};
     const auto root = document.document_element();
     if (!root) return invalid_input("malformed XML");

@@ -20,9 +20,7 @@ TEST(Xml, RefusesMalformedAndDeepDocuments) {
     for (int i = 0; i < 1000; ++i) deep += "</a>";
     EXPECT_FALSE(parse_xml(deep));
 }
-TEST(Xml, IgnoresNamespacePrefixes) {
-    EXPECT_EQ(parse_xml("<s:A xmlns:s='u'><s:B>1</s:B></s:A>")->text_of("B"), "1");
-}
+TEST(Xml, IgnoresNamespacePrefixes) { EXPECT_EQ(parse_xml("<s:A xmlns:s='u'><s:B>1</s:B></s:A>")->text_of("B"), "1"); }
 
 }  // namespace
 }  // namespace millwright

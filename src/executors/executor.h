@@ -48,7 +48,7 @@ struct RunSpec {
     // No route out and no forwarded endpoint; hosts of the run still reach each other.
     bool network_isolation = false;
     // Inside, 169.254.170.2:80 is forwarded to this address of the server (credentials and the AWS API). Empty: not.
-    std::string forward_to;  // "127.0.0.1:9770"
+    std::string forward_to;                           // "127.0.0.1:9770"
     std::optional<std::chrono::seconds> max_runtime;  // from the first instruction; then as after request_stop
     std::chrono::seconds stop_grace{120};             // SIGTERM … SIGKILL of the whole tree
 };
@@ -73,7 +73,7 @@ struct RunOutcome {
 class RunListener {
   public:
     virtual ~RunListener() = default;
-    virtual void run_started(const std::string& id, Timestamp started) = 0;  // the commands were executed
+    virtual void run_started(const std::string& id, Timestamp started) = 0;        // the commands were executed
     virtual void run_ended(const std::string& id, const RunOutcome& outcome) = 0;  // exactly once per watch
 };
 
@@ -83,8 +83,8 @@ class Executor {
     virtual ~Executor() = default;
     // Returns as soon as the run has its own life (survives the server). Reports to `listener` from then on.
     virtual Result<void> start(const RunSpec& spec, RunListener& listener) = 0;
-    // After a restart: watches the run of `folder`, which may have ended meanwhile (reported at once). A run that left no
-    // record is reported Lost. `id` and `folder` as they were given to start().
+    // After a restart: watches the run of `folder`, which may have ended meanwhile (reported at once). A run that left
+    // no record is reported Lost. `id` and `folder` as they were given to start().
     virtual Result<void> adopt(const std::string& id, const std::string& folder, RunListener& listener) = 0;
     // SIGTERM, the grace, SIGKILL. Fine when it has ended.
     virtual Result<void> request_stop(const std::string& id) = 0;

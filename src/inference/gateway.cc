@@ -55,8 +55,8 @@ const ReplicaRoute* choose_replica(const VariantRoute& variant, const ReplicaRou
         const ReplicaRoute* replica = variant.replicas[(start + i) % count].get();
         if (replica == avoid) continue;
         if (variant.random_replica) return replica;
-        if (!best || replica->outstanding.load(std::memory_order_relaxed) <
-                         best->outstanding.load(std::memory_order_relaxed))
+        if (!best ||
+            replica->outstanding.load(std::memory_order_relaxed) < best->outstanding.load(std::memory_order_relaxed))
             best = replica;
     }
     return best;
@@ -104,8 +104,7 @@ Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation)
     return answer;
 }
 
-Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& endpoint,
-                                                         const VariantRoute& variant,
+Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& endpoint, const VariantRoute& variant,
                                                          const Invocation& invocation) {
     const auto sent = steady_clock::now();
     const auto deadline = sent + settings_.timeout;

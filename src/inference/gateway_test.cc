@@ -67,8 +67,7 @@ class GatewayTest : public testing::Test {
         route->variants = std::move(variants);
         routes_.set("1", "us-west-2", "E", route);
     }
-    Result<Invoked, InvocationFailure> invoke(std::string_view variant = "",
-                                              std::string_view endpoint = "e") {
+    Result<Invoked, InvocationFailure> invoke(std::string_view variant = "", std::string_view endpoint = "e") {
         Invocation invocation;
         invocation.account = "1";
         invocation.region = "us-west-2";
@@ -81,8 +80,7 @@ class GatewayTest : public testing::Test {
     double metric_sum(const std::string& name, double* samples = nullptr) {
         gateway_->metrics().flush();
         resources::MetricQuery query;
-        query.metric = {
-            "1", "us-west-2", "AWS/SageMaker", name, {{"EndpointName", "E"}, {"VariantName", "v"}}};
+        query.metric = {"1", "us-west-2", "AWS/SageMaker", name, {{"EndpointName", "E"}, {"VariantName", "v"}}};
         query.until = system_clock().now() + 60s;
         query.from = query.until - 3600s;
         double sum = 0;
@@ -239,8 +237,7 @@ TEST(ReplicaChannel, SpeaksToAReplicaOverItsSocket) {
     EXPECT_EQ(channel->invoke({}, 100ms).error().kind, ErrorKind::Unavailable);
     {
         SocketReplica replica(folder + "/serve.sock", [](const std::string& request) -> std::string {
-            if (request.starts_with("GET /ping HTTP/1.1\r\n"))
-                return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            if (request.starts_with("GET /ping HTTP/1.1\r\n")) return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
             if (request.find("large") != request.npos)
                 return "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + std::string(5000, 'x');
             if (request.find("silent") != request.npos) return "";

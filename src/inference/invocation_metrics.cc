@@ -65,8 +65,7 @@ void InvocationMetrics::count(const InvocationOf& invocation, const InvocationFi
     if (found == shard.sums.end())
         found =
             shard.sums
-                .emplace(Key(invocation.account, invocation.region, invocation.endpoint, invocation.variant),
-                         Sums())
+                .emplace(Key(invocation.account, invocation.region, invocation.endpoint, invocation.variant), Sums())
                 .first;
     Sums& sums = found->second;
     add(sums[0], 1);

@@ -25,8 +25,7 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
         if (!request.accept.empty()) headers.add("Accept", std::string(request.accept));
         if (!request.custom_attributes.empty())
             headers.add(std::string(kCustomAttributes), std::string(request.custom_attributes));
-        auto answer =
-            TRY(client_->call("POST", "/invocations", headers, request.body, timeout, max_answer_bytes_));
+        auto answer = TRY(client_->call("POST", "/invocations", headers, request.body, timeout, max_answer_bytes_));
         resources::ReplicaReply reply;
         reply.status = answer.status;
         reply.content_type = answer.headers.get("Content-Type");
@@ -42,8 +41,7 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
 
 }  // namespace
 
-std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket,
-                                                                size_t max_answer_bytes) {
+std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket, size_t max_answer_bytes) {
     return std::make_shared<HttpReplicaChannel>(socket, max_answer_bytes);
 }
 

@@ -9,7 +9,6 @@
 namespace millwright::inference {
 
 // `max_answer_bytes`: what a replica may answer.
-std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket,
-                                                                size_t max_answer_bytes);
+std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket, size_t max_answer_bytes);
 
 }  // namespace millwright::inference

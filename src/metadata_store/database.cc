@@ -16,19 +16,22 @@
 namespace millwright::metadata_store {
 namespace {
 
-constexpr size_t kMaxGroup = 256;          // writers that share one commit
-constexpr size_t kMaxQueue = 16384;        // writers waiting; more are told to come back
+constexpr size_t kMaxGroup = 256;    // writers that share one commit
+constexpr size_t kMaxQueue = 16384;  // writers waiting; more are told to come back
 constexpr size_t kMaxIdleReaders = 32;
-constexpr int kBusyTimeoutMs = 10'000;     // only checkpoints and migrations ever make anyone wait
+constexpr int kBusyTimeoutMs = 10'000;  // only checkpoints and migrations ever make anyone wait
 
 ErrorKind kind_of(int code) {
     switch (code & 0xFF) {
         case SQLITE_CONSTRAINT:
             return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ? ErrorKind::AlreadyExists
                                                                                             : ErrorKind::Internal;
-        case SQLITE_FULL: return ErrorKind::LimitExceeded;
-        case SQLITE_BUSY: return ErrorKind::Unavailable;
-        default: return ErrorKind::Internal;
+        case SQLITE_FULL:
+            return ErrorKind::LimitExceeded;
+        case SQLITE_BUSY:
+            return ErrorKind::Unavailable;
+        default:
+            return ErrorKind::Internal;
     }
 }
 
@@ -111,9 +114,15 @@ class Handle {
         values.reserve(static_cast<size_t>(count));
         for (int i = 0; i < count; ++i) {
             switch (sqlite3_column_type(statement, i)) {
-                case SQLITE_NULL: values.emplace_back(); break;
-                case SQLITE_INTEGER: values.emplace_back(int64_t{sqlite3_column_int64(statement, i)}); break;
-                case SQLITE_FLOAT: values.emplace_back(sqlite3_column_double(statement, i)); break;
+                case SQLITE_NULL:
+                    values.emplace_back();
+                    break;
+                case SQLITE_INTEGER:
+                    values.emplace_back(int64_t{sqlite3_column_int64(statement, i)});
+                    break;
+                case SQLITE_FLOAT:
+                    values.emplace_back(sqlite3_column_double(statement, i));
+                    break;
                 default: {
                     const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, i));
                     values.emplace_back(
@@ -182,8 +191,9 @@ class SqliteDatabase final : public Database {
     }
 
     Result<void> migrate(std::string_view component, const std::vector<Migration>& steps) override {
-        const auto row =
-            TRY(read([&](Connection& c) { return c.query_one("SELECT version FROM schema_version WHERE component=?", component); }));
+        const auto row = TRY(read([&](Connection& c) {
+            return c.query_one("SELECT version FROM schema_version WHERE component=?", component);
+        }));
         const auto stored = static_cast<size_t>(row ? row->integer(0) : 0);
         if (stored > steps.size())
             return Error{ErrorKind::Conflict, "the data directory was written by a newer Millwright",
@@ -199,7 +209,8 @@ class SqliteDatabase final : public Database {
         auto outcome = pending->done.get_future();
         {
             const MutexLock lock(mutex_);
-            if (queue_.size() >= kMaxQueue) return Error{ErrorKind::Unavailable, "the metadata store is overloaded", ""};
+            if (queue_.size() >= kMaxQueue)
+                return Error{ErrorKind::Unavailable, "the metadata store is overloaded", ""};
             queue_.push_back(std::move(pending));
         }
         work_arrived_.notify_one();
@@ -222,7 +233,8 @@ class SqliteDatabase final : public Database {
         // On the committing thread like every write, so nothing else is half done meanwhile.
         return write([&](Transaction& tx) -> Result<void> {
             TRY(writer_->execute(std::string(step.sql)));
-            TRY(tx.run("INSERT INTO schema_version(component, version) VALUES(?1,?2) "
+            TRY(
+                tx.run("INSERT INTO schema_version(component, version) VALUES(?1,?2) "
                        "ON CONFLICT(component) DO UPDATE SET version=?2",
                        component, version));
             return {};
@@ -264,14 +276,16 @@ class SqliteDatabase final : public Database {
         Result<void> begun = broken_ ? Result<void>(*broken_) : writer_->execute("BEGIN IMMEDIATE");
         if (begun) {
             for (const auto& pending : group) outcomes.push_back(run_in_savepoint(*pending->work));
-            begun = writer_->in_transaction() ? writer_->execute("COMMIT") : Result<void>(internal_error("the transaction was rolled back"));
+            begun = writer_->in_transaction() ? writer_->execute("COMMIT")
+                                              : Result<void>(internal_error("the transaction was rolled back"));
         }
         if (!begun) {
             const int code = writer_->last_code();
             if (writer_->in_transaction()) static_cast<void>(writer_->execute("ROLLBACK").has_value());
             // After a failed fsync the kernel may have dropped the pages: nothing written from here on can be trusted.
             if (!broken_ && (code & 0xFF) == SQLITE_IOERR) {
-                broken_ = Error{ErrorKind::Internal, "the metadata store failed to write to disk and stopped", begun.error().detail};
+                broken_ = Error{ErrorKind::Internal, "the metadata store failed to write to disk and stopped",
+                                begun.error().detail};
                 log::error("metadata store", *broken_);
             }
             for (const auto& pending : group) pending->done.set_value(begun.error());
@@ -290,8 +304,8 @@ class SqliteDatabase final : public Database {
     }
 
     const std::string path_;
-    std::unique_ptr<Handle> writer_;     // committing thread only, after start()
-    std::optional<Error> broken_;        // committing thread only
+    std::unique_ptr<Handle> writer_;  // committing thread only, after start()
+    std::optional<Error> broken_;     // committing thread only
     Mutex mutex_;
     Condition work_arrived_;
     std::deque<std::unique_ptr<Pending>> queue_ GUARDED_BY(mutex_);

@@ -5,7 +5,8 @@
 //       return {};
 //   }));                                        // returns after the commit is on disk
 //
-//   auto names = TRY(database.read([&](Connection& c) { return c.query("SELECT name FROM bucket WHERE account=?", account); }));
+//   auto names = TRY(database.read([&](Connection& c) { return c.query("SELECT name FROM bucket WHERE account=?",
+//   account); }));
 //
 // SQL stays in metadata_store/, object_store/ and the stores of resources/ and jobs/, in one dialect-neutral style:
 // no OFFSET, keyset paging only.
@@ -103,8 +104,8 @@ class Database {
     virtual ~Database() = default;  // finishes queued writes
     virtual Result<void> migrate(std::string_view component, const std::vector<Migration>& steps) = 0;
 
-    // Runs `work` on the committing thread, in a savepoint of the current group, and returns after the group is on disk.
-    // `work` must be quick and must not call the database again. Thread-safe.
+    // Runs `work` on the committing thread, in a savepoint of the current group, and returns after the group is on
+    // disk. `work` must be quick and must not call the database again. Thread-safe.
     virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work) = 0;
     // Runs `work` on a pooled read connection that sees the newest commit. Thread-safe.
     virtual Result<void> read_void(const std::function<Result<void>(Connection&)>& work) = 0;

@@ -12,7 +12,8 @@
 namespace millwright::metadata_store {
 namespace {
 
-const std::vector<Migration> kSchema = {{"test 1: items", "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, size REAL)"}};
+const std::vector<Migration> kSchema = {
+    {"test 1: items", "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, size REAL)"}};
 
 class DatabaseTest : public testing::Test {
   protected:
@@ -37,10 +38,13 @@ class DatabaseTest : public testing::Test {
         ASSERT_TRUE(database_->migrate("test", kSchema));
     }
     Result<int64_t> insert(const std::string& name) {
-        return database_->write([&](Transaction& tx) { return tx.run("INSERT INTO item(name,size) VALUES(?,?)", name, 0.5); });
+        return database_->write(
+            [&](Transaction& tx) { return tx.run("INSERT INTO item(name,size) VALUES(?,?)", name, 0.5); });
     }
     int64_t count() {
-        return database_->read([](Connection& c) { return c.query_one("SELECT count(*) FROM item"); }).value()->integer(0);
+        return database_->read([](Connection& c) { return c.query_one("SELECT count(*) FROM item"); })
+            .value()
+            ->integer(0);
     }
 };
 
@@ -83,7 +87,8 @@ TEST_F(DatabaseTest, AcknowledgedRowsSurviveKillMinusNine) {
     if (child == 0) {
         auto database = *Database::open(path_);
         for (int i = 0;; ++i) {
-            const auto written = database->write([&](Transaction& tx) { return tx.run("INSERT INTO item(name) VALUES(?)", i); });
+            const auto written =
+                database->write([&](Transaction& tx) { return tx.run("INSERT INTO item(name) VALUES(?)", i); });
             if (!written || write(channel[1], "x", 1) != 1) _exit(1);
         }
     }

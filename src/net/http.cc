@@ -15,9 +15,7 @@ std::string Headers::get(std::string_view name, std::string_view otherwise) cons
     return std::string(find(name).value_or(otherwise));
 }
 
-void Headers::add(std::string name, std::string value) {
-    fields_.emplace_back(std::move(name), std::move(value));
-}
+void Headers::add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
 
 void Headers::set(std::string_view name, std::string value) {
     erase(name);
@@ -29,8 +27,7 @@ void Headers::erase(std::string_view name) {
 }
 
 Result<std::string> read_all(BodyReader& body, size_t limit) {
-    const Error too_large{ErrorKind::LimitExceeded,
-                          "the body is larger than " + std::to_string(limit) + " bytes", ""};
+    const Error too_large{ErrorKind::LimitExceeded, "the body is larger than " + std::to_string(limit) + " bytes", ""};
     const auto length = body.length();
     if (length && *length > limit) return too_large;
     std::string content;
@@ -68,8 +65,7 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
         if (piece.empty()) continue;
         const size_t mark = piece.find('=');
         const std::string_view value = mark == std::string_view::npos ? "" : piece.substr(mark + 1);
-        pairs.emplace_back(percent_decode(piece.substr(0, mark), Plus::Space),
-                           percent_decode(value, Plus::Space));
+        pairs.emplace_back(percent_decode(piece.substr(0, mark), Plus::Space), percent_decode(value, Plus::Space));
     }
     return pairs;
 }

@@ -67,8 +67,7 @@ class ResponseWriter {
     virtual ~ResponseWriter() = default;
     virtual Result<void> send(int status, const Headers& headers, std::string_view body) = 0;
     // `length` bytes of `fd` from `offset`, without copying through user space where the kernel can.
-    virtual Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset,
-                                   uint64_t length) = 0;
+    virtual Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset, uint64_t length) = 0;
     // Headers of an answer to HEAD, or a 304: `content_length` is announced, no body follows.
     virtual Result<void> send_headers_only(int status, const Headers& headers, uint64_t content_length) = 0;
     // A chunked body: write() any number of times, then finish(). An unfinished answer closes the connection.

@@ -50,8 +50,7 @@ Result<size_t> IncomingBody::receive(std::span<char> out) {
 }
 
 Result<size_t> IncomingBody::read_plain(std::span<char> out) {
-    if (framing_ == Framing::Length)
-        out = out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), remaining_)));
+    if (framing_ == Framing::Length) out = out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), remaining_)));
     size_t got = std::min(out.size(), buffer_.size());
     if (got > 0) {
         std::memcpy(out.data(), buffer_.view().data(), got);

@@ -64,8 +64,8 @@ class Client : public HttpClient {
     std::vector<Connection> idle_ GUARDED_BY(mutex_);
 };
 
-Result<std::string> Client::make_head(std::string_view method, std::string_view target,
-                                      const Headers& headers, size_t body_size) const {
+Result<std::string> Client::make_head(std::string_view method, std::string_view target, const Headers& headers,
+                                      size_t body_size) const {
     const auto clean = [](std::string_view text) {
         return is_field_text(text) && text.find(' ') == std::string_view::npos;
     };
@@ -79,8 +79,7 @@ Result<std::string> Client::make_head(std::string_view method, std::string_view 
         if (equals_ignoring_case(name, "Content-Length") || equals_ignoring_case(name, "Transfer-Encoding") ||
             equals_ignoring_case(name, "Connection"))
             continue;
-        if (!clean(name) || !is_field_text(value))
-            return invalid_input("a header cannot carry this name or value");
+        if (!clean(name) || !is_field_text(value)) return invalid_input("a header cannot carry this name or value");
         head.append(name).append(": ").append(value).append("\r\n");
     }
     if (body_size > 0 || (method != "GET" && method != "HEAD"))
@@ -170,8 +169,7 @@ class DeadlineBody : public BodyReader {
 };
 
 Framing framing_of(const MessageHead& head, std::string_view method) {
-    if (method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304)
-        return Framing::None;
+    if (method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304) return Framing::None;
     if (head.chunked) return Framing::Chunked;
     return head.content_length ? Framing::Length : Framing::UntilClose;
 }
@@ -181,8 +179,7 @@ struct Received {
     bool reusable = false;
 };
 
-Result<Received> receive_answer(Connection& connection, std::string_view method, Monotonic deadline,
-                                size_t max_body) {
+Result<Received> receive_answer(Connection& connection, std::string_view method, Monotonic deadline, size_t max_body) {
     for (int i = 0; i < kMaxInformational; ++i) {
         auto head = TRY(receive_head(connection, deadline));
         if (head.status < 200) continue;
@@ -200,8 +197,8 @@ Result<Received> receive_answer(Connection& connection, std::string_view method,
     return invalid_input("the peer sends no final answer");
 }
 
-Result<Received> exchange(Connection& connection, std::string_view head, std::string_view body,
-                          std::string_view method, Monotonic deadline, size_t max_body) {
+Result<Received> exchange(Connection& connection, std::string_view head, std::string_view body, std::string_view method,
+                          Monotonic deadline, size_t max_body) {
     Pace pace(left_until(deadline));
     const auto sent = connection.socket.send(head, body, pace);
     if (!sent && sent.error().detail == kTimeout) return sent.error();
@@ -224,8 +221,7 @@ Result<ClientResponse> Client::call(std::string_view method, std::string_view ta
             return std::move(received->response);
         }
         // The peer may have closed the idle connection just before our request reached it.
-        const bool stale = connection.used && !connection.answered &&
-                           received.error().kind == ErrorKind::Unavailable &&
+        const bool stale = connection.used && !connection.answered && received.error().kind == ErrorKind::Unavailable &&
                            received.error().detail != kTimeout;
         if (!stale) return received.error();
         connection = Connection();

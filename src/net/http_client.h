@@ -27,9 +27,8 @@ class HttpClient {
     // The deadline covers everything. Unavailable: could not connect, or the peer closed before answering (a
     // request on a stale kept-alive connection is retried once on a fresh one). Error detail "timeout" when
     // the time was up. LimitExceeded when the answer is larger than `max_body`.
-    virtual Result<ClientResponse> call(std::string_view method, std::string_view target,
-                                        const Headers& headers, std::string_view body,
-                                        std::chrono::milliseconds timeout,
+    virtual Result<ClientResponse> call(std::string_view method, std::string_view target, const Headers& headers,
+                                        std::string_view body, std::chrono::milliseconds timeout,
                                         size_t max_body = size_t{256} << 20) = 0;
 };
 

@@ -76,14 +76,13 @@ TEST(HttpClient, ReadsEveryKindOfFraming) {
 }
 
 TEST(HttpClient, RetriesAStaleConnectionOnceOnAFreshOne) {
-    ScriptedServer server(
-        {[](RawPeer& peer) {
-             answer(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1");
-             // Closed with the next request already under way.
-             peer.received.clear();
-             peer.receive_until("\r\n\r\n");
-         },
-         [](RawPeer& peer) { answer(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"); }});
+    ScriptedServer server({[](RawPeer& peer) {
+                               answer(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1");
+                               // Closed with the next request already under way.
+                               peer.received.clear();
+                               peer.receive_until("\r\n\r\n");
+                           },
+                           [](RawPeer& peer) { answer(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"); }});
     const auto client = HttpClient::tcp("127.0.0.1", server.port());
     EXPECT_EQ(client->call("GET", "/", {}, "", milliseconds(3000)).value().body, "1");
     EXPECT_EQ(client->call("GET", "/", {}, "", milliseconds(3000)).value().body, "2");
@@ -142,12 +141,9 @@ TEST(HttpClient, ReadsTheAnswerOfAPeerThatRefusesABodyEarly) {
 TEST(HttpClient, NeverWritesLineBreaksIntoARequest) {
     const auto client = HttpClient::tcp("127.0.0.1", 1);
     for (const char* target : {"/a b", "/a\r\nX: y", ""})
-        EXPECT_EQ(client->call("GET", target, {}, "", milliseconds(100)).error().kind,
-                  ErrorKind::InvalidInput);
-    EXPECT_EQ(client->call("GET", "/", {{"X", "a\nb"}}, "", milliseconds(100)).error().kind,
-              ErrorKind::InvalidInput);
-    EXPECT_EQ(client->call("GET", "/", {{"X Y", "a"}}, "", milliseconds(100)).error().kind,
-              ErrorKind::InvalidInput);
+        EXPECT_EQ(client->call("GET", target, {}, "", milliseconds(100)).error().kind, ErrorKind::InvalidInput);
+    EXPECT_EQ(client->call("GET", "/", {{"X", "a\nb"}}, "", milliseconds(100)).error().kind, ErrorKind::InvalidInput);
+    EXPECT_EQ(client->call("GET", "/", {{"X Y", "a"}}, "", milliseconds(100)).error().kind, ErrorKind::InvalidInput);
 }
 
 TEST(HttpClient, SaysUnavailableWhenNobodyListens) {
@@ -158,10 +154,7 @@ TEST(HttpClient, SaysUnavailableWhenNobodyListens) {
     }
     EXPECT_EQ(HttpClient::tcp("127.0.0.1", port)->call("GET", "/", {}, "", milliseconds(500)).error().kind,
               ErrorKind::Unavailable);
-    EXPECT_EQ(HttpClient::unix_socket("/nonexistent/socket")
-                  ->call("GET", "/", {}, "", milliseconds(500))
-                  .error()
-                  .kind,
+    EXPECT_EQ(HttpClient::unix_socket("/nonexistent/socket")->call("GET", "/", {}, "", milliseconds(500)).error().kind,
               ErrorKind::Unavailable);
 }
 

@@ -38,16 +38,13 @@ class Collector : public http::basic_parser<isRequest> {
         head_.status = status;
         head_.http_1_0 = version == 10;
     }
-    void on_field_impl(http::field, beast::string_view name, beast::string_view value,
-                       beast::error_code&) override {
+    void on_field_impl(http::field, beast::string_view name, beast::string_view value, beast::error_code&) override {
         if (!this->is_header_done()) head_.headers.add(std::string(plain(name)), std::string(plain(value)));
     }
     void on_header_impl(beast::error_code&) override {}
     void on_body_init_impl(const boost::optional<uint64_t>&, beast::error_code&) override {}
     size_t on_body_impl(beast::string_view body, beast::error_code&) override { return body.size(); }
-    void on_chunk_header_impl(uint64_t size, beast::string_view, beast::error_code&) override {
-        left_in_chunk = size;
-    }
+    void on_chunk_header_impl(uint64_t size, beast::string_view, beast::error_code&) override { left_in_chunk = size; }
     size_t on_chunk_body_impl(uint64_t, beast::string_view body, beast::error_code&) override {
         data = plain(body).substr(0, max_data);
         left_in_chunk -= data.size();
@@ -70,8 +67,7 @@ Result<void> check_framing(const MessageHead& head) {
     const auto length = head.headers.find("Content-Length");
     const auto coding = head.headers.find("Transfer-Encoding");
     if (length && coding) return bad_message("both Content-Length and Transfer-Encoding");
-    if (length &&
-        (count_fields(head.headers, "Content-Length") > 1 || length->find(',') != std::string_view::npos))
+    if (length && (count_fields(head.headers, "Content-Length") > 1 || length->find(',') != std::string_view::npos))
         return bad_message("more than one Content-Length");
     if (coding && (!head.chunked || !equals_ignoring_case(*coding, "chunked") || head.http_1_0))
         return bad_message("the only transfer coding supported is \"chunked\"");
@@ -98,8 +94,7 @@ Result<void> check_request(MessageHead& head) {
     const size_t hosts = count_fields(head.headers, "Host");
     if (hosts > 1 || (hosts == 0 && !head.http_1_0)) return bad_message("exactly one Host field is needed");
     if (const auto expect = head.headers.find("Expect"); expect && !head.http_1_0) {
-        if (!equals_ignoring_case(*expect, "100-continue"))
-            return bad_message("an expectation that cannot be met");
+        if (!equals_ignoring_case(*expect, "100-continue")) return bad_message("an expectation that cannot be met");
         head.expects_continue = true;
     }
     return {};

@@ -26,8 +26,8 @@ void expect_refused(std::string_view text) {
 }
 
 TEST(ParseHead, ReadsMethodTargetAndFields) {
-    const auto head = parsed(
-        "PUT /b/k%20y?x=1 HTTP/1.1\r\nHost: h:1\r\nContent-Length: 12\r\nX-A:  two words \r\nX-E:\r\n\r\n");
+    const auto head =
+        parsed("PUT /b/k%20y?x=1 HTTP/1.1\r\nHost: h:1\r\nContent-Length: 12\r\nX-A:  two words \r\nX-E:\r\n\r\n");
     EXPECT_EQ(head.method, "PUT");
     EXPECT_EQ(head.target, "/b/k%20y?x=1");
     EXPECT_EQ(head.content_length, 12u);
@@ -41,10 +41,8 @@ TEST(ParseHead, KnowsWhenTheConnectionEnds) {
     EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").keep_alive);
     EXPECT_FALSE(parsed("GET / HTTP/1.0\r\n\r\n").keep_alive);
     EXPECT_TRUE(parsed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
-    EXPECT_FALSE(
-        parse_head(MessageKind::Response, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").value().keep_alive);
-    EXPECT_TRUE(
-        parse_head(MessageKind::Response, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").value().keep_alive);
+    EXPECT_FALSE(parse_head(MessageKind::Response, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").value().keep_alive);
+    EXPECT_TRUE(parse_head(MessageKind::Response, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").value().keep_alive);
 }
 
 TEST(ParseHead, TakesTheHostOfAnAbsoluteTarget) {
@@ -65,8 +63,7 @@ TEST(ParseHead, RefusesWhatTwoParsersCouldReadDifferently) {
     for (const char* length :
          {"-1", "+3", "0x3", "3 ", "3a", "", "18446744073709551616", "9223372036854775808", "3\t4"})
         if (std::string_view(length) != "3 ") expect_refused(post + "Content-Length: " + length + "\r\n\r\n");
-    for (const char* coding :
-         {"gzip", "chunked, chunked", "gzip, chunked", "identity", "xchunked", "chunked;q=1"})
+    for (const char* coding : {"gzip", "chunked, chunked", "gzip, chunked", "identity", "xchunked", "chunked;q=1"})
         expect_refused(post + "Transfer-Encoding: " + coding + "\r\n\r\n");
     expect_refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
     expect_refused(post + "X-A: one\r\n two\r\n\r\n");
@@ -97,8 +94,7 @@ TEST(HeadScanner, FindsTheEndHoweverTheBytesArrive) {
     const std::string text = "GET / HTTP/1.1\r\nHost: h\r\n\r\nrest";
     HeadScanner scanner;
     size_t end = 0, at = 0;
-    for (; end == 0 && at <= text.size(); ++at)
-        end = scanner.find_end(std::string_view(text).substr(0, at)).value();
+    for (; end == 0 && at <= text.size(); ++at) end = scanner.find_end(std::string_view(text).substr(0, at)).value();
     EXPECT_EQ(end, text.size() - 4);
     EXPECT_EQ(at - 1, end);
 }
@@ -123,12 +119,10 @@ Result<std::string> decode(std::string_view text, size_t step, size_t room) {
 }
 
 TEST(ChunkedDecoder, TakesFramingExtensionsAndTrailersOff) {
-    const std::string text =
-        "4;ext=\"a;b\"\r\nWiki\r\n6\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nX-T: v\r\n\r\n";
+    const std::string text = "4;ext=\"a;b\"\r\nWiki\r\n6\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nX-T: v\r\n\r\n";
     for (const size_t step : {size_t{1}, size_t{2}, size_t{7}, text.size()})
         for (const size_t room : {size_t{1}, size_t{5}, size_t{1000}})
-            EXPECT_EQ(decode(text, step, room).value(), "Wikipedia in \r\n\r\nchunks.")
-                << step << " " << room;
+            EXPECT_EQ(decode(text, step, room).value(), "Wikipedia in \r\n\r\nchunks.") << step << " " << room;
     EXPECT_EQ(decode("0\r\n\r\n", 1, 10).value(), "");
 }
 
@@ -136,8 +130,7 @@ TEST(ChunkedDecoder, RefusesBrokenFraming) {
     for (const char* text :
          {"x\r\n", "-1\r\nabc", "4\r\nWikiX\r\n0\r\n\r\n", "4\nWiki\r\n0\r\n\r\n", "ffffffffffffffff1\r\na",
           "4 \r\nWiki\r\n0\r\n\r\nmore", "0\r\nContent-Length: 4\r\n\r\n", "4\r\nWiki\r\n\r\n0\r\n\r\n"})
-        for (const size_t step : {size_t{1}, size_t{100}})
-            EXPECT_FALSE(decode(text, step, 100).has_value()) << text;
+        for (const size_t step : {size_t{1}, size_t{100}}) EXPECT_FALSE(decode(text, step, 100).has_value()) << text;
 }
 
 TEST(ReasonPhrase, IsKnownForUsualCodesOnly) {

@@ -56,8 +56,7 @@ constexpr milliseconds kLinger{2000};
 constexpr uint64_t kLingerLimit = 64 << 20;
 
 int64_t now_ms() {
-    return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
+    return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 struct Connection {
@@ -127,8 +126,7 @@ Result<void> add_to_epoll(int epoll, int fd, void* tag) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = tag;
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
-        return error_from_errno("cannot watch a descriptor");
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return error_from_errno("cannot watch a descriptor");
     return {};
 }
 
@@ -141,8 +139,7 @@ Result<void> Server::open() {
     front_epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
     TRY(add_to_epoll(front_epoll_.get(), stop_event_.get(), nullptr));
     TRY(add_to_epoll(front_epoll_.get(), listener_.get(), this));
-    const std::array<int, 3> sizes{settings_.control_threads, settings_.data_threads,
-                                   settings_.inference_threads};
+    const std::array<int, 3> sizes{settings_.control_threads, settings_.data_threads, settings_.inference_threads};
     for (size_t i = 0; i < epolls_.size(); ++i) {
         epolls_[i] = Fd(epoll_create1(EPOLL_CLOEXEC));
         TRY(add_to_epoll(epolls_[i].get(), stop_event_.get(), nullptr));
@@ -168,15 +165,13 @@ Server::~Server() {
 }
 
 void Server::run_front() {
-    const auto shortest =
-        std::min({settings_.header_deadline, settings_.body_idle_deadline, settings_.keep_alive});
+    const auto shortest = std::min({settings_.header_deadline, settings_.body_idle_deadline, settings_.keep_alive});
     const int period = static_cast<int>(std::clamp<int64_t>(shortest.count() / 4, 10, 500));
     auto next_sweep = now_ms() + period;
     while (!stopping_) {
         std::array<epoll_event, 2> events;
         const int64_t pause = std::max<int64_t>(next_sweep - now_ms(), 0);
-        const int count =
-            epoll_wait(front_epoll_.get(), events.data(), events.size(), static_cast<int>(pause));
+        const int count = epoll_wait(front_epoll_.get(), events.data(), events.size(), static_cast<int>(pause));
         for (int i = 0; i < count; ++i)
             if (events[static_cast<size_t>(i)].data.ptr == this) accept_all();
         if (now_ms() >= next_sweep) {
@@ -190,8 +185,7 @@ void Server::accept_all() {
     for (;;) {
         sockaddr_storage address{};
         socklen_t size = sizeof address;
-        Fd fd(accept4(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size,
-                      SOCK_CLOEXEC | SOCK_NONBLOCK));
+        Fd fd(accept4(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (fd) {
             admit(std::move(fd), to_text(address));
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -290,8 +284,7 @@ void Server::run_worker(Pool pool) {
 void Server::serve(Connection& connection) {
     for (int served = 0;; ++served) {
         if (stopping_) return drop(connection);
-        Arrival arrival =
-            served == 0 || !connection.input.empty() ? collect(connection) : Arrival::Incomplete;
+        Arrival arrival = served == 0 || !connection.input.empty() ? collect(connection) : Arrival::Incomplete;
         if (arrival != Arrival::Complete) return rest(connection, arrival);
         Request request;
         request.method = connection.head->method;
@@ -327,8 +320,7 @@ Arrival Server::collect(Connection& connection) {
     Arrival arrival = parse_input(connection);
     while (arrival == Arrival::Incomplete) {
         const auto room = connection.input.room(connection.head ? kSmallBody : settings_.max_header_bytes);
-        if (room.empty())
-            return refuse(connection, {ErrorKind::LimitExceeded, "the request head is too large", ""});
+        if (room.empty()) return refuse(connection, {ErrorKind::LimitExceeded, "the request head is too large", ""});
         const auto got = connection.socket.receive_now(room);
         if (!got || *got == size_t{0}) return Arrival::Gone;
         if (!got->has_value()) return Arrival::Incomplete;
@@ -369,8 +361,7 @@ Arrival Server::refuse(Connection& connection, const Error& failure) {
     const std::string text = failure.message + "\n";
     const int status = failure.kind == ErrorKind::LimitExceeded ? 431 : 400;
     std::string answer = "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason_phrase(status));
-    answer +=
-        "\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: " + std::to_string(text.size());
+    answer += "\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: " + std::to_string(text.size());
     answer += "\r\n\r\n" + text;
     Pace pace(milliseconds(100));
     return connection.socket.send(answer, "", pace) ? start_lingering(connection) : Arrival::Gone;
@@ -380,9 +371,7 @@ Arrival Server::refuse(Connection& connection, const Error& failure) {
 Arrival Server::answer(Connection& connection, Request& request) {
     const MessageHead head = std::move(*connection.head);
     connection.head.reset();
-    const Framing framing = head.chunked          ? Framing::Chunked
-                            : head.content_length ? Framing::Length
-                                                  : Framing::None;
+    const Framing framing = head.chunked ? Framing::Chunked : head.content_length ? Framing::Length : Framing::None;
     IncomingBody body(connection.socket, connection.input, framing, head.content_length.value_or(0),
                       Pace(settings_.body_idle_deadline));
     if (head.expects_continue && !body.finished() && connection.input.empty()) body.announce_continue();

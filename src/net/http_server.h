@@ -18,15 +18,14 @@ enum class Pool { Control, Data, Inference };
 struct ServerSettings {
     std::string address = "127.0.0.1";  // IPv4 or IPv6
     uint16_t port = 9770;               // 0: any free port, see HttpServer::port()
-    std::string unix_path = {};  // when set, listen on this unix socket instead (an old file is replaced)
+    std::string unix_path = {};         // when set, listen on this unix socket instead (an old file is replaced)
     int control_threads = 64;
     int data_threads = 32;
     int inference_threads = 32;
     size_t max_header_bytes = 64 * 1024;
     size_t max_connections = 10000;
-    std::chrono::milliseconds header_deadline{10'000};  // from the first byte of a request to its last header
-    std::chrono::milliseconds body_idle_deadline{
-        30'000};  // the longest pause inside a body, either direction
+    std::chrono::milliseconds header_deadline{10'000};     // from the first byte of a request to its last header
+    std::chrono::milliseconds body_idle_deadline{30'000};  // the longest pause inside a body, either direction
     std::chrono::milliseconds keep_alive{75'000};
 };
 
@@ -34,8 +33,7 @@ class HttpServer {
   public:
     // `choose_pool` looks at method, target and headers only. Both functions are called from many threads.
     static Result<std::unique_ptr<HttpServer>> start(const ServerSettings& settings,
-                                                     std::function<Pool(const Request&)> choose_pool,
-                                                     Handler handler);
+                                                     std::function<Pool(const Request&)> choose_pool, Handler handler);
     // Stops accepting, cuts bodies still being received, lets running handlers end and joins all threads;
     // takes as long as the slowest handler does.
     virtual ~HttpServer() = default;

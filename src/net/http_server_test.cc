@@ -46,8 +46,8 @@ void handle(Request& request, ResponseWriter& writer) {
         if (body)
             std::ignore = writer.send(200, {{"X-Method", request.method}}, *body);
         else
-            std::ignore = writer.send(body.error().kind == ErrorKind::Unavailable ? 408 : 400, {},
-                                      body.error().message);
+            std::ignore =
+                writer.send(body.error().kind == ErrorKind::Unavailable ? 408 : 400, {}, body.error().message);
     } else if (path == "/ignore") {
         std::ignore = writer.send(403, {}, "denied");
     } else if (path == "/chunks") {
@@ -123,8 +123,7 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
     start();
     RawPeer peer = connect();
     std::string all;
-    for (int i = 0; i < 300; ++i)
-        all += post("/echo", "<" + std::to_string(i) + ">", i % 3 ? "X-Pool: data\r\n" : "");
+    for (int i = 0; i < 300; ++i) all += post("/echo", "<" + std::to_string(i) + ">", i % 3 ? "X-Pool: data\r\n" : "");
     peer.send(all);
     peer.receive_until("<299>");
     size_t at = 0;
@@ -179,9 +178,8 @@ TEST_F(HttpServerTest, ReadsAndWritesChunkedBodies) {
     EXPECT_THAT(peer.receive_until("abcdefg"), HasSubstr("Content-Length: 7\r\n"));
     peer.received.clear();
     peer.send("GET /chunks HTTP/1.1\r\nHost: h\r\n\r\n");
-    EXPECT_THAT(
-        peer.receive_until("0\r\n\r\n"),
-        HasSubstr("Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"));
+    EXPECT_THAT(peer.receive_until("0\r\n\r\n"),
+                HasSubstr("Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"));
     peer.received.clear();
     peer.send(kPlainGet);
     EXPECT_THAT(peer.receive_until("hi"), HasSubstr("200 OK"));
@@ -312,8 +310,7 @@ TEST_F(HttpServerTest, RefusesHeadsThatAreTooLarge) {
     RawPeer peer = connect();
     peer.send(fits);
     EXPECT_THAT(peer.receive_until("hi"), HasSubstr("200 OK"));
-    const std::string large =
-        "GET /hello HTTP/1.1\r\nHost: h\r\nX: " + std::string(200'000, 'x') + "\r\n\r\n";
+    const std::string large = "GET /hello HTTP/1.1\r\nHost: h\r\nX: " + std::string(200'000, 'x') + "\r\n\r\n";
     EXPECT_THAT(closing_answer(large), StartsWith("HTTP/1.1 431 "));
 }
 
@@ -375,12 +372,10 @@ TEST_F(HttpServerTest, AnswersForHandlersThatFail) {
     for (const char* path : {"/silent", "/throw", "/split"}) {
         RawPeer peer = connect();
         peer.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: h\r\n\r\n");
-        EXPECT_THAT(peer.receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 500 Internal Server Error\r\n"))
-            << path;
+        EXPECT_THAT(peer.receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 500 Internal Server Error\r\n")) << path;
         EXPECT_THAT(peer.received, Not(HasSubstr("Forged")));
     }
-    EXPECT_EQ(
-        count(closing_answer("GET /twice HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "HTTP/1.1"), 1u);
+    EXPECT_EQ(count(closing_answer("GET /twice HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "HTTP/1.1"), 1u);
     const std::string half = closing_answer("GET /unfinished HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_THAT(half, HasSubstr("4\r\nhalf\r\n"));
     EXPECT_THAT(half, Not(HasSubstr("0\r\n\r\n")));

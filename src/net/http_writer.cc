@@ -36,11 +36,7 @@ std::string length_field(uint64_t length) { return "Content-Length: " + std::to_
 
 HttpWriter::HttpWriter(Socket& socket, const MessageHead& request, const IncomingBody& body,
                        std::chrono::milliseconds idle, bool may_keep_alive)
-    : socket_(socket),
-      request_(request),
-      body_(body),
-      idle_(idle),
-      keep_alive_(may_keep_alive && request.keep_alive) {}
+    : socket_(socket), request_(request), body_(body), idle_(idle), keep_alive_(may_keep_alive && request.keep_alive) {}
 
 Result<std::string> HttpWriter::make_head(int status, const Headers& headers, std::string_view framing) {
     if (state_ != State::Nothing) return internal_error("a request was answered twice");
@@ -92,8 +88,7 @@ Result<void> HttpWriter::send(int status, const Headers& headers, std::string_vi
     return conclude(socket_.send(head, headers_only || request_.method == "HEAD" ? "" : body, pace));
 }
 
-Result<void> HttpWriter::send_file(int status, const Headers& headers, int fd, uint64_t offset,
-                                   uint64_t length) {
+Result<void> HttpWriter::send_file(int status, const Headers& headers, int fd, uint64_t offset, uint64_t length) {
     const std::string head = TRY(make_head(status, headers, length_field(length)));
     const bool with_body = request_.method != "HEAD" && length > 0;
     Pace pace(idle_);
@@ -115,8 +110,7 @@ Result<void> HttpWriter::send_headers_only(int status, const Headers& headers, u
 Result<void> HttpWriter::start(int status, const Headers& headers) {
     // HTTP/1.0 knows no chunks: there the end of the connection ends the body.
     if (request_.http_1_0) keep_alive_ = false;
-    const std::string head =
-        TRY(make_head(status, headers, request_.http_1_0 ? "" : "Transfer-Encoding: chunked\r\n"));
+    const std::string head = TRY(make_head(status, headers, request_.http_1_0 ? "" : "Transfer-Encoding: chunked\r\n"));
     state_ = State::Streaming;
     Pace pace(idle_);
     const auto outcome = socket_.send(head, "", pace);

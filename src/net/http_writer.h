@@ -16,12 +16,11 @@ namespace millwright::net {
 class HttpWriter : public ResponseWriter {
   public:
     // REQUIRES: all of them outlive this. `may_keep_alive` is false when the server is about to stop.
-    HttpWriter(Socket& socket, const MessageHead& request, const IncomingBody& body,
-               std::chrono::milliseconds idle, bool may_keep_alive);
+    HttpWriter(Socket& socket, const MessageHead& request, const IncomingBody& body, std::chrono::milliseconds idle,
+               bool may_keep_alive);
 
     Result<void> send(int status, const Headers& headers, std::string_view body) override;
-    Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset,
-                           uint64_t length) override;
+    Result<void> send_file(int status, const Headers& headers, int fd, uint64_t offset, uint64_t length) override;
     Result<void> send_headers_only(int status, const Headers& headers, uint64_t content_length) override;
     Result<void> start(int status, const Headers& headers) override;
     Result<void> write(std::string_view bytes) override;

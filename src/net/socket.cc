@@ -47,13 +47,10 @@ class WithoutBrokenPipeSignal {
 
 }  // namespace
 
-Error timeout_error(std::string what) {
-    return Error{ErrorKind::Unavailable, std::move(what), std::string(kTimeout)};
-}
+Error timeout_error(std::string what) { return Error{ErrorKind::Unavailable, std::move(what), std::string(kTimeout)}; }
 
 void Pace::moved(size_t bytes) {
-    const auto earned =
-        std::chrono::microseconds(static_cast<int64_t>(bytes) * 1'000'000 / kSlowestBytesPerSecond);
+    const auto earned = std::chrono::microseconds(static_cast<int64_t>(bytes) * 1'000'000 / kSlowestBytesPerSecond);
     budget_ = std::min<std::chrono::microseconds>(budget_ + earned, idle_);
 }
 
@@ -66,13 +63,11 @@ Result<void> Pace::wait(int fd, short events) {
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
         if (limit <= waited) return timeout_error("the peer is too slow");
         pollfd entry{fd, events, 0};
-        const int ready =
-            ::poll(&entry, 1, static_cast<int>(std::min<int64_t>((limit - waited).count(), 1 << 30)));
+        const int ready = ::poll(&entry, 1, static_cast<int>(std::min<int64_t>((limit - waited).count(), 1 << 30)));
         if (ready < 0 && errno != EINTR) return broken_connection("cannot wait for the connection");
         if (ready > 0) break;
     }
-    budget_ -=
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
+    budget_ -= std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
     return {};
 }
 

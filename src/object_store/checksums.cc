@@ -12,8 +12,8 @@ namespace {
 struct Algorithm {
     std::string_view name;
     DigestKind kind;
-    int crc_bits;           // 0: not a CRC
-    uint64_t polynomial;    // reflected
+    int crc_bits;         // 0: not a CRC
+    uint64_t polynomial;  // reflected
 };
 constexpr Algorithm kAlgorithms[] = {
     {"CRC32", DigestKind::Crc32, 32, 0xEDB88320},

@@ -31,7 +31,8 @@ TEST(FullObjectChecksum, EqualsTheChecksumOfAllBytes) {
             const auto first = all.substr(0, cut), second = all.substr(cut);
             const PartChecksum parts[] = {{checksum(algorithm, first), first.size()},
                                           {checksum(algorithm, second), second.size()}};
-            EXPECT_EQ(*full_object_checksum(algorithm, parts), checksum(algorithm, all)) << algorithm << " cut at " << cut;
+            EXPECT_EQ(*full_object_checksum(algorithm, parts), checksum(algorithm, all))
+                << algorithm << " cut at " << cut;
         }
     }
     EXPECT_FALSE(full_object_checksum("SHA256", {}));

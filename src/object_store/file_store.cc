@@ -50,7 +50,10 @@ Result<void> copy_by_hand(int source, uint64_t source_offset, int target, uint64
 }  // namespace
 
 Draft::Draft(Draft&& other) noexcept
-    : store_(std::exchange(other.store_, nullptr)), id_(std::move(other.id_)), fd_(std::move(other.fd_)), kept_(other.kept_) {}
+    : store_(std::exchange(other.store_, nullptr)),
+      id_(std::move(other.id_)),
+      fd_(std::move(other.fd_)),
+      kept_(other.kept_) {}
 
 Draft::~Draft() {
     if (!store_) return;
@@ -157,7 +160,8 @@ Result<Fd> materialize(int source, uint64_t size, const std::string& path) {
     Fd target = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, kReadOnly));
     if (::ioctl(target.get(), FICLONE, source) == 0) return target;
     if (::unlink(path.c_str()) != 0) return error_from_errno("cannot unlink " + path);
-    if (::linkat(AT_FDCWD, descriptor_path(source).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return Fd();
+    if (::linkat(AT_FDCWD, descriptor_path(source).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0)
+        return Fd();
     target = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, kReadOnly));
     auto copied = copy_range(source, 0, target.get(), 0, size);
     if (copied) return target;

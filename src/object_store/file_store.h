@@ -53,7 +53,8 @@ class FileStore {
 
     static Result<std::unique_ptr<FileStore>> open(const std::string& folder, Random& random);
 
-    // An empty file, opened for reading and writing. Only one made with Reopening::Allowed can be opened for writing again.
+    // An empty file, opened for reading and writing. Only one made with Reopening::Allowed can be opened for writing
+    // again.
     enum class Reopening { Never, Allowed };
     Result<Draft> create(Reopening reopening = Reopening::Never);
     // A file with the bytes of `source`: shared (reflink, hard link) where the file system can, else copied.
@@ -66,8 +67,8 @@ class FileStore {
     Result<void> seal(const std::string& id, int fd) const;
     void remove(const std::string& id) const;
 
-    // Removes the files of one shard (0 … kShards - 1) that are no drafts and not among those `named` answers: the ids a
-    // row names, of those it is given.
+    // Removes the files of one shard (0 … kShards - 1) that are no drafts and not among those `named` answers: the ids
+    // a row names, of those it is given.
     using Named = std::function<Result<std::set<std::string>>(const std::vector<std::string>& ids)>;
     Result<size_t> remove_orphans(int shard, const Named& named);
 
@@ -86,8 +87,8 @@ class FileStore {
     std::multiset<std::string> drafts_ GUARDED_BY(mutex_);
 };
 
-// The bytes of `source` as a new, read-only file `path`: reflink, else hard link, else copy. AlreadyExists when there is
-// something. Returns the descriptor to sync by; an empty one for a hard link.
+// The bytes of `source` as a new, read-only file `path`: reflink, else hard link, else copy. AlreadyExists when there
+// is something. Returns the descriptor to sync by; an empty one for a hard link.
 Result<Fd> materialize(int source, uint64_t size, const std::string& path);
 // `length` bytes from one file to another, inside the kernel where possible.
 Result<void> copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset, uint64_t length);

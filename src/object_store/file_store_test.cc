@@ -53,9 +53,8 @@ TEST_F(FileStoreTest, RemovesFilesNobodyNamesButNoDrafts) {
     ASSERT_TRUE(write_file(folder_ + "/objects/aa/" + foreign, "not ours"));
     size_t removed = 0;
     for (int shard = 0; shard < FileStore::kShards; ++shard) {
-        const auto swept = files_->remove_orphans(shard, [&](const auto&) -> Result<std::set<std::string>> {
-            return std::set<std::string>{named_id};
-        });
+        const auto swept = files_->remove_orphans(
+            shard, [&](const auto&) -> Result<std::set<std::string>> { return std::set<std::string>{named_id}; });
         ASSERT_TRUE(swept);
         removed += *swept;
     }

@@ -1,6 +1,6 @@
+#include "object_store/properties.h"
 #include "object_store/roll_up.h"
 #include "object_store/store.h"
-#include "object_store/properties.h"
 
 namespace millwright::object_store {
 namespace {
@@ -12,9 +12,11 @@ Result<std::vector<ObjectInfo>> fetch_objects(Connection& connection, int64_t bu
                                               const std::string& end, size_t count) {
     // Two statements, because SQLite seeks by one lower bound only.
     constexpr std::string_view kAfter =
-        "SELECT key, size, etag, modified, storage_class FROM object WHERE bucket=? AND key>? AND key<? ORDER BY key LIMIT ?";
+        "SELECT key, size, etag, modified, storage_class FROM object WHERE bucket=? AND key>? AND key<? ORDER BY key "
+        "LIMIT ?";
     constexpr std::string_view kFrom =
-        "SELECT key, size, etag, modified, storage_class FROM object WHERE bucket=? AND key>=? AND key<? ORDER BY key LIMIT ?";
+        "SELECT key, size, etag, modified, storage_class FROM object WHERE bucket=? AND key>=? AND key<? ORDER BY key "
+        "LIMIT ?";
     std::vector<ObjectInfo> objects;
     for (const auto& row : TRY(connection.query(from.inclusive ? kFrom : kAfter, bucket, from.key, end, count))) {
         ObjectInfo object;
@@ -40,15 +42,16 @@ Result<std::vector<ListedUpload>> fetch_uploads(Connection& connection, int64_t 
     constexpr std::string_view kFrom =
         "SELECT key, id, initiated, options FROM upload WHERE bucket=? AND key>=? AND key<? ORDER BY key, id LIMIT ?";
     constexpr std::string_view kAfterUpload =
-        "SELECT key, id, initiated, options FROM upload WHERE bucket=? AND (key,id)>(?,?) AND key<? ORDER BY key, id LIMIT ?";
-    const auto rows = TRY(from.inclusive     ? connection.query(kFrom, bucket, from.key, end, count)
+        "SELECT key, id, initiated, options FROM upload WHERE bucket=? AND (key,id)>(?,?) AND key<? ORDER BY key, id "
+        "LIMIT ?";
+    const auto rows = TRY(from.inclusive    ? connection.query(kFrom, bucket, from.key, end, count)
                           : from.id.empty() ? connection.query(kAfterKey, bucket, from.key, end, count)
                                             : connection.query(kAfterUpload, bucket, from.key, from.id, end, count));
     std::vector<ListedUpload> uploads;
     for (const auto& row : rows)
-        uploads.push_back({row.text(0),
-                           {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)),
-                            TRY(read_options(row.text(3)))}});
+        uploads.push_back(
+            {row.text(0),
+             {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)), TRY(read_options(row.text(3)))}});
     return uploads;
 }
 

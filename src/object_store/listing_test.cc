@@ -44,7 +44,8 @@ TEST_F(ListingTest, RollsUpKeysAtTheDelimiter) {
     for (size_t size = 1; size <= 8; ++size) {
         EXPECT_EQ(sorted(walk({.delimiter = "/"}, size)), top) << "pages of " << size;
         EXPECT_EQ(sorted(walk({.prefix = "c/", .delimiter = "/"}, size)), below) << "pages of " << size;
-        EXPECT_EQ(sorted(walk({.prefix = "a", .delimiter = "/"}, size)), (std::vector<std::string>{"<a/>", "<ab/>", "a"}));
+        EXPECT_EQ(sorted(walk({.prefix = "a", .delimiter = "/"}, size)),
+                  (std::vector<std::string>{"<a/>", "<ab/>", "a"}));
     }
 }
 
@@ -52,7 +53,8 @@ TEST_F(ListingTest, TakesDelimitersOfAnyLengthAndText) {
     put_all({"k--1", "k--2", "k-3", "k\xC3\xA9z", "k\xC3\xA9y"});
     EXPECT_EQ(sorted(walk({.delimiter = "--"}, 2)),
               (std::vector<std::string>{"<k-->", "k-3", "k\xC3\xA9y", "k\xC3\xA9z"}));
-    EXPECT_EQ(sorted(walk({.delimiter = "\xC3\xA9"}, 2)), (std::vector<std::string>{"<k\xC3\xA9>", "k--1", "k--2", "k-3"}));
+    EXPECT_EQ(sorted(walk({.delimiter = "\xC3\xA9"}, 2)),
+              (std::vector<std::string>{"<k\xC3\xA9>", "k--1", "k--2", "k-3"}));
 }
 
 TEST_F(ListingTest, StartsAfterKeysAndCommonPrefixes) {
@@ -66,7 +68,8 @@ TEST_F(ListingTest, StartsAfterKeysAndCommonPrefixes) {
 
 TEST_F(ListingTest, KnowsWhetherThereIsMore) {
     put_all({"a/1", "a/2", "a/3"});
-    EXPECT_FALSE(store_->list("bucket", {.delimiter = "/", .max_keys = 1})->truncated) << "all keys are in the one prefix";
+    EXPECT_FALSE(store_->list("bucket", {.delimiter = "/", .max_keys = 1})->truncated)
+        << "all keys are in the one prefix";
     EXPECT_TRUE(store_->list("bucket", {.max_keys = 2})->truncated);
     EXPECT_FALSE(store_->list("bucket", {.max_keys = 3})->truncated);
     EXPECT_FALSE(store_->list("bucket", {.max_keys = 0})->truncated);
@@ -102,9 +105,10 @@ TEST_F(ListingTest, VisitsEveryObjectOfAPrefixInOrder) {
     ASSERT_TRUE(source);
     ASSERT_TRUE(database_->write([&](metadata_store::Transaction& tx) -> Result<void> {
         for (size_t i = 1; i < keys.size(); ++i)
-            TRY(tx.run("INSERT INTO object SELECT bucket, ?, ?, size, etag, modified, storage_class, properties FROM object "
-                       "WHERE key='data/10000'",
-                       keys[i], keys[i]));
+            TRY(tx.run(
+                "INSERT INTO object SELECT bucket, ?, ?, size, etag, modified, storage_class, properties FROM object "
+                "WHERE key='data/10000'",
+                keys[i], keys[i]));
         return {};
     }));
     std::vector<std::string> seen;

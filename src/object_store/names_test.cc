@@ -6,10 +6,11 @@ namespace millwright::object_store {
 namespace {
 
 TEST(BucketName, FollowsAwsRules) {
-    for (const auto* good : {"abc", "sagemaker-us-west-2-123456789012", "my.bucket.name", "1a2", "a-b.c-d", "1.2.3.4.5"})
+    for (const auto* good :
+         {"abc", "sagemaker-us-west-2-123456789012", "my.bucket.name", "1a2", "a-b.c-d", "1.2.3.4.5"})
         EXPECT_TRUE(is_valid_bucket_name(good)) << good;
-    for (const auto* bad : {"", "ab", "Abc", "a_b", "-abc", "abc-", ".abc", "abc.", "a..b", "192.168.0.1", "xn--abc", "sthree-a",
-                            "abc-s3alias", "abc--ol-s3", "a/b", "a b", "..", "../"})
+    for (const auto* bad : {"", "ab", "Abc", "a_b", "-abc", "abc-", ".abc", "abc.", "a..b", "192.168.0.1", "xn--abc",
+                            "sthree-a", "abc-s3alias", "abc--ol-s3", "a/b", "a b", "..", "../"})
         EXPECT_FALSE(is_valid_bucket_name(bad)) << bad;
     EXPECT_TRUE(is_valid_bucket_name(std::string(63, 'a')));
     EXPECT_FALSE(is_valid_bucket_name(std::string(64, 'a')));
@@ -34,7 +35,8 @@ TEST(S3Uri, SplitsBucketAndKey) {
     EXPECT_EQ(parse_s3_uri("s3://bucket")->key, "");
     EXPECT_EQ(parse_s3_uri("s3://bucket/")->key, "");
     EXPECT_EQ(parse_s3_uri("s3://bucket//x")->key, "/x");
-    for (const auto* bad : {"", "s3:/bucket/k", "http://bucket/k", "s3://", "s3:///k", "s3://Bucket/k", "S3://bucket/k"})
+    for (const auto* bad :
+         {"", "s3:/bucket/k", "http://bucket/k", "s3://", "s3:///k", "s3://Bucket/k", "S3://bucket/k"})
         EXPECT_FALSE(parse_s3_uri(bad)) << bad;
 }
 

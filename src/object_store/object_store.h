@@ -25,24 +25,24 @@ namespace millwright::object_store {
 
 // Error::detail of the failures a caller can tell apart; the kind alone does not say what was missing or wrong.
 namespace reason {
-inline constexpr std::string_view kBucket = "bucket";                  // NotFound, AlreadyExists, Conflict (not empty)
-inline constexpr std::string_view kKey = "key";                        // NotFound; InvalidInput: not UTF-8, NUL, empty
-inline constexpr std::string_view kKeyTooLong = "key too long";        // InvalidInput
-inline constexpr std::string_view kUpload = "upload";                  // NotFound
-inline constexpr std::string_view kPart = "part";                      // InvalidInput: not uploaded, or another ETag
-inline constexpr std::string_view kPartOrder = "part order";           // InvalidInput: not ascending, or none
-inline constexpr std::string_view kPartNumber = "part number";         // InvalidInput: not 1 … 10000
-inline constexpr std::string_view kPartTooSmall = "part too small";    // InvalidInput: only the last may be < 5 MiB
-inline constexpr std::string_view kMd5 = "md5";                        // InvalidInput: the bytes have another MD5
-inline constexpr std::string_view kChecksum = "checksum";              // InvalidInput: the bytes have another checksum
-inline constexpr std::string_view kChecksumName = "checksum name";     // InvalidInput: no such algorithm, or type
-inline constexpr std::string_view kSize = "size";                      // InvalidInput: too large
-inline constexpr std::string_view kLength = "length";                  // InvalidInput: not as many bytes as announced
-inline constexpr std::string_view kChanged = "changed";                // Unavailable: something else wrote meanwhile
-inline constexpr std::string_view kCondition = "condition";            // AlreadyExists, Conflict: if_none_match, if_match
+inline constexpr std::string_view kBucket = "bucket";                // NotFound, AlreadyExists, Conflict (not empty)
+inline constexpr std::string_view kKey = "key";                      // NotFound; InvalidInput: not UTF-8, NUL, empty
+inline constexpr std::string_view kKeyTooLong = "key too long";      // InvalidInput
+inline constexpr std::string_view kUpload = "upload";                // NotFound
+inline constexpr std::string_view kPart = "part";                    // InvalidInput: not uploaded, or another ETag
+inline constexpr std::string_view kPartOrder = "part order";         // InvalidInput: not ascending, or none
+inline constexpr std::string_view kPartNumber = "part number";       // InvalidInput: not 1 … 10000
+inline constexpr std::string_view kPartTooSmall = "part too small";  // InvalidInput: only the last may be < 5 MiB
+inline constexpr std::string_view kMd5 = "md5";                      // InvalidInput: the bytes have another MD5
+inline constexpr std::string_view kChecksum = "checksum";            // InvalidInput: the bytes have another checksum
+inline constexpr std::string_view kChecksumName = "checksum name";   // InvalidInput: no such algorithm, or type
+inline constexpr std::string_view kSize = "size";                    // InvalidInput: too large
+inline constexpr std::string_view kLength = "length";                // InvalidInput: not as many bytes as announced
+inline constexpr std::string_view kChanged = "changed";              // Unavailable: something else wrote meanwhile
+inline constexpr std::string_view kCondition = "condition";          // AlreadyExists, Conflict: if_none_match, if_match
 }  // namespace reason
 
-inline constexpr uint64_t kMaxPutBytes = uint64_t{5} << 30;     // one put, one part
+inline constexpr uint64_t kMaxPutBytes = uint64_t{5} << 30;      // one put, one part
 inline constexpr uint64_t kMaxObjectBytes = uint64_t{50} << 40;  // by multipart upload
 inline constexpr uint64_t kMinPartBytes = uint64_t{5} << 20;
 inline constexpr int kMaxParts = 10'000;
@@ -74,9 +74,10 @@ struct PutOptions {
     std::map<std::string, std::string> headers = {}, metadata = {};
     std::map<std::string, std::string> expected_checksums = {};  // verified before the object appears
     std::optional<std::string> expected_md5 = {};                // raw bytes (Content-MD5)
-    std::vector<std::string> compute_checksums;             // algorithms to compute and keep
-    bool if_none_match = false;                             // fail with AlreadyExists when the key exists
-    std::optional<std::string> if_match = {};  // fail with Conflict unless the ETag is this; NotFound when there is no object
+    std::vector<std::string> compute_checksums;                  // algorithms to compute and keep
+    bool if_none_match = false;                                  // fail with AlreadyExists when the key exists
+    std::optional<std::string> if_match =
+        {};  // fail with Conflict unless the ETag is this; NotFound when there is no object
     std::string storage_class = "STANDARD";
 };
 
@@ -119,7 +120,8 @@ struct UploadInfo {
     UploadOptions options;
 };
 struct PartOptions {
-    std::optional<uint64_t> length = {};  // when known before; parts of equal length need no copy when the upload completes
+    std::optional<uint64_t> length =
+        {};  // when known before; parts of equal length need no copy when the upload completes
     std::map<std::string, std::string> expected_checksums = {};
     std::optional<std::string> expected_md5 = {};  // raw bytes
     std::vector<std::string> compute_checksums;
@@ -163,7 +165,8 @@ struct PartPage {
 
 class ObjectStore {
   public:
-    // Starts a thread that removes files no row names, left by a crash. `database`, `clock` and `random` outlive the store.
+    // Starts a thread that removes files no row names, left by a crash. `database`, `clock` and `random` outlive the
+    // store.
     static Result<std::unique_ptr<ObjectStore>> open(const std::string& folder, metadata_store::Database& database,
                                                      const Clock& clock, Random& random);
     virtual ~ObjectStore() = default;
@@ -185,13 +188,13 @@ class ObjectStore {
     // hard link, else a copy. The file is read-only; a hard-linked one must never be written in place (jobs see it
     // through an overlay).
     virtual Result<void> link_to(std::string_view bucket, std::string_view key, const std::string& path) = 0;
-    // The reverse: takes over a regular file (never a symbolic link) as an object, by linking where possible. On success
-    // `path` is gone; on failure it is untouched. REQUIRES: nobody writes to the file any more.
+    // The reverse: takes over a regular file (never a symbolic link) as an object, by linking where possible. On
+    // success `path` is gone; on failure it is untouched. REQUIRES: nobody writes to the file any more.
     virtual Result<ObjectInfo> adopt_file(std::string_view bucket, std::string_view key, const PutOptions& options,
                                           const std::string& path) = 0;
 
-    // A new object with the bytes of `source`, shared rather than copied where the file system can. Everything else comes
-    // from `options`; expected_checksums and expected_md5 are ignored, compute_checksums reads the bytes once.
+    // A new object with the bytes of `source`, shared rather than copied where the file system can. Everything else
+    // comes from `options`; expected_checksums and expected_md5 are ignored, compute_checksums reads the bytes once.
     virtual Result<ObjectInfo> copy(std::string_view bucket, std::string_view key, const PutOptions& options,
                                     const OpenObject& source) = 0;
 
@@ -203,7 +206,8 @@ class ObjectStore {
                                          const PartOptions& options, const Source& source) = 0;
     // Makes the object of these parts, and forgets the upload with all its parts. Nothing changes when it fails.
     virtual Result<ObjectInfo> complete_upload(std::string_view bucket, std::string_view key, std::string_view id,
-                                               std::span<const CompletedPart> parts, const CompleteOptions& options) = 0;
+                                               std::span<const CompletedPart> parts,
+                                               const CompleteOptions& options) = 0;
     virtual Result<void> abort_upload(std::string_view bucket, std::string_view key, std::string_view id) = 0;
     virtual Result<UploadPage> list_uploads(std::string_view bucket, const UploadListRequest& request) = 0;
     virtual Result<PartPage> list_parts(std::string_view bucket, std::string_view key, std::string_view id,
@@ -213,8 +217,8 @@ class ObjectStore {
     virtual Result<size_t> remove_orphans() = 0;
 };
 
-// Calls `visit` for every object whose key starts with `prefix`, in byte order, a page at a time (objects as in ListPage).
-// Stops at the first error, also one of `visit`.
+// Calls `visit` for every object whose key starts with `prefix`, in byte order, a page at a time (objects as in
+// ListPage). Stops at the first error, also one of `visit`.
 Result<void> for_each_object(ObjectStore& store, std::string_view bucket, std::string_view prefix,
                              const std::function<Result<void>(const ObjectInfo&)>& visit);
 

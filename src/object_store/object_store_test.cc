@@ -141,7 +141,8 @@ TEST_F(ObjectStoreTest, KeepsAReaderReadingWhileTheKeyIsOverwrittenAndDeleted) {
 TEST_F(ObjectStoreTest, AlwaysOpensOneVersionWhileTheKeyIsOverwritten) {
     ASSERT_TRUE(put("k", "0"));
     std::jthread writer([&](const std::stop_token& stop) {
-        for (int i = 1; !stop.stop_requested(); ++i) EXPECT_TRUE(put("k", std::string(static_cast<size_t>(i % 50), 'x')));
+        for (int i = 1; !stop.stop_requested(); ++i)
+            EXPECT_TRUE(put("k", std::string(static_cast<size_t>(i % 50), 'x')));
     });
     for (int i = 0; i < 300; ++i) {
         const auto object = store_->get("bucket", "k");
@@ -151,14 +152,16 @@ TEST_F(ObjectStoreTest, AlwaysOpensOneVersionWhileTheKeyIsOverwritten) {
 }
 
 TEST_F(ObjectStoreTest, NeverTurnsKeysIntoPaths) {
-    const std::vector<std::string> keys = {"../../outside", "/etc/passwd", "//", ".", "..", "a/../../b", std::string(1024, '/'),
-                                           "C:\\x", "%2e%2e%2f", "\n", "a\xCC\x81", "\xC3\xA1"};
+    const std::vector<std::string> keys = {
+        "../../outside",        "/etc/passwd", "//",        ".",  "..",        "a/../../b",
+        std::string(1024, '/'), "C:\\x",       "%2e%2e%2f", "\n", "a\xCC\x81", "\xC3\xA1"};
     for (const auto& key : keys) ASSERT_TRUE(put(key, "content of " + key)) << key;
     for (const auto& key : keys) EXPECT_EQ(content(key), "content of " + key);
     EXPECT_EQ(put(std::string("nul\0", 4), "x").error().detail, reason::kKey);
     EXPECT_EQ(files().size(), keys.size());
     for (const auto& entry : std::filesystem::directory_iterator(folder_))
-        EXPECT_TRUE(entry.path().filename() == "objects" || entry.path().filename().string().starts_with("metadata.db"));
+        EXPECT_TRUE(entry.path().filename() == "objects" ||
+                    entry.path().filename().string().starts_with("metadata.db"));
 }
 
 TEST_F(ObjectStoreTest, RemovesManyKeysAtOnceAndMissingOnesToo) {

@@ -12,11 +12,13 @@
 
 namespace millwright::object_store {
 
-// Greater than every key that starts with `prefix`, smaller than every greater key that does not: no byte of UTF-8 is 0xFF.
+// Greater than every key that starts with `prefix`, smaller than every greater key that does not: no byte of UTF-8 is
+// 0xFF.
 inline std::string end_of_prefix(std::string_view prefix) { return std::string(prefix) + '\xFF'; }
 
 // What `key` is rolled up to: everything up to the first delimiter after `prefix`. REQUIRES: key starts with prefix.
-inline std::optional<std::string> common_prefix(std::string_view key, std::string_view prefix, std::string_view delimiter) {
+inline std::optional<std::string> common_prefix(std::string_view key, std::string_view prefix,
+                                                std::string_view delimiter) {
     if (delimiter.empty()) return std::nullopt;
     const size_t found = key.find(delimiter, prefix.size());
     if (found == std::string_view::npos) return std::nullopt;

@@ -15,9 +15,7 @@ namespace {
 
 constexpr int kOpenAttempts = 16;  // the key may be overwritten between reading its row and opening its file
 
-Error no_bucket() {
-    return {ErrorKind::NotFound, "The specified bucket does not exist", std::string(reason::kBucket)};
-}
+Error no_bucket() { return {ErrorKind::NotFound, "The specified bucket does not exist", std::string(reason::kBucket)}; }
 Error no_key() { return {ErrorKind::NotFound, "The specified key does not exist.", std::string(reason::kKey)}; }
 Error condition_failed(ErrorKind kind) {
     return {kind, "At least one of the pre-conditions you specified did not hold", std::string(reason::kCondition)};
@@ -63,10 +61,11 @@ Result<std::set<std::string>> Store::named_files(const std::vector<std::string>&
     return database_.read([&](Connection& connection) -> Result<std::set<std::string>> {
         std::set<std::string> named;
         for (const auto& id : ids) {
-            const auto row = TRY(connection.query_one(
-                "SELECT 1 WHERE EXISTS(SELECT 1 FROM object WHERE file=?1) OR EXISTS(SELECT 1 FROM upload_part WHERE file=?1) "
-                "OR EXISTS(SELECT 1 FROM upload WHERE file=?1)",
-                id));
+            const auto row =
+                TRY(connection.query_one("SELECT 1 WHERE EXISTS(SELECT 1 FROM object WHERE file=?1) OR EXISTS(SELECT 1 "
+                                         "FROM upload_part WHERE file=?1) "
+                                         "OR EXISTS(SELECT 1 FROM upload WHERE file=?1)",
+                                         id));
             if (row) named.insert(id);
         }
         return named;
@@ -86,8 +85,8 @@ Result<void> Store::create_bucket(std::string_view account, std::string_view reg
     return database_.write([&](Transaction& tx) -> Result<void> {
         if (TRY(tx.query_one("SELECT 1 FROM bucket WHERE name=?", name)))
             return Error{ErrorKind::AlreadyExists, "The bucket exists", std::string(reason::kBucket)};
-        TRY(tx.run("INSERT INTO bucket(id, name, account, region, created) VALUES(?,?,?,?,?)", id, name, account, region,
-                   to_epoch_milliseconds(clock_.now())));
+        TRY(tx.run("INSERT INTO bucket(id, name, account, region, created) VALUES(?,?,?,?,?)", id, name, account,
+                   region, to_epoch_milliseconds(clock_.now())));
         return {};
     });
 }
@@ -119,7 +118,8 @@ Result<void> Store::delete_bucket(std::string_view name) {
         uploads.clear();
         const int64_t bucket = TRY(bucket_id(tx, name));
         if (TRY(tx.query_one("SELECT 1 FROM object WHERE bucket=? LIMIT 1", bucket)))
-            return Error{ErrorKind::Conflict, "The bucket you tried to delete is not empty", std::string(reason::kBucket)};
+            return Error{ErrorKind::Conflict, "The bucket you tried to delete is not empty",
+                         std::string(reason::kBucket)};
         for (const auto& row : TRY(tx.query("SELECT id FROM upload WHERE bucket=?", bucket))) {
             uploads.push_back(row.text(0));
             files.merge(TRY(forget_upload(tx, uploads.back())));
@@ -212,8 +212,7 @@ Result<ObjectInfo> Store::copy(std::string_view bucket, std::string_view key, co
         Expected wanted;
         wanted.compute = options.compute_checksums;
         wanted.max_bytes = kMaxObjectBytes;
-        object.checksums =
-            TRY(hash_stream(source_of_file(source.fd.get(), 0, source.info.size), wanted)).checksums;
+        object.checksums = TRY(hash_stream(source_of_file(source.fd.get(), 0, source.info.size), wanted)).checksums;
         object.checksum_type = "FULL_OBJECT";
     }
     return publish(bucket_number, std::move(object), draft, options);
@@ -239,8 +238,8 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
 Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options) {
     TRY(draft.sync());
     const Conditions conditions{options.if_none_match, options.if_match};
-    const auto replaced = database_.write(
-        [&](Transaction& tx) { return name_file(tx, bucket, object, draft.id(), conditions); });
+    const auto replaced =
+        database_.write([&](Transaction& tx) { return name_file(tx, bucket, object, draft.id(), conditions); });
     if (!replaced) {
         keep_if_unknown(draft, replaced.error());
         return replaced.error();
@@ -257,7 +256,8 @@ Result<std::optional<std::string>> Store::name_file(Transaction& tx, int64_t buc
     if (conditions.if_none_match && old) return condition_failed(ErrorKind::AlreadyExists);
     if (conditions.if_match && !old) return no_key();
     if (conditions.if_match && old->text(1) != *conditions.if_match) return condition_failed(ErrorKind::Conflict);
-    TRY(tx.run("INSERT INTO object(bucket, key, file, size, etag, modified, storage_class, properties) "
+    TRY(
+        tx.run("INSERT INTO object(bucket, key, file, size, etag, modified, storage_class, properties) "
                "VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(bucket, key) DO UPDATE SET "
                "file=?3, size=?4, etag=?5, modified=?6, storage_class=?7, properties=?8",
                bucket, object.key, file, object.size, object.etag, to_epoch_milliseconds(object.modified),

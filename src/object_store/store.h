@@ -39,7 +39,8 @@ class Store final : public ObjectStore {
     Result<ObjectInfo> copy(std::string_view bucket, std::string_view key, const PutOptions& options,
                             const OpenObject& source) override;
 
-    Result<UploadInfo> create_upload(std::string_view bucket, std::string_view key, const UploadOptions& options) override;
+    Result<UploadInfo> create_upload(std::string_view bucket, std::string_view key,
+                                     const UploadOptions& options) override;
     Result<UploadInfo> find_upload(std::string_view bucket, std::string_view key, std::string_view id) override;
     Result<PartInfo> upload_part(std::string_view bucket, std::string_view key, std::string_view id, int number,
                                  const PartOptions& options, const Source& source) override;
@@ -106,8 +107,8 @@ class Store final : public ObjectStore {
     Result<ObjectInfo> describe_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
                                           const CompleteOptions& options) const;
     Result<void> assemble(int target, const std::string& target_file, const std::vector<StoredPart>& parts);
-    Result<void> commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts, const ObjectInfo& object,
-                                  const std::string& file, const CompleteOptions& options);
+    Result<void> commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
+                                  const ObjectInfo& object, const std::string& file, const CompleteOptions& options);
 
     std::unique_ptr<FileStore> files_;
     metadata_store::Database& database_;

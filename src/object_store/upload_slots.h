@@ -2,11 +2,11 @@
 //
 // Clients cut an object into parts of one size and send them in any order, several at a time. The first part that could
 // be a middle one sets the slot size; every part that is not larger is written straight into one shared file, part n at
-// (n - 1) * slot size, so that completing the upload copies nothing. A part that does not fit (larger, of unknown length,
-// or sent again) gets a file of its own and is copied when the upload completes.
+// (n - 1) * slot size, so that completing the upload copies nothing. A part that does not fit (larger, of unknown
+// length, or sent again) gets a file of its own and is copied when the upload completes.
 //
-// A slot is given out once, so bytes a row names are never overwritten. After a restart the taken slots are those of the
-// part rows.
+// A slot is given out once, so bytes a row names are never overwritten. After a restart the taken slots are those of
+// the part rows.
 #pragma once
 
 #include <map>

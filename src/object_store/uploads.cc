@@ -23,7 +23,8 @@ Error no_upload() {
 }
 
 Error changed_meanwhile() {
-    return {ErrorKind::Unavailable, "A conflicting conditional operation is currently in progress against this resource. Try again.",
+    return {ErrorKind::Unavailable,
+            "A conflicting conditional operation is currently in progress against this resource. Try again.",
             std::string(reason::kChanged)};
 }
 
@@ -69,8 +70,10 @@ struct Store::PartPlace {
     const std::string& file() const { return claim ? claim->file() : draft->id(); }
     uint64_t offset() const { return claim ? claim->offset() : 0; }
     void keep() {
-        if (claim) claim->commit();
-        else draft->keep();
+        if (claim)
+            claim->commit();
+        else
+            draft->keep();
     }
 };
 
@@ -83,8 +86,8 @@ Result<UploadInfo> Store::create_upload(std::string_view bucket, std::string_vie
     upload.id = upload_id(upload.initiated, random_);
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
         const int64_t bucket_number = TRY(bucket_id(tx, bucket));
-        TRY(tx.run("INSERT INTO upload(id, bucket, key, initiated, options) VALUES(?,?,?,?,?)", upload.id, bucket_number,
-                   key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
+        TRY(tx.run("INSERT INTO upload(id, bucket, key, initiated, options) VALUES(?,?,?,?,?)", upload.id,
+                   bucket_number, key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
         return {};
     }));
     return upload;
@@ -99,8 +102,9 @@ Result<UploadInfo> Store::find_upload(std::string_view bucket, std::string_view 
 Result<Store::StoredUpload> Store::read_upload(Connection& connection, std::string_view bucket, std::string_view key,
                                                std::string_view id) {
     const int64_t bucket_number = TRY(bucket_id(connection, bucket));
-    const auto row = TRY(connection.query_one(
-        "SELECT initiated, options, file, slot_size FROM upload WHERE id=? AND bucket=? AND key=?", id, bucket_number, key));
+    const auto row = TRY(
+        connection.query_one("SELECT initiated, options, file, slot_size FROM upload WHERE id=? AND bucket=? AND key=?",
+                             id, bucket_number, key));
     if (!row) return no_upload();
     StoredUpload upload;
     upload.bucket = bucket_number;
@@ -113,12 +117,13 @@ Result<Store::StoredUpload> Store::read_upload(Connection& connection, std::stri
     return upload;
 }
 
-Result<std::vector<Store::StoredPart>> Store::read_parts(Connection& connection, std::string_view upload, int after_number,
-                                                         size_t limit) {
+Result<std::vector<Store::StoredPart>> Store::read_parts(Connection& connection, std::string_view upload,
+                                                         int after_number, size_t limit) {
     std::vector<StoredPart> parts;
-    const auto rows = TRY(connection.query("SELECT number, size, etag, modified, checksums, file, file_offset FROM upload_part "
-                                           "WHERE upload=? AND number>? ORDER BY number LIMIT ?",
-                                           upload, after_number, limit));
+    const auto rows =
+        TRY(connection.query("SELECT number, size, etag, modified, checksums, file, file_offset FROM upload_part "
+                             "WHERE upload=? AND number>? ORDER BY number LIMIT ?",
+                             upload, after_number, limit));
     for (const auto& row : rows) {
         StoredPart part;
         part.info.number = static_cast<int>(row.integer(0));
@@ -193,8 +198,10 @@ Result<std::optional<std::string>> Store::record_part(const std::string& upload,
     return database_.write([&](Transaction& tx) -> Result<std::optional<std::string>> {
         const auto row = TRY(tx.query_one("SELECT file FROM upload WHERE id=?", upload));
         if (!row) return no_upload();
-        const auto old = TRY(tx.query_one("SELECT file FROM upload_part WHERE upload=? AND number=?", upload, part.info.number));
-        TRY(tx.run("INSERT INTO upload_part(upload, number, file, file_offset, size, etag, modified, checksums) "
+        const auto old =
+            TRY(tx.query_one("SELECT file FROM upload_part WHERE upload=? AND number=?", upload, part.info.number));
+        TRY(
+            tx.run("INSERT INTO upload_part(upload, number, file, file_offset, size, etag, modified, checksums) "
                    "VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(upload, number) DO UPDATE SET "
                    "file=?3, file_offset=?4, size=?5, etag=?6, modified=?7, checksums=?8",
                    upload, part.info.number, part.file, part.offset, part.info.size, part.info.etag,
@@ -279,8 +286,9 @@ Result<std::vector<Store::StoredPart>> Store::check_parts(const std::vector<Stor
         if (!parts.empty() && claim.number <= parts.back().info.number)
             return bad_part("The list of parts was not in ascending order. Parts must be ordered by part number.",
                             reason::kPartOrder);
-        const auto found = std::lower_bound(stored.begin(), stored.end(), claim.number,
-                                            [](const StoredPart& part, int number) { return part.info.number < number; });
+        const auto found =
+            std::lower_bound(stored.begin(), stored.end(), claim.number,
+                             [](const StoredPart& part, int number) { return part.info.number < number; });
         bool matches = found != stored.end() && found->info.number == claim.number && found->info.etag == claim.etag;
         for (const auto& [name, value] : claim.checksums) {
             if (!matches) break;
@@ -288,9 +296,10 @@ Result<std::vector<Store::StoredPart>> Store::check_parts(const std::vector<Stor
             matches = known != found->info.checksums.end() && known->second == value;
         }
         if (!matches)
-            return bad_part("One or more of the specified parts could not be found.  The part may not have been uploaded, or "
-                            "the specified entity tag may not match the part's entity tag.",
-                            reason::kPart);
+            return bad_part(
+                "One or more of the specified parts could not be found.  The part may not have been uploaded, or "
+                "the specified entity tag may not match the part's entity tag.",
+                reason::kPart);
         parts.push_back(*found);
     }
     for (size_t i = 0; i + 1 < parts.size(); ++i)
@@ -328,7 +337,8 @@ Result<ObjectInfo> Store::describe_completed(const StoredUpload& upload, const s
     for (const auto& [name, value] : options.expected_checksums) {
         const auto known = object.checksums.find(name);
         // A composite value may come with or without its "-<parts>".
-        if (known == object.checksums.end() || known->second.substr(0, known->second.find('-')) != value.substr(0, value.find('-')))
+        if (known == object.checksums.end() ||
+            known->second.substr(0, known->second.find('-')) != value.substr(0, value.find('-')))
             return bad_part("The " + name + " you specified did not match the calculated checksum.", reason::kChecksum);
     }
     if (object.size > kMaxObjectBytes)
@@ -339,10 +349,11 @@ Result<ObjectInfo> Store::describe_completed(const StoredUpload& upload, const s
 }
 
 // Whether the shared file needs only the parts it lacks: all its rows are wanted, each where the object has it.
-bool Store::in_place(const std::string& shared, const std::vector<StoredPart>& stored, const std::vector<StoredPart>& parts) {
+bool Store::in_place(const std::string& shared, const std::vector<StoredPart>& stored,
+                     const std::vector<StoredPart>& parts) {
     const auto in_shared = [&](const StoredPart& part) { return part.file == shared; };
-    if (shared.empty() || std::count_if(stored.begin(), stored.end(), in_shared) !=
-                              std::count_if(parts.begin(), parts.end(), in_shared))
+    if (shared.empty() ||
+        std::count_if(stored.begin(), stored.end(), in_shared) != std::count_if(parts.begin(), parts.end(), in_shared))
         return false;
     uint64_t offset = 0;
     for (const auto& part : parts) {
@@ -368,7 +379,8 @@ Result<void> Store::assemble(int target, const std::string& target_file, const s
 }
 
 Result<void> Store::commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
-                                     const ObjectInfo& object, const std::string& file, const CompleteOptions& options) {
+                                     const ObjectInfo& object, const std::string& file,
+                                     const CompleteOptions& options) {
     auto files = TRY(database_.write([&](Transaction& tx) -> Result<std::set<std::string>> {
         if (!TRY(tx.query_one("SELECT 1 FROM upload WHERE id=?", upload.info.id))) return no_upload();
         for (const auto& part : parts)
@@ -376,7 +388,8 @@ Result<void> Store::commit_completed(const StoredUpload& upload, const std::vect
                                   upload.info.id, part.info.number, part.file, part.offset)))
                 return changed_meanwhile();
         auto forgotten = TRY(forget_upload(tx, upload.info.id));
-        const auto replaced = TRY(name_file(tx, upload.bucket, object, file, {options.if_none_match, options.if_match}));
+        const auto replaced =
+            TRY(name_file(tx, upload.bucket, object, file, {options.if_none_match, options.if_match}));
         if (replaced) forgotten.insert(*replaced);
         return forgotten;
     }));

@@ -54,7 +54,8 @@ TEST_F(UploadsTest, MakesOneObjectOfItsParts) {
 
 TEST_F(UploadsTest, MakesTheSameObjectOfPartsOfAnySizeAndOrder) {
     start();
-    const auto one = bytes_of(1, kPart + 7), two = bytes_of(2, kPart), three = bytes_of(3, kPart + 100), four = bytes_of(4, 1);
+    const auto one = bytes_of(1, kPart + 7), two = bytes_of(2, kPart), three = bytes_of(3, kPart + 100),
+               four = bytes_of(4, 1);
     const auto p4 = upload(4, four), p3 = upload(3, three), p1 = upload(1, one), p2 = upload(2, two);
     ASSERT_TRUE(complete({p1, p2, p3, p4}));
     EXPECT_EQ(content("k"), one + two + three + four);
@@ -99,8 +100,10 @@ TEST_F(UploadsTest, KeepsThePartWhenItsReplacementFails) {
     PartOptions wrong;
     wrong.length = kPart;
     wrong.expected_md5 = digest(DigestKind::Md5, "other");
-    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, wrong, source_of(bytes_of(2, kPart))).error().detail, reason::kMd5);
-    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 2, wrong, source_of(bytes_of(2, kPart))).error().detail, reason::kMd5);
+    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 1, wrong, source_of(bytes_of(2, kPart))).error().detail,
+              reason::kMd5);
+    EXPECT_EQ(store_->upload_part("bucket", "k", id_, 2, wrong, source_of(bytes_of(2, kPart))).error().detail,
+              reason::kMd5);
     const auto two = bytes_of(3, 1000);
     const auto p2 = upload(2, two);
     ASSERT_TRUE(complete({p1, p2}));
@@ -167,7 +170,8 @@ TEST_F(UploadsTest, TakesPartsFromManyThreads) {
     std::vector<CompletedPart> parts(6);
     std::vector<std::jthread> clients;
     for (int i = 0; i < 6; ++i)
-        clients.emplace_back([&, i] { parts[static_cast<size_t>(i)] = upload(i + 1, bytes_of(i, i == 5 ? 77 : kPart)); });
+        clients.emplace_back(
+            [&, i] { parts[static_cast<size_t>(i)] = upload(i + 1, bytes_of(i, i == 5 ? 77 : kPart)); });
     clients.clear();
     ASSERT_TRUE(complete(parts));
     const auto bytes = content("k");
@@ -190,7 +194,8 @@ TEST_F(UploadsTest, ChecksTheChecksumOfTheWhole) {
     ASSERT_TRUE(complete({p1}, {.expected_checksums = {{"SHA256", sum}}}));
     EXPECT_EQ(store_->head("bucket", "k")->checksums.at("SHA256"), sum + "-1");
     EXPECT_EQ(store_->head("bucket", "k")->checksum_type, "COMPOSITE");
-    for (const auto& [algorithm, type] : {std::pair("SHA256", "FULL_OBJECT"), {"CRC64NVME", "COMPOSITE"}, {"MD4", ""}, {"", "COMPOSITE"}}) {
+    for (const auto& [algorithm, type] :
+         {std::pair("SHA256", "FULL_OBJECT"), {"CRC64NVME", "COMPOSITE"}, {"MD4", ""}, {"", "COMPOSITE"}}) {
         UploadOptions bad;
         bad.checksum_algorithm = algorithm;
         bad.checksum_type = type;
@@ -228,12 +233,13 @@ TEST_F(UploadsTest, CleansUpWhenTheUploadEndsDuringAPart) {
     PartOptions options;
     options.length = kPart;
     bool done = false;
-    const auto outcome = store_->upload_part("bucket", "k", id_, 1, options, [&](std::span<char> buffer) -> Result<size_t> {
-        if (!std::exchange(done, true)) {
-            EXPECT_TRUE(store_->abort_upload("bucket", "k", id_));
-        }
-        return buffer.size() > kPart ? kPart : buffer.size();
-    });
+    const auto outcome =
+        store_->upload_part("bucket", "k", id_, 1, options, [&](std::span<char> buffer) -> Result<size_t> {
+            if (!std::exchange(done, true)) {
+                EXPECT_TRUE(store_->abort_upload("bucket", "k", id_));
+            }
+            return buffer.size() > kPart ? kPart : buffer.size();
+        });
     EXPECT_FALSE(outcome);
     EXPECT_TRUE(files().empty());
 }
@@ -245,12 +251,13 @@ TEST_F(UploadsTest, CompletesBesideAPartStillArriving) {
     PartOptions options;
     options.length = 10;
     bool done = false;
-    const auto late = store_->upload_part("bucket", "k", id_, 2, options, [&](std::span<char> buffer) -> Result<size_t> {
-        if (std::exchange(done, true)) return size_t{0};
-        EXPECT_TRUE(complete({p1}));
-        std::fill_n(buffer.begin(), 10, 'x');
-        return size_t{10};
-    });
+    const auto late =
+        store_->upload_part("bucket", "k", id_, 2, options, [&](std::span<char> buffer) -> Result<size_t> {
+            if (std::exchange(done, true)) return size_t{0};
+            EXPECT_TRUE(complete({p1}));
+            std::fill_n(buffer.begin(), 10, 'x');
+            return size_t{10};
+        });
     EXPECT_EQ(late.error().detail, reason::kUpload);
     EXPECT_EQ(content("k"), one);
     EXPECT_EQ(files().size(), 1u);

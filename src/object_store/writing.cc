@@ -15,7 +15,8 @@ namespace millwright::object_store {
 namespace {
 
 constexpr size_t kBufferBytes = 256 * 1024;
-constexpr uint64_t kWriteBackBytes = uint64_t{16} << 20;  // hand over to the disk early, so that the sync at the end is short
+constexpr uint64_t kWriteBackBytes = uint64_t{16}
+                                     << 20;  // hand over to the disk early, so that the sync at the end is short
 
 Error mismatch(std::string message, std::string_view why) {
     return {ErrorKind::InvalidInput, std::move(message), std::string(why)};

@@ -25,8 +25,8 @@ struct Written {
     std::map<std::string, std::string> checksums;  // all of `expected` and `compute`
 };
 
-// Constant memory. InvalidInput with reason::kSize, kMd5 or kChecksum when the bytes are not the expected ones; LimitExceeded
-// when the disk is full; otherwise what `source` failed with.
+// Constant memory. InvalidInput with reason::kSize, kMd5 or kChecksum when the bytes are not the expected ones;
+// LimitExceeded when the disk is full; otherwise what `source` failed with.
 Result<Written> write_stream(int fd, uint64_t offset, const Source& source, const Expected& expected);
 
 // The same without writing.

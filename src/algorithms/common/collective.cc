@@ -1,5 +1,5 @@
-// Message on the wire: u32 magic, u8 operation, u64 length, bytes. The first message of a connection is a greeting with the
-// sender's rank and the number of hosts.
+// Message on the wire: u32 magic, u8 operation, u64 length, bytes. The first message of a connection is a greeting with
+// the sender's rank and the number of hosts.
 #include "algorithms/common/collective.h"
 
 #include <arpa/inet.h>
@@ -49,7 +49,8 @@ bool host_before(const std::string& a, const std::string& b) {
 
 Result<void> wait_for(int fd, short events, Deadline deadline) {
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
         if (left.count() <= 0) return lost("timed out");
         pollfd watched{fd, events, 0};
         const int ready = poll(&watched, 1, static_cast<int>(std::min<int64_t>(left.count() + 1, 60000)));
@@ -111,7 +112,8 @@ Result<Fd> connect_once(const std::string& host, uint16_t port, Deadline deadlin
     prepare(socket);
     if (connect(socket.get(), addresses->ai_addr, addresses->ai_addrlen) != 0 && errno != EINPROGRESS)
         return lost("cannot connect to " + host, std::strerror(errno));
-    TRY(wait_for(socket.get(), POLLOUT, std::min(deadline, std::chrono::steady_clock::now() + std::chrono::seconds(5))));
+    TRY(wait_for(socket.get(), POLLOUT,
+                 std::min(deadline, std::chrono::steady_clock::now() + std::chrono::seconds(5))));
     int failure = 0;
     socklen_t size = sizeof failure;
     getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &failure, &size);
@@ -191,7 +193,8 @@ Result<Collective> Collective::connect(std::vector<std::string> hosts, const std
     if (hosts.size() <= 1) return collective;
     std::sort(hosts.begin(), hosts.end(), host_before);
     const auto self = std::find(hosts.begin(), hosts.end(), current_host);
-    if (self == hosts.end()) return invalid_input("the current host " + current_host + " is not among the hosts of the job");
+    if (self == hosts.end())
+        return invalid_input("the current host " + current_host + " is not among the hosts of the job");
     collective.rank_ = static_cast<size_t>(self - hosts.begin());
     collective.size_ = hosts.size();
     collective.call_timeout_ = options.call_timeout;
@@ -200,7 +203,8 @@ Result<Collective> Collective::connect(std::vector<std::string> hosts, const std
         collective.peers_ = TRY(accept_peers(options.port, hosts, deadline));
     } else {
         Fd socket = TRY(connect_with_retries(hosts[0], options.port, deadline));
-        const Greeting greeting{kMessageMagic, static_cast<uint32_t>(collective.rank_), static_cast<uint32_t>(hosts.size())};
+        const Greeting greeting{kMessageMagic, static_cast<uint32_t>(collective.rank_),
+                                static_cast<uint32_t>(hosts.size())};
         TRY(send_bytes(socket.get(), reinterpret_cast<const char*>(&greeting), sizeof greeting, options.call_timeout));
         collective.peers_.push_back(std::move(socket));
     }

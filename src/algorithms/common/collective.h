@@ -4,8 +4,8 @@
 // order, so the result is the same on every run and on every host. With one host nothing is opened and every call
 // returns at once.
 //
-// All hosts must make the same calls in the same order with the same sizes; a mismatch is an error on all of them, and so
-// is the loss of a host. Not thread-safe.
+// All hosts must make the same calls in the same order with the same sizes; a mismatch is an error on all of them, and
+// so is the loss of a host. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -35,8 +35,8 @@ class Collective {
     Collective() = default;
     Collective(Collective&&) noexcept = default;
     Collective& operator=(Collective&&) noexcept = default;
-    // Waits until all hosts are connected. `hosts` as in resourceconfig.json; the first in sorted order (numbers by value:
-    // algo-2 before algo-10) is rank 0.
+    // Waits until all hosts are connected. `hosts` as in resourceconfig.json; the first in sorted order (numbers by
+    // value: algo-2 before algo-10) is rank 0.
     static Result<Collective> connect(std::vector<std::string> hosts, const std::string& current_host,
                                       const CollectiveOptions& options = {});
 
@@ -51,8 +51,8 @@ class Collective {
     // Rank 0 gets the bytes of every host in rank order, others an empty list.
     Result<std::vector<std::string>> gather(std::string_view bytes);
     Result<void> barrier();
-    // Where hosts do something that may fail on some of them only: all fail with the error of the first failing host (by
-    // rank), or all go on. Makes a bad file on one host the reason everywhere, not a lost connection.
+    // Where hosts do something that may fail on some of them only: all fail with the error of the first failing host
+    // (by rank), or all go on. Makes a bad file on one host the reason everywhere, not a lost connection.
     Result<void> agree(const Result<void>& outcome);
 
   private:

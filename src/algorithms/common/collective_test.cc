@@ -103,7 +103,8 @@ TEST(Collective, HostsThatDisagreeGetAnError) {
 TEST(Collective, AllFailWithTheErrorOfTheFirstFailingHost) {
     as_hosts(3, [](Collective& collective) {
         EXPECT_TRUE(collective.agree({}));
-        auto outcome = collective.agree(collective.rank() == 1 ? Result<void>(invalid_input("line 3: bad")) : Result<void>());
+        auto outcome =
+            collective.agree(collective.rank() == 1 ? Result<void>(invalid_input("line 3: bad")) : Result<void>());
         ASSERT_FALSE(outcome);
         EXPECT_EQ(outcome.error().kind, ErrorKind::InvalidInput);
         EXPECT_EQ(outcome.error().message, "line 3: bad");

@@ -80,7 +80,8 @@ class CsvParser {
     Result<void, PieceError> take_fields(float* to, size_t count, size_t first_field) {
         for (size_t i = 0; i < count; ++i) {
             if (first_field + i > 0) {
-                if (p_ == end_ || *p_ != layout_.delimiter) [[unlikely]] return after_field(first_field + i);
+                if (p_ == end_ || *p_ != layout_.delimiter) [[unlikely]]
+                    return after_field(first_field + i);
                 ++p_;
             }
             if (p_ != end_ && is_blank(*p_)) skip_blanks();
@@ -122,8 +123,8 @@ class CsvParser {
     }
 
     PieceError wrong_width(size_t fields) const {
-        return {static_cast<size_t>(row_ - begin_), "the row has " + std::to_string(fields) + " fields, expected " +
-                                                        std::to_string(fields_per_row())};
+        return {static_cast<size_t>(row_ - begin_),
+                "the row has " + std::to_string(fields) + " fields, expected " + std::to_string(fields_per_row())};
     }
     PieceError bad_field() const {
         std::string what = quote_field(p_, end_, layout_.delimiter) + " is not a number";

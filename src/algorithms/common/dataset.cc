@@ -82,7 +82,8 @@ template <typename T>
 Result<void> append_optional(std::vector<T>& to, size_t to_rows, const std::vector<T>& from, size_t from_rows,
                              std::string_view what) {
     if (to.size() != to_rows || from.size() != from_rows) {
-        if (!to.empty() || !from.empty()) return invalid_input("some rows have a " + std::string(what) + " and some do not");
+        if (!to.empty() || !from.empty())
+            return invalid_input("some rows have a " + std::string(what) + " and some do not");
         return {};
     }
     append_all(to, from);

@@ -32,15 +32,20 @@ struct UninitializedAllocator {
 
     T* allocate(size_t count) {
         const size_t bytes = count * sizeof(T);
-        void* memory = bytes >= dataset_internal::kLargeBytes ? dataset_internal::allocate_large(bytes) : std::malloc(bytes);
+        void* memory =
+            bytes >= dataset_internal::kLargeBytes ? dataset_internal::allocate_large(bytes) : std::malloc(bytes);
         if (memory == nullptr) throw std::bad_alloc();
         return static_cast<T*>(memory);
     }
     void deallocate(T* memory, size_t) noexcept { std::free(memory); }
     template <typename U>
-    void construct(U* where) noexcept { ::new (static_cast<void*>(where)) U; }
+    void construct(U* where) noexcept {
+        ::new (static_cast<void*>(where)) U;
+    }
     template <typename U, typename... Args>
-    void construct(U* where, Args&&... args) { ::new (static_cast<void*>(where)) U(std::forward<Args>(args)...); }
+    void construct(U* where, Args&&... args) {
+        ::new (static_cast<void*>(where)) U(std::forward<Args>(args)...);
+    }
     friend bool operator==(const UninitializedAllocator&, const UninitializedAllocator&) { return true; }
 };
 

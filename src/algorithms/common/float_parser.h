@@ -2,14 +2,15 @@
 //
 //   number = [+-] ( digits [ "." [digits] ] | "." digits ) [ (e|E) [+-] digits ]  |  [+-] (inf | infinity | nan)
 //
-// How it is exact: the digits (up to 19), the power of ten and their product are each rounded once, so the double they give
-// is off by at most three units in its last place. Rounding that to float is right unless the double lies within those units of the middle between two floats; such
-// numbers, very long ones, and those outside the range of normal floats go to the slow, exact conversion.
+// How it is exact: the digits (up to 19), the power of ten and their product are each rounded once, so the double they
+// give is off by at most three units in its last place. Rounding that to float is right unless the double lies within
+// those units of the middle between two floats; such numbers, very long ones, and those outside the range of normal
+// floats go to the slow, exact conversion.
 #pragma once
 
 #include <bit>
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #if defined(__SSE2__)
@@ -27,8 +28,9 @@ const char* parse_word(const char* p, const char* end, float& value);
 
 constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-constexpr double kNegativePowersOfTen[] = {1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,  1e-8,  1e-9,  1e-10, 1e-11,
-                                           1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 1e-17, 1e-18, 1e-19, 1e-20, 1e-21, 1e-22};
+constexpr double kNegativePowersOfTen[] = {1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,
+                                           1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15,
+                                           1e-16, 1e-17, 1e-18, 1e-19, 1e-20, 1e-21, 1e-22};
 constexpr int kLargestPower = 22;
 constexpr uint64_t kPowersOfTenInt[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 
@@ -53,7 +55,8 @@ inline const char* take_digits(const char* p, const char* end, uint64_t& number)
         uint64_t digits = word << (64 - 8 * count);
         digits = digits * 10 + (digits >> 8);
         digits = ((digits & 0x000000FF000000FF) * 0x000F424000000064 +
-                  ((digits >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >> 32;
+                  ((digits >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >>
+                 32;
         number = number * kPowersOfTenInt[count] + digits;
         p += count;
         if (count < 8) return p;
@@ -69,7 +72,8 @@ inline uint64_t digits_value(const char* p, unsigned count) {
     uint64_t digits = count == 0 ? 0 : word << (64 - 8 * count);
     digits = digits * 10 + (digits >> 8);
     return ((digits & 0x000000FF000000FF) * 0x000F424000000064 +
-            ((digits >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >> 32;
+            ((digits >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >>
+           32;
 }
 
 // "digits.digits" of at most eight digits each, the usual field: both ends come from one look at 16 bytes, so that the
@@ -133,10 +137,12 @@ inline const char* parse_float(const char* p, const char* end, float& value) {
     int exponent = 0;
     const char* after = nullptr;
 #if defined(__SSE2__)
-    if (end - p >= 24) [[likely]] after = take_short_decimal(p, number, exponent, digits);
+    if (end - p >= 24) [[likely]]
+        after = take_short_decimal(p, number, exponent, digits);
 #endif
     p = after != nullptr ? after : take_decimal(p, end, number, exponent, digits);
-    if (digits == 0) [[unlikely]] return parse_word(begin, end, value);
+    if (digits == 0) [[unlikely]]
+        return parse_word(begin, end, value);
     if (p != end && (*p | 0x20) == 'e') p = take_exponent(p, end, exponent);
 
     if (digits > 19 || exponent > kLargestPower || exponent < -kLargestPower) [[unlikely]] {

@@ -28,12 +28,45 @@ void expect_same(const std::string& text) {
 }
 
 TEST(FloatParser, LiteralCases) {
-    for (const char* text :
-         {"0", "-0", "+0", "1", "-1", "12345678", "123456789", "1234567890123456789", "12345678901234567890",
-          "0.1", "-0.30000001192092896", ".5", "5.", "1e5", "1E-5", "1e+5", "3.4028234663852886e38", "3.5e38", "-1e999",
-          "1e-999", "1.17549435e-38", "1.1754942e-38", "1e-45", "7e-46", "16777217", "16777219", "33554431",
-          "9007199791611905", "0.000000000000000000000000000012345", "340282346638528859811704183484516925440", "nan",
-          "inf", "-Infinity", "1e", "1e+", "2.5abc", "1.5e3x", "0.49671415301123266", "00000000000000000000001.5"})
+    for (const char* text : {"0",
+                             "-0",
+                             "+0",
+                             "1",
+                             "-1",
+                             "12345678",
+                             "123456789",
+                             "1234567890123456789",
+                             "12345678901234567890",
+                             "0.1",
+                             "-0.30000001192092896",
+                             ".5",
+                             "5.",
+                             "1e5",
+                             "1E-5",
+                             "1e+5",
+                             "3.4028234663852886e38",
+                             "3.5e38",
+                             "-1e999",
+                             "1e-999",
+                             "1.17549435e-38",
+                             "1.1754942e-38",
+                             "1e-45",
+                             "7e-46",
+                             "16777217",
+                             "16777219",
+                             "33554431",
+                             "9007199791611905",
+                             "0.000000000000000000000000000012345",
+                             "340282346638528859811704183484516925440",
+                             "nan",
+                             "inf",
+                             "-Infinity",
+                             "1e",
+                             "1e+",
+                             "2.5abc",
+                             "1.5e3x",
+                             "0.49671415301123266",
+                             "00000000000000000000001.5"})
         expect_same(text);
 }
 
@@ -67,7 +100,8 @@ TEST(FloatParser, SameBitsNearTheMiddleBetweenFloats) {
     std::mt19937 random(11);
     char text[80];
     for (int i = 0; i < 50000; ++i) {
-        const float low = std::ldexp(1.0f + static_cast<float>(random() >> 9) * 0x1p-23f, static_cast<int>(random() % 60) - 30);
+        const float low =
+            std::ldexp(1.0f + static_cast<float>(random() >> 9) * 0x1p-23f, static_cast<int>(random() % 60) - 30);
         const double middle = (static_cast<double>(low) + static_cast<double>(std::nextafterf(low, 1e30f))) / 2;
         for (const double value : {middle, std::nextafter(middle, 0.0), std::nextafter(middle, 1e30)}) {
             std::snprintf(text, sizeof text, "%.17g", value);

@@ -12,8 +12,7 @@ namespace millwright::algorithms {
 namespace {
 
 std::string bound_text(double value) {
-    if (value == std::floor(value) && std::fabs(value) < 1e15)
-        return std::to_string(static_cast<int64_t>(value));
+    if (value == std::floor(value) && std::fabs(value) < 1e15) return std::to_string(static_cast<int64_t>(value));
     return python_float(value);
 }
 
@@ -121,19 +120,18 @@ std::string_view type_name(HyperparameterType type) {
 std::string outside_in_first_party_words(const Hyperparameter& hyperparameter, std::string_view shown) {
     constexpr std::string_view kCause = " (caused by ValidationError)";
     const Range& range = hyperparameter.range;
-    const bool numeric = hyperparameter.type == HyperparameterType::Integer ||
-                         hyperparameter.type == HyperparameterType::Float;
+    const bool numeric =
+        hyperparameter.type == HyperparameterType::Integer || hyperparameter.type == HyperparameterType::Float;
     if (!numeric)
-        return "'" + std::string(shown) + "' is not one of " + python_list(hyperparameter.values) +
-               std::string(kCause);
+        return "'" + std::string(shown) + "' is not one of " + python_list(hyperparameter.values) + std::string(kCause);
     const double number = parse_python_float(shown).value_or(std::numeric_limits<double>::quiet_NaN());
     std::string text(shown);
     if (range.min && (number < *range.min || (range.min_open && number == *range.min))) {
         text += std::string(" is less than ") + (range.min_open ? "or equal to " : "") + "the minimum of " +
                 bound_text(*range.min);
     } else if (range.max && (number > *range.max || (range.max_open && number == *range.max))) {
-        text += std::string(" is greater than ") + (range.max_open ? "or equal to " : "") +
-                "the maximum of " + bound_text(*range.max);
+        text += std::string(" is greater than ") + (range.max_open ? "or equal to " : "") + "the maximum of " +
+                bound_text(*range.max);
     } else {
         text += " is not a number in " + range.interval();
     }
@@ -157,9 +155,7 @@ Range at_least(double min) { return {.min = min, .max = std::nullopt}; }
 Range above(double min) { return {.min = min, .max = std::nullopt, .min_open = true}; }
 Range between(double min, double max) { return {.min = min, .max = max}; }
 Range above_up_to(double min, double max) { return {.min = min, .max = max, .min_open = true}; }
-Range strictly_between(double min, double max) {
-    return {.min = min, .max = max, .min_open = true, .max_open = true};
-}
+Range strictly_between(double min, double max) { return {.min = min, .max = max, .min_open = true, .max_open = true}; }
 
 bool Range::contains(double value) const {
     if (std::isnan(value)) return false;
@@ -200,9 +196,7 @@ bool HyperparameterValues::boolean(std::string_view name) const {
     return *value;
 }
 
-std::vector<std::string> HyperparameterValues::list(std::string_view name) const {
-    return parse_list(text(name));
-}
+std::vector<std::string> HyperparameterValues::list(std::string_view name) const { return parse_list(text(name)); }
 
 std::vector<std::vector<int64_t>> HyperparameterValues::nested(std::string_view name) const {
     auto value = parse_integer_lists(text(name), true);
@@ -230,16 +224,14 @@ void HyperparameterValues::erase(std::string_view name) {
 HyperparameterTable::HyperparameterTable(ErrorStyle style, std::vector<Hyperparameter> hyperparameters)
     : style_(style), hyperparameters_(std::move(hyperparameters)) {
     for (const Hyperparameter& hyperparameter : hyperparameters_) {
-        CHECK(hyperparameter.default_value.empty() ||
-              check_value(hyperparameter, hyperparameter.default_value));
+        CHECK(hyperparameter.default_value.empty() || check_value(hyperparameter, hyperparameter.default_value));
     }
 }
 
 const Hyperparameter* HyperparameterTable::find(std::string_view name_or_alias) const {
     for (const Hyperparameter& candidate : hyperparameters_) {
         if (candidate.name == name_or_alias) return &candidate;
-        if (std::find(candidate.aliases.begin(), candidate.aliases.end(), name_or_alias) !=
-            candidate.aliases.end()) {
+        if (std::find(candidate.aliases.begin(), candidate.aliases.end(), name_or_alias) != candidate.aliases.end()) {
             return &candidate;
         }
     }
@@ -259,29 +251,25 @@ Result<HyperparameterValues> HyperparameterTable::parse(const std::map<std::stri
             continue;
         }
         if (!out.given_.insert(hyperparameter->name).second) {
-            return invalid_input("Hyperparameter " + hyperparameter->name +
-                                 ": given twice, also under another name");
+            return invalid_input("Hyperparameter " + hyperparameter->name + ": given twice, also under another name");
         }
         out.values_[hyperparameter->name] = without_json_quotes(raw);
     }
     for (const Hyperparameter& hyperparameter : hyperparameters_) {
         if (out.given(hyperparameter.name)) continue;
         if (hyperparameter.required) return missing(hyperparameter.name);
-        if (!hyperparameter.default_value.empty())
-            out.values_[hyperparameter.name] = hyperparameter.default_value;
+        if (!hyperparameter.default_value.empty()) out.values_[hyperparameter.name] = hyperparameter.default_value;
     }
     if (!unknown_names.empty()) return unknown(unknown_names.front());
     for (const auto& [name, value] : out.values_) TRY(check_value(*find(name), value));
     return out;
 }
 
-Result<void> HyperparameterTable::check_value(const Hyperparameter& hyperparameter,
-                                              const std::string& value) const {
+Result<void> HyperparameterTable::check_value(const Hyperparameter& hyperparameter, const std::string& value) const {
     if (hyperparameter.auto_allowed && value == "auto") return {};
     const auto allowed = [&](const std::string& word) {
-        return hyperparameter.values.empty() ||
-               std::find(hyperparameter.values.begin(), hyperparameter.values.end(), word) !=
-                   hyperparameter.values.end();
+        return hyperparameter.values.empty() || std::find(hyperparameter.values.begin(), hyperparameter.values.end(),
+                                                          word) != hyperparameter.values.end();
     };
     switch (hyperparameter.type) {
         case HyperparameterType::Integer: {
@@ -294,8 +282,7 @@ Result<void> HyperparameterTable::check_value(const Hyperparameter& hyperparamet
         case HyperparameterType::Float: {
             const auto number = parse_python_float(value);
             if (!number) return unparsable(hyperparameter, value);
-            if (!hyperparameter.range.contains(*number))
-                return outside(hyperparameter, python_float(*number));
+            if (!hyperparameter.range.contains(*number)) return outside(hyperparameter, python_float(*number));
             return {};
         }
         case HyperparameterType::Boolean:
@@ -306,14 +293,12 @@ Result<void> HyperparameterTable::check_value(const Hyperparameter& hyperparamet
             return {};
         case HyperparameterType::CommaList: {
             const auto words = parse_list(value);
-            if (!std::all_of(words.begin(), words.end(), allowed))
-                return outside(hyperparameter, python_list(words));
+            if (!std::all_of(words.begin(), words.end(), allowed)) return outside(hyperparameter, python_list(words));
             return {};
         }
         case HyperparameterType::IntegerTuple:
         case HyperparameterType::NestedList: {
-            const auto rows =
-                parse_integer_lists(value, hyperparameter.type == HyperparameterType::NestedList);
+            const auto rows = parse_integer_lists(value, hyperparameter.type == HyperparameterType::NestedList);
             if (!rows) return unparsable(hyperparameter, value);
             for (const auto& row : *rows) {
                 for (const int64_t number : row) {
@@ -331,9 +316,8 @@ Result<void> HyperparameterTable::check_value(const Hyperparameter& hyperparamet
 
 Error HyperparameterTable::unknown(std::string_view name) const {
     const Hyperparameter* other_version = find(name);
-    const std::string note = other_version != nullptr
-                                 ? " (known to image tags " + other_version->available_in + ")"
-                                 : std::string();
+    const std::string note =
+        other_version != nullptr ? " (known to image tags " + other_version->available_in + ")" : std::string();
     if (style_ == ErrorStyle::XGBoostContainer)
         return invalid_input("Extraneous hyperparameter found: " + std::string(name) + note);
     return invalid_input("Additional hyperparameters are not allowed ('" + std::string(name) +
@@ -351,9 +335,8 @@ Error HyperparameterTable::unparsable(const Hyperparameter& hyperparameter, std:
         return invalid_input("Hyperparameter " + hyperparameter.name +
                              ": could not parse value (caused by ValueError)");
     }
-    return invalid_input("Failed to parse hyperparameter " + hyperparameter.name + " value " +
-                         std::string(value) + " to " + std::string(type_name(hyperparameter.type)) +
-                         ". (caused by ValueError)");
+    return invalid_input("Failed to parse hyperparameter " + hyperparameter.name + " value " + std::string(value) +
+                         " to " + std::string(type_name(hyperparameter.type)) + ". (caused by ValueError)");
 }
 
 Error HyperparameterTable::outside(const Hyperparameter& hyperparameter, std::string_view shown) const {
@@ -361,19 +344,18 @@ Error HyperparameterTable::outside(const Hyperparameter& hyperparameter, std::st
         return invalid_input("Hyperparameter " + hyperparameter.name + ": " +
                              outside_in_first_party_words(hyperparameter, shown));
     }
-    const bool single = hyperparameter.type == HyperparameterType::Integer ||
-                        hyperparameter.type == HyperparameterType::Float ||
-                        hyperparameter.type == HyperparameterType::Enum ||
-                        hyperparameter.type == HyperparameterType::Boolean;
+    const bool single =
+        hyperparameter.type == HyperparameterType::Integer || hyperparameter.type == HyperparameterType::Float ||
+        hyperparameter.type == HyperparameterType::Enum || hyperparameter.type == HyperparameterType::Boolean;
     const std::vector<std::string> words = hyperparameter.type == HyperparameterType::Boolean
                                                ? std::vector<std::string>{"true", "false"}
                                                : hyperparameter.values;
     const std::string allowed = words.empty() ? hyperparameter.range.interval() : python_list(words);
     if (single)
-        return invalid_input("Hyperparameter " + hyperparameter.name + ": " + std::string(shown) +
-                             " is not in " + allowed);
-    return invalid_input("Hyperparameter " + hyperparameter.name + ": value " + std::string(shown) +
-                         " not in range " + allowed);
+        return invalid_input("Hyperparameter " + hyperparameter.name + ": " + std::string(shown) + " is not in " +
+                             allowed);
+    return invalid_input("Hyperparameter " + hyperparameter.name + ": value " + std::string(shown) + " not in range " +
+                         allowed);
 }
 
 std::string HyperparameterTable::markdown() const {
@@ -386,9 +368,8 @@ std::string HyperparameterTable::markdown() const {
         std::string standard = hyperparameter.documented_default.empty() ? hyperparameter.default_value
                                                                          : hyperparameter.documented_default;
         if (hyperparameter.required) standard = "required";
-        out += "| " + name + " | " + std::string(type_name(hyperparameter.type)) + " | " +
-               table_cell(standard) + " | " + table_cell(range_cell(hyperparameter)) + " | " +
-               (hyperparameter.tunable ? "yes" : "") + " | " +
+        out += "| " + name + " | " + std::string(type_name(hyperparameter.type)) + " | " + table_cell(standard) +
+               " | " + table_cell(range_cell(hyperparameter)) + " | " + (hyperparameter.tunable ? "yes" : "") + " | " +
                table_cell(hyperparameter.available_in.empty() ? "all" : hyperparameter.available_in) + " | " +
                table_cell(hyperparameter.description) + " |\n";
     }

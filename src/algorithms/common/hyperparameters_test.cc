@@ -71,20 +71,17 @@ TEST(Hyperparameters, DefaultsAreNotGiven) {
 TEST(Hyperparameters, XGBoostContainerWords) {
     constexpr auto kStyle = ErrorStyle::XGBoostContainer;
     EXPECT_EQ(error_of(kStyle, {{"bogus", "1"}}), "Extraneous hyperparameter found: bogus");
-    EXPECT_EQ(error_of(kStyle, {{"eta", "abc"}}),
-              "Hyperparameter eta: could not parse value (caused by ValueError)");
+    EXPECT_EQ(error_of(kStyle, {{"eta", "abc"}}), "Hyperparameter eta: could not parse value (caused by ValueError)");
     EXPECT_EQ(error_of(kStyle, {{"eta", "5"}}), "Hyperparameter eta: 5.0 is not in [0, 1]");
     EXPECT_EQ(error_of(kStyle, {{"sample", "0"}}), "Hyperparameter sample: 0.0 is not in (0, 1]");
     EXPECT_EQ(error_of(kStyle, {{"power", "2"}}), "Hyperparameter power: 2.0 is not in (1, 2)");
     EXPECT_EQ(error_of(kStyle, {{"rounds", "0"}}), "Hyperparameter rounds: 0 is not in [1, +inf)");
     EXPECT_EQ(error_of(kStyle, {{"rounds", "1.5"}}),
               "Hyperparameter rounds: could not parse value (caused by ValueError)");
-    EXPECT_EQ(error_of(kStyle, {{"booster", "tree"}}),
-              "Hyperparameter booster: tree is not in ['gbtree', 'dart']");
+    EXPECT_EQ(error_of(kStyle, {{"booster", "tree"}}), "Hyperparameter booster: tree is not in ['gbtree', 'dart']");
     EXPECT_EQ(error_of(kStyle, {{"updater", "prune,grow"}}),
               "Hyperparameter updater: value ['prune', 'grow'] not in range ['prune', 'refresh']");
-    EXPECT_EQ(error_of(kStyle, {{"signs", "(1,2)"}}),
-              "Hyperparameter signs: value (1,2) not in range [-1, 1]");
+    EXPECT_EQ(error_of(kStyle, {{"signs", "(1,2)"}}), "Hyperparameter signs: value (1,2) not in range [-1, 1]");
     EXPECT_EQ(error_of(kStyle, {{"signs", "__import__('os')"}}),
               "Hyperparameter signs: could not parse value (caused by ValueError)");
     EXPECT_EQ(error_of(kStyle, {{"late", "x"}}),
@@ -96,9 +93,8 @@ TEST(Hyperparameters, XGBoostContainerWords) {
 
 TEST(Hyperparameters, FirstPartyWords) {
     constexpr auto kStyle = ErrorStyle::FirstParty;
-    EXPECT_EQ(
-        error_of(kStyle, {{"bogus", "1"}}),
-        "Additional hyperparameters are not allowed ('bogus' was unexpected) (caused by ValidationError)");
+    EXPECT_EQ(error_of(kStyle, {{"bogus", "1"}}),
+              "Additional hyperparameters are not allowed ('bogus' was unexpected) (caused by ValidationError)");
     EXPECT_EQ(HyperparameterTable(kStyle, sample()).parse({}).error().message,
               "'rounds' is a required property (caused by ValidationError)");
     EXPECT_EQ(error_of(kStyle, {{"rounds", "x"}}),
@@ -110,8 +106,7 @@ TEST(Hyperparameters, FirstPartyWords) {
 }
 
 TEST(Hyperparameters, NanIsOutsideEveryRange) {
-    EXPECT_EQ(error_of(ErrorStyle::XGBoostContainer, {{"eta", "nan"}}),
-              "Hyperparameter eta: nan is not in [0, 1]");
+    EXPECT_EQ(error_of(ErrorStyle::XGBoostContainer, {{"eta", "nan"}}), "Hyperparameter eta: nan is not in [0, 1]");
 }
 
 TEST(Hyperparameters, ANameAndItsAliasTogetherAreRefused) {

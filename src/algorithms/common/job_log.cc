@@ -34,8 +34,7 @@ std::string fixed(double value, int digits) {
 }
 
 Json summary(const MetricSummary& metric) {
-    return Json::object(
-        {{"sum", metric.sum}, {"count", metric.count}, {"min", metric.min}, {"max", metric.max}});
+    return Json::object({{"sum", metric.sum}, {"count", metric.count}, {"min", metric.min}, {"max", metric.max}});
 }
 
 }  // namespace
@@ -53,8 +52,7 @@ std::string python_float(double value) {
     // Shortest digits as d[.ddd]e±xx; Python uses that form below 1e-4 and from 1e16 on, plain digits
     // between.
     char shortest[40];
-    const auto end =
-        std::to_chars(shortest, shortest + sizeof shortest, value, std::chars_format::scientific).ptr;
+    const auto end = std::to_chars(shortest, shortest + sizeof shortest, value, std::chars_format::scientific).ptr;
     const std::string_view text(shortest, static_cast<size_t>(end - shortest));
     const size_t e = text.find('e');
     const int exponent = atoi(std::string(text.substr(e + 1)).c_str());
@@ -83,14 +81,12 @@ void JobLog::line(std::string_view text) {
 
 void JobLog::write(std::string_view level, std::string_view message) {
     const uint64_t thread = std::hash<std::thread::id>{}(std::this_thread::get_id());
-    const std::string start =
-        "[" + local_log_time() + " " + std::string(level) + " " + std::to_string(thread) + "] ";
+    const std::string start = "[" + local_log_time() + " " + std::string(level) + " " + std::to_string(thread) + "] ";
     for (const std::string_view part : split(message, '\n')) line(start + std::string(part));
 }
 
 void JobLog::metrics(const MetricsLine& metrics) {
-    Json dimensions =
-        Json::object({{"Algorithm", algorithm_}, {"Host", host_}, {"Operation", metrics.operation}});
+    Json dimensions = Json::object({{"Algorithm", algorithm_}, {"Host", host_}, {"Operation", metrics.operation}});
     if (metrics.epoch) dimensions.set("epoch", *metrics.epoch);
     if (!metrics.meta.empty()) dimensions.set("Meta", metrics.meta);
     Json values = Json::object();
@@ -102,13 +98,12 @@ void JobLog::metrics(const MetricsLine& metrics) {
                            .dump());
 }
 
-void JobLog::quality_metric(std::string_view split_name, std::string_view name, QualityKind kind,
-                            double value, std::optional<int64_t> epoch, std::optional<int64_t> batch) {
+void JobLog::quality_metric(std::string_view split_name, std::string_view name, QualityKind kind, double value,
+                            std::optional<int64_t> epoch, std::optional<int64_t> batch) {
     std::string text = "#quality_metric: host=" + host_ + ", ";
     if (epoch) text += "epoch=" + std::to_string(*epoch) + ", ";
     if (batch) text += "batch=" + std::to_string(*batch) + " ";
-    text += std::string(split_name) + " " + std::string(name) +
-            (kind == QualityKind::Loss ? " <loss>=" : " <score>=");
+    text += std::string(split_name) + " " + std::string(name) + (kind == QualityKind::Loss ? " <loss>=" : " <score>=");
     line(text + python_float(value));
 }
 
@@ -131,8 +126,7 @@ void JobLog::configuration(const Json& defaults, const Json& provided, const Jso
         "Reading default configuration from "
         "/opt/amazon/lib/python3.8/site-packages/algorithm/resources/default-conf.json: " +
         defaults.dump());
-    info("Merging with provided configuration from /opt/ml/input/config/hyperparameters.json: " +
-         provided.dump());
+    info("Merging with provided configuration from /opt/ml/input/config/hyperparameters.json: " + provided.dump());
     info("Final configuration: " + final_values.dump());
 }
 

@@ -56,8 +56,7 @@ class JobLog {
     void metrics(const MetricsLine& line);
     // `epoch` and `batch` as far as they apply.
     void quality_metric(std::string_view split, std::string_view name, QualityKind kind, double value,
-                        std::optional<int64_t> epoch = std::nullopt,
-                        std::optional<int64_t> batch = std::nullopt);
+                        std::optional<int64_t> epoch = std::nullopt, std::optional<int64_t> batch = std::nullopt);
     void progress_metric(double percent_of_epochs);
     void throughput_metric(double records_per_second);
     // "#test_score (algo-1) : ('mse', 0.0133)"; `split` is test or validation.

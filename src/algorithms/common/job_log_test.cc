@@ -25,23 +25,21 @@ std::string printed(F write) {
 
 TEST(JobLog, MessagesCarryTimeLevelAndThread) {
     const std::string line = printed([](JobLog& log) { log.info("Using default worker."); });
-    EXPECT_TRUE(std::regex_match(
-        line, std::regex(R"(\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] Using default worker\.\n)")))
+    EXPECT_TRUE(
+        std::regex_match(line, std::regex(R"(\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] Using default worker\.\n)")))
         << line;
 }
 
 TEST(JobLog, EveryLineOfAMessageIsALogLine) {
     const std::string lines = printed([](JobLog& log) { log.error("a\nb"); });
-    EXPECT_TRUE(std::regex_match(lines, std::regex(R"(\[[^\]]* ERROR \d+\] a\n\[[^\]]* ERROR \d+\] b\n)")))
-        << lines;
+    EXPECT_TRUE(std::regex_match(lines, std::regex(R"(\[[^\]]* ERROR \d+\] a\n\[[^\]]* ERROR \d+\] b\n)"))) << lines;
 }
 
 TEST(JobLog, MetricFormsAreThoseThatDefinitionsMatch) {
     EXPECT_EQ(printed([](JobLog& log) { log.quality_metric("train", "msd", QualityKind::Loss, 0.064, 3); }),
               "#quality_metric: host=algo-1, epoch=3, train msd <loss>=0.064\n");
-    EXPECT_EQ(
-        printed([](JobLog& log) { log.quality_metric("validation", "f1", QualityKind::Score, 1, 0, 2); }),
-        "#quality_metric: host=algo-1, epoch=0, batch=2 validation f1 <score>=1.0\n");
+    EXPECT_EQ(printed([](JobLog& log) { log.quality_metric("validation", "f1", QualityKind::Score, 1, 0, 2); }),
+              "#quality_metric: host=algo-1, epoch=0, batch=2 validation f1 <score>=1.0\n");
     EXPECT_EQ(printed([](JobLog& log) { log.progress_metric(10); }),
               "#progress_metric: host=algo-1, completed 10.0 % of epochs\n");
     EXPECT_EQ(printed([](JobLog& log) { log.throughput_metric(10804.1); }),

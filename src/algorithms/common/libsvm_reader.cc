@@ -92,7 +92,8 @@ class LibsvmParser {
         }
         uint64_t index = 0;
         TRY(take_integer(index, "feature index"));
-        if (index >= UINT32_MAX) return PieceError{offset(), "the feature index " + std::to_string(index) + " is too large"};
+        if (index >= UINT32_MAX)
+            return PieceError{offset(), "the feature index " + std::to_string(index) + " is too large"};
         if (options_.columns > 0 && index >= options_.columns)
             return PieceError{offset(), "the feature index " + std::to_string(index) + " is out of range for " +
                                             std::to_string(options_.columns) + " features"};

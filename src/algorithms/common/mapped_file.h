@@ -16,7 +16,9 @@ class MappedFile {
     MappedFile() = default;
     ~MappedFile();
     MappedFile(MappedFile&& other) noexcept
-        : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+        : path_(std::move(other.path_)),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)) {}
     MappedFile& operator=(MappedFile&&) = delete;
 
     const std::string& path() const { return path_; }

@@ -74,7 +74,8 @@ Result<NdArray> read_array(ByteReader& reader) {
     array.type = static_cast<NdType>(flag);
     uint64_t bytes = size_of(array.type);
     for (const int64_t length : array.shape)
-        if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(length), &bytes)) return reader.wrong("array too large");
+        if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(length), &bytes))
+            return reader.wrong("array too large");
     array.data = TRY(reader.take_bytes(bytes));
     return array;
 }
@@ -108,13 +109,20 @@ NdArray NdArray::floats(std::vector<int64_t> shape, const std::vector<float>& va
 
 Result<std::vector<float>> NdArray::to_floats() const {
     switch (type) {
-        case NdType::Float32: return convert<float>(data);
-        case NdType::Float64: return convert<double>(data);
-        case NdType::Uint8: return convert<uint8_t>(data);
-        case NdType::Int32: return convert<int32_t>(data);
-        case NdType::Int8: return convert<int8_t>(data);
-        case NdType::Int64: return convert<int64_t>(data);
-        case NdType::Float16: break;
+        case NdType::Float32:
+            return convert<float>(data);
+        case NdType::Float64:
+            return convert<double>(data);
+        case NdType::Uint8:
+            return convert<uint8_t>(data);
+        case NdType::Int32:
+            return convert<int32_t>(data);
+        case NdType::Int8:
+            return convert<int8_t>(data);
+        case NdType::Int64:
+            return convert<int64_t>(data);
+        case NdType::Float16:
+            break;
     }
     return invalid_input("NDArray file: arrays of float16 are not supported");
 }

@@ -4,8 +4,8 @@
 //   name  = u64 length, bytes
 //   array = u32 0xF993FAC9, i32 storage type 0 (dense), u32 ndim, ndim x i64,
 //           (nothing more when ndim is 0) i32 device type, i32 device id, i32 type flag, raw little-endian data
-// Read also: 0xF993FAC8 (no storage type), 0xF993FACA (as above), and the oldest form whose first word is ndim itself with
-// u32 dimensions.
+// Read also: 0xF993FAC8 (no storage type), 0xF993FACA (as above), and the oldest form whose first word is ndim itself
+// with u32 dimensions.
 #pragma once
 
 #include <cstdint>

@@ -11,16 +11,25 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-NdFile example() {
-    return {{NdArray::floats({1, 2}, {1.5f, -2}), NdArray::floats({3}, {1, 2, 3})}, {"mean", "arg:v"}};
-}
+NdFile example() { return {{NdArray::floats({1, 2}, {1.5f, -2}), NdArray::floats({3}, {1, 2, 3})}, {"mean", "arg:v"}}; }
 
 TEST(NdArray, WritesTheBytesOfTheFormat) {
     const NdFile file{{NdArray::floats({1}, {1.0f})}, {"a"}};
     EXPECT_EQ(to_hex(write_ndarrays(file)),
-              "1201000000000000" "0000000000000000" "0100000000000000"
-              "c9fa93f9" "00000000" "01000000" "0100000000000000" "01000000" "00000000" "00000000" "0000803f"
-              "0100000000000000" "0100000000000000" "61");
+              "1201000000000000"
+              "0000000000000000"
+              "0100000000000000"
+              "c9fa93f9"
+              "00000000"
+              "01000000"
+              "0100000000000000"
+              "01000000"
+              "00000000"
+              "00000000"
+              "0000803f"
+              "0100000000000000"
+              "0100000000000000"
+              "61");
 }
 
 TEST(NdArray, ReadsWhatItWrote) {
@@ -36,10 +45,29 @@ TEST(NdArray, ReadsWhatItWrote) {
 }
 
 TEST(NdArray, ReadsOlderVersions) {
-    const std::string head = *from_hex("1201000000000000" "0000000000000000" "0100000000000000");
-    const std::string tail = *from_hex("0100000000000000" "0100000000000000" "61");
-    const std::string version_1 = *from_hex("c8fa93f9" "01000000" "0200000000000000" "01000000" "00000000" "04000000" "0500000006000000");
-    const std::string oldest = *from_hex("01000000" "02000000" "01000000" "00000000" "01000000" "000000000000f83f000000000000f0bf");
+    const std::string head = *from_hex(
+        "1201000000000000"
+        "0000000000000000"
+        "0100000000000000");
+    const std::string tail = *from_hex(
+        "0100000000000000"
+        "0100000000000000"
+        "61");
+    const std::string version_1 = *from_hex(
+        "c8fa93f9"
+        "01000000"
+        "0200000000000000"
+        "01000000"
+        "00000000"
+        "04000000"
+        "0500000006000000");
+    const std::string oldest = *from_hex(
+        "01000000"
+        "02000000"
+        "01000000"
+        "00000000"
+        "01000000"
+        "000000000000f83f000000000000f0bf");
     EXPECT_THAT(*read_ndarrays(head + version_1 + tail)->find("a")->to_floats(), ElementsAre(5, 6));
     EXPECT_THAT(*read_ndarrays(head + oldest + tail)->find("a")->to_floats(), ElementsAre(1.5, -1));
 }

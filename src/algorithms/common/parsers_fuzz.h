@@ -1,5 +1,5 @@
-// What the fuzz targets and the seeded smoke test run: every parser of foreign bytes, with the properties that must hold.
-// A broken property aborts.
+// What the fuzz targets and the seeded smoke test run: every parser of foreign bytes, with the properties that must
+// hold. A broken property aborts.
 #pragma once
 
 #include <cstring>

@@ -19,12 +19,24 @@ std::string mutate(std::string text, std::mt19937& random) {
         if (text.empty()) return text;
         const size_t at = random() % text.size();
         switch (random() % 6) {
-            case 0: text[at] = static_cast<char>(random()); break;
-            case 1: text[at] = kInteresting[random() % kInteresting.size()]; break;
-            case 2: text.resize(at); break;
-            case 3: text.insert(at, text.substr(random() % text.size(), random() % 40)); break;
-            case 4: text.erase(at, random() % 8); break;
-            default: text[at] = static_cast<char>(text[at] ^ (1 << random() % 8)); break;
+            case 0:
+                text[at] = static_cast<char>(random());
+                break;
+            case 1:
+                text[at] = kInteresting[random() % kInteresting.size()];
+                break;
+            case 2:
+                text.resize(at);
+                break;
+            case 3:
+                text.insert(at, text.substr(random() % text.size(), random() % 40));
+                break;
+            case 4:
+                text.erase(at, random() % 8);
+                break;
+            default:
+                text[at] = static_cast<char>(text[at] ^ (1 << random() % 8));
+                break;
         }
     }
     return text;
@@ -41,23 +53,31 @@ std::string records() {
     const uint64_t shape[] = {400};
     std::string out;
     for (int i = 0; i < 3; ++i)
-        append_record(out, {.features = {{"values", values, {}, {}}}, .label = {{"values", {values, 1}, {}, {}}}, .uid = "u", .metadata = {}});
-    append_record(out, {.features = {{"values", values, keys, shape}}, .label = {{"values", {values, 1}, {}, {}}}, .uid = {}, .metadata = {}});
+        append_record(out, {.features = {{"values", values, {}, {}}},
+                            .label = {{"values", {values, 1}, {}, {}}},
+                            .uid = "u",
+                            .metadata = {}});
+    append_record(out, {.features = {{"values", values, keys, shape}},
+                        .label = {{"values", {values, 1}, {}, {}}},
+                        .uid = {},
+                        .metadata = {}});
     return out;
 }
 
 TEST(FuzzSmoke, Csv) { smoke(fuzzing::csv, {"1,2.5,3\n4,5e3,-6\n7,8,9\n", "1;0.5;2\n\n0;1;\r\n", "1 2 3\n4 5 6\n"}); }
-TEST(FuzzSmoke, Libsvm) { smoke(fuzzing::libsvm, {"1:2 qid:1 1:2.5 7:1e3 # x\n0:1 qid:1 2:3\n", "1 0:1 5:2\n0 3:1\n", "1:2 3:4\n"}); }
+TEST(FuzzSmoke, Libsvm) {
+    smoke(fuzzing::libsvm, {"1:2 qid:1 1:2.5 7:1e3 # x\n0:1 qid:1 2:3\n", "1 0:1 5:2\n0 3:1\n", "1:2 3:4\n"});
+}
 TEST(FuzzSmoke, RecordIo) { smoke(fuzzing::recordio, {records(), records().substr(0, 120)}); }
 TEST(FuzzSmoke, JsonRequests) {
-    smoke(fuzzing::json_request,
-          {R"({"instances":[{"features":[1.5,16,3]},{"features":[1,2,3]}]})",
-           R"({"instances":[{"data":{"features":{"keys":[0,2],"shape":[3],"values":[1,1]}}}]})",
-           "{\"features\":[1,2,3]}\n{\"data\":{\"features\":{\"values\":[1,2,3]}}}\n"});
+    smoke(fuzzing::json_request, {R"({"instances":[{"features":[1.5,16,3]},{"features":[1,2,3]}]})",
+                                  R"({"instances":[{"data":{"features":{"keys":[0,2],"shape":[3],"values":[1,1]}}}]})",
+                                  "{\"features\":[1,2,3]}\n{\"data\":{\"features\":{\"values\":[1,2,3]}}}\n"});
 }
 TEST(FuzzSmoke, NdArrays) {
-    smoke(fuzzing::ndarray, {write_ndarrays({{NdArray::floats({1, 2}, {1, 2}), NdArray::floats({3}, {1, 2, 3})}, {"mean", "v"}}),
-                             write_ndarrays({{NdArray::floats({2}, {1, 2})}, {}})});
+    smoke(fuzzing::ndarray,
+          {write_ndarrays({{NdArray::floats({1, 2}, {1, 2}), NdArray::floats({3}, {1, 2, 3})}, {"mean", "v"}}),
+           write_ndarrays({{NdArray::floats({2}, {1, 2})}, {}})});
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ struct CsvLayout {
 Result<CsvLayout, PieceError> learn_csv_layout(std::string_view text, const ReaderOptions& options);
 // At least the number of rows.
 size_t count_lines(std::string_view piece);
-// Fills `target` (room for count_lines rows); returns the number of rows. A target without `values` only checks nothing.
+// Fills `target` (room for count_lines rows); returns the number of rows. A target without `values` only checks
+// nothing.
 Result<size_t, PieceError> parse_csv(std::string_view piece, const CsvLayout& layout, const DenseTarget& target);
 
 // --- libsvm ---

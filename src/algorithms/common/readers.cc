@@ -90,8 +90,8 @@ Result<std::vector<Piece>> cut(const std::vector<Source>& sources, const ReaderO
 
 // --- parsing pieces in parallel ---
 
-// Runs `parse(thread, piece)` for all pieces, piece i on thread i % threads. The error of the earliest piece wins, so that
-// the message does not depend on timing; later pieces are given up as soon as an earlier one failed.
+// Runs `parse(thread, piece)` for all pieces, piece i on thread i % threads. The error of the earliest piece wins, so
+// that the message does not depend on timing; later pieces are given up as soon as an earlier one failed.
 using ParsePiece = std::function<Result<void>(unsigned thread, size_t piece)>;
 Result<void> for_each_piece(size_t count, unsigned threads, const ParsePiece& parse) {
     threads = static_cast<unsigned>(std::clamp<size_t>(threads, 1, std::max<size_t>(count, 1)));
@@ -114,7 +114,8 @@ Result<void> for_each_piece(size_t count, unsigned threads, const ParsePiece& pa
 }
 
 template <typename T>
-Result<T> located(Result<T, PieceError> outcome, const std::vector<Source>& sources, const Piece& piece, Format format) {
+Result<T> located(Result<T, PieceError> outcome, const std::vector<Source>& sources, const Piece& piece,
+                  Format format) {
     if (outcome) return Result<T>(std::move(outcome).value());
     return locate(sources[piece.source], format, piece.begin, outcome.error());
 }
@@ -202,8 +203,8 @@ Result<Dataset> read_csv(const std::vector<Source>& sources, std::vector<Piece> 
     TRY(allocate_dense(data, total, layout.columns, layout.label_size, layout.weights));
     std::vector<size_t> parsed(pieces.size());
     const ParsePiece parse = [&](unsigned, size_t i) -> Result<void> {
-        parsed[i] = TRY(located(parse_csv(bytes_of(sources, pieces[i]), layout, target_at(data, first_rows[i])), sources,
-                                pieces[i], Format::Csv));
+        parsed[i] = TRY(located(parse_csv(bytes_of(sources, pieces[i]), layout, target_at(data, first_rows[i])),
+                                sources, pieces[i], Format::Csv));
         return {};
     };
     TRY(for_each_piece(pieces.size(), options.threads, parse));
@@ -229,9 +230,9 @@ Result<bool> try_dense_records(const std::vector<Source>& sources, const std::ve
     std::atomic<bool> uniform{true};
     const ParsePiece parse = [&](unsigned, size_t i) -> Result<void> {
         if (!uniform) return {};
-        const bool fits = TRY(located(parse_dense_records(bytes_of(sources, pieces[i]), *layout, pieces[i].rows,
-                                                          target_at(data, first_rows[i])),
-                                      sources, pieces[i], Format::RecordIo));
+        const bool fits = TRY(located(
+            parse_dense_records(bytes_of(sources, pieces[i]), *layout, pieces[i].rows, target_at(data, first_rows[i])),
+            sources, pieces[i], Format::RecordIo));
         if (!fits) uniform = false;
         return {};
     };
@@ -239,11 +240,12 @@ Result<bool> try_dense_records(const std::vector<Source>& sources, const std::ve
     return uniform.load();
 }
 
-Result<Dataset> parse_general_piece(const std::vector<Source>& sources, const Piece& piece, const ReaderOptions& options) {
+Result<Dataset> parse_general_piece(const std::vector<Source>& sources, const Piece& piece,
+                                    const ReaderOptions& options) {
     const std::string_view bytes = bytes_of(sources, piece);
     Dataset chunk;
-    auto outcome = options.format == Format::Libsvm ? parse_libsvm(bytes, options, chunk)
-                                                    : parse_records(bytes, options, chunk);
+    auto outcome =
+        options.format == Format::Libsvm ? parse_libsvm(bytes, options, chunk) : parse_records(bytes, options, chunk);
     TRY(located(std::move(outcome), sources, piece, options.format));
     return chunk;
 }
@@ -280,7 +282,8 @@ Result<Dataset> read_general(const std::vector<Source>& sources, const std::vect
     };
     TRY(for_each_piece(pieces.size(), options.threads, parse));
     auto joined = join(chunks, options.format);
-    if (!joined) return invalid_input(std::string(sources[0].name) + " and the files after it: " + joined.error().message);
+    if (!joined)
+        return invalid_input(std::string(sources[0].name) + " and the files after it: " + joined.error().message);
     return joined;
 }
 

@@ -1,8 +1,8 @@
 // From the files of a channel to numbers.
 //
 // Formats (grammar in docs/internals/algorithms.md): CSV without header, libsvm, RecordIO-protobuf. Input is foreign
-// bytes: anything malformed is an InvalidInput error whose message names the file and the line (text) or the byte offset
-// (RecordIO); nothing in it crashes the process or makes it allocate more than a small multiple of the input.
+// bytes: anything malformed is an InvalidInput error whose message names the file and the line (text) or the byte
+// offset (RecordIO); nothing in it crashes the process or makes it allocate more than a small multiple of the input.
 //
 //   const auto files = TRY(list_channel_files("/opt/ml/input/data/train", kFirstPartyFolders));
 //   Dataset data = TRY(read_files(files, {.format = Format::Csv, .label_size = 1}));

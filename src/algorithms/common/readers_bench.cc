@@ -32,10 +32,11 @@ std::string make_input(Format format) {
         }
         if (format == Format::Libsvm) out += i % 2 ? "1" : "0";
         for (size_t column = 0; column < kColumns; ++column) {
-            const int length = format == Format::Csv
-                                   ? std::snprintf(text, sizeof text, "%.6f%c", static_cast<double>(row[column]),
-                                                   column + 1 < kColumns ? ',' : '\n')
-                                   : std::snprintf(text, sizeof text, " %zu:%.6f", column, static_cast<double>(row[column]));
+            const int length =
+                format == Format::Csv
+                    ? std::snprintf(text, sizeof text, "%.6f%c", static_cast<double>(row[column]),
+                                    column + 1 < kColumns ? ',' : '\n')
+                    : std::snprintf(text, sizeof text, " %zu:%.6f", column, static_cast<double>(row[column]));
             out.append(text, static_cast<size_t>(length));
         }
         if (format == Format::Libsvm) out += '\n';

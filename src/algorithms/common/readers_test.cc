@@ -84,7 +84,13 @@ TEST(Csv, DelimiterIsSniffedFromTheFirstLine) {
     EXPECT_EQ(parsed("1\n2\n", options).columns, 1u);
 }
 
-TEST(Csv, ByteOrderMarkIsSkipped) { EXPECT_THAT(parsed("\xEF\xBB\xBF" "1,2\n", kCsv).values, ElementsAre(1, 2)); }
+TEST(Csv, ByteOrderMarkIsSkipped) {
+    EXPECT_THAT(parsed("\xEF\xBB\xBF"
+                       "1,2\n",
+                       kCsv)
+                    .values,
+                ElementsAre(1, 2));
+}
 
 TEST(Csv, NothingInNothingOut) {
     EXPECT_EQ(parsed("", kCsv).rows, 0u);
@@ -150,7 +156,8 @@ TEST_F(Readers, TheEarliestErrorWinsAndNamesItsFile) {
 constexpr ReaderOptions kLibsvm{.format = Format::Libsvm};
 
 TEST(Libsvm, LabelsWeightsQueriesAndFeatures) {
-    const Dataset data = parsed("1:0.5 qid:3 0:1.5 4:-2 # a comment\n\n-1:2 qid:3\n+1:1 qid:9 2:1e3\r\n# end\n", kLibsvm);
+    const Dataset data =
+        parsed("1:0.5 qid:3 0:1.5 4:-2 # a comment\n\n-1:2 qid:3\n+1:1 qid:9 2:1e3\r\n# end\n", kLibsvm);
     EXPECT_EQ(data.rows, 3u);
     EXPECT_EQ(data.columns, 5u);
     EXPECT_THAT(data.labels, ElementsAre(1, -1, 1));
@@ -201,7 +208,8 @@ TEST(Libsvm, ErrorsNameTheLine) {
 TEST(Libsvm, PiecesJoinToTheSameRows) {
     std::string text;
     for (int row = 0; row < 300; ++row)
-        text += std::to_string(row % 2) + " " + std::to_string(row % 13) + ":1 " + std::to_string(20 + row % 5) + ":2\n";
+        text +=
+            std::to_string(row % 2) + " " + std::to_string(row % 13) + ":1 " + std::to_string(20 + row % 5) + ":2\n";
     const Dataset whole = parsed(text, kLibsvm);
     auto cut = parse_bytes(text, "input", {.format = Format::Libsvm, .chunk_bytes = 64, .threads = 3});
     ASSERT_TRUE(cut);
@@ -236,9 +244,7 @@ std::string field(int number, std::string_view bytes) {
 }
 
 // A record with the given bytes of a Value under features["values"].
-std::string record_of_value(std::string_view value) {
-    return frame(field(1, field(1, "values") + field(2, value)));
-}
+std::string record_of_value(std::string_view value) { return frame(field(1, field(1, "values") + field(2, value))); }
 
 std::string raw(auto number) { return {reinterpret_cast<const char*>(&number), sizeof number}; }
 
@@ -271,13 +277,15 @@ TEST(RecordIo, OtherNumberTypes) {
     const std::string ints = field(7, field(1, std::string("\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)));
     EXPECT_THAT(parsed(record_of_value(doubles), kRecordIo).values, ElementsAre(1.5, -2));
     EXPECT_THAT(parsed(record_of_value(ints), kRecordIo).values, ElementsAre(5, -1));
-    EXPECT_THAT(parsed(record_of_value(doubles) + record_of_value(ints), kRecordIo).values, ElementsAre(1.5, -2, 5, -1));
+    EXPECT_THAT(parsed(record_of_value(doubles) + record_of_value(ints), kRecordIo).values,
+                ElementsAre(1.5, -2, 5, -1));
 }
 
 TEST(RecordIo, UnpackedAndSplitRepeatedFields) {
     const std::string unpacked = field(2, "\x0d" + raw(1.5f) + "\x0d" + raw(2.5f));
     const std::string split = field(2, field(1, raw(1.5f)) + field(1, raw(2.5f) + raw(3.5f)));
-    const std::string both = field(2, field(1, raw(1.0f)) + "\x0d" + raw(2.0f) + std::string("\x10\x00\x10\x03\x18\x04", 6));
+    const std::string both =
+        field(2, field(1, raw(1.0f)) + "\x0d" + raw(2.0f) + std::string("\x10\x00\x10\x03\x18\x04", 6));
     EXPECT_THAT(parsed(record_of_value(unpacked), kRecordIo).values, ElementsAre(1.5, 2.5));
     EXPECT_THAT(parsed(record_of_value(split), kRecordIo).values, ElementsAre(1.5, 2.5, 3.5));
     const Dataset sparse = parsed(record_of_value(both), kRecordIo);
@@ -336,7 +344,8 @@ TEST(RecordIo, ErrorsNameTheOffset) {
     EXPECT_EQ(failure(good + record({1, 2, 3}, {1}), kRecordIo),
               "input: offset " + size + ": the record has 1 labels, the one before 0");
     EXPECT_EQ(failure(frame(""), kRecordIo), "input: offset 0: the record has no numeric feature 'values'");
-    EXPECT_EQ(failure(record({1}, {}, {5}, {5}), kRecordIo), "input: offset 0: the key 5 is out of range for the shape 5");
+    EXPECT_EQ(failure(record({1}, {}, {5}, {5}), kRecordIo),
+              "input: offset 0: the key 5 is out of range for the shape 5");
     EXPECT_EQ(failure(record({1, 2}, {}, {1}, {5}), kRecordIo), "input: offset 0: the record has 1 keys but 2 values");
     EXPECT_EQ(failure(record({1}, {}, {0}), kRecordIo), "input: offset 0: a sparse record needs a shape of one number");
     EXPECT_EQ(failure(good, {.format = Format::RecordIo, .columns = 4}),
@@ -374,10 +383,12 @@ TEST_F(Readers, ChunksCoverAllRowsAndKeepTheirThread) {
     for (int row = 0; row < 1000; ++row) text += std::to_string(row) + ",1\n";
     const auto file = write("data.csv", text);
     std::vector<std::vector<float>> seen(2);
-    ASSERT_TRUE(for_each_chunk({file}, {.chunk_bytes = 100, .threads = 2}, [&](unsigned thread, Dataset& chunk) -> Result<void> {
-        for (size_t row = 0; row < chunk.rows; ++row) seen[thread].push_back(chunk.dense_row(row)[0]);
-        return {};
-    }));
+    ASSERT_TRUE(for_each_chunk({file}, {.chunk_bytes = 100, .threads = 2},
+                               [&](unsigned thread, Dataset& chunk) -> Result<void> {
+                                   for (size_t row = 0; row < chunk.rows; ++row)
+                                       seen[thread].push_back(chunk.dense_row(row)[0]);
+                                   return {};
+                               }));
     EXPECT_TRUE(std::is_sorted(seen[0].begin(), seen[0].end()));
     EXPECT_TRUE(std::is_sorted(seen[1].begin(), seen[1].end()));
     EXPECT_EQ(seen[0].size() + seen[1].size(), 1000u);

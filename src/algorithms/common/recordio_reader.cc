@@ -1,8 +1,8 @@
 // RecordIO-protobuf. The frame and message grammar is in recordio.h and docs/internals/algorithms.md.
 //
 // Two parsers over one field walker: dense records of equal shape are copied straight to their place; everything else
-// protobuf allows (unpacked or split repeated fields, unknown fields, any order, other number types, sparse) goes through
-// Tensor::spill.
+// protobuf allows (unpacked or split repeated fields, unknown fields, any order, other number types, sparse) goes
+// through Tensor::spill.
 #include "algorithms/common/recordio.h"
 
 #include <algorithm>
@@ -44,8 +44,10 @@ Result<Part, PieceError> read_part(std::string_view bytes, size_t offset) {
     const size_t room = bytes.size() - part.payload;
     if (word > kLengthMask) {
         const size_t plain_end = (size_t{word} + 3) / 4 * 4;
-        const bool is_plain = word <= room && (plain_end >= room || (room - plain_end >= 4 &&
-                                                   load_u32(bytes.data() + part.payload + plain_end) == kRecordIoMagic));
+        const bool is_plain =
+            word <= room &&
+            (plain_end >= room ||
+             (room - plain_end >= 4 && load_u32(bytes.data() + part.payload + plain_end) == kRecordIoMagic));
         if (!is_plain) {
             part.continuation = word >> 29;
             part.length = word & kLengthMask;
@@ -118,7 +120,8 @@ class FieldWalker {
     }
 
     uint64_t varint() {
-        if (p_ != end_ && static_cast<unsigned char>(*p_) < 0x80) [[likely]] return static_cast<unsigned char>(*p_++);
+        if (p_ != end_ && static_cast<unsigned char>(*p_) < 0x80) [[likely]]
+            return static_cast<unsigned char>(*p_++);
         uint64_t value = 0;
         for (unsigned shift = 0; shift < 70; shift += 7) {
             if (p_ == end_) break;
@@ -140,9 +143,13 @@ class FieldWalker {
 
     bool take_value() {
         switch (wire_type) {
-            case 0: number = varint(); return ok;
-            case 1: return take_fixed(8);
-            case 5: return take_fixed(4);
+            case 0:
+                number = varint();
+                return ok;
+            case 1:
+                return take_fixed(8);
+            case 5:
+                return take_fixed(4);
             case 2: {
                 const uint64_t length = varint();
                 if (!ok || length > static_cast<size_t>(end_ - p_)) return fail();
@@ -150,8 +157,10 @@ class FieldWalker {
                 p_ += length;
                 return true;
             }
-            case 3: return skip_group();
-            default: return fail();
+            case 3:
+                return skip_group();
+            default:
+                return fail();
         }
     }
 
@@ -162,8 +171,12 @@ class FieldWalker {
             const uint64_t tag = varint();
             if (!ok) return false;
             switch (tag & 7) {
-                case 3: ++depth; break;
-                case 4: --depth; break;
+                case 3:
+                    ++depth;
+                    break;
+                case 4:
+                    --depth;
+                    break;
                 default: {
                     const uint32_t inner = static_cast<uint32_t>(tag & 7);
                     wire_type = inner;
@@ -346,11 +359,12 @@ std::string describe_problem(const Record& record) {
     if (features.shape[0] == 0 || features.shape[0] >= UINT32_MAX)
         return "the shape " + std::to_string(features.shape[0]) + " is out of range";
     if (features.keys.size() != features.size())
-        return "the record has " + std::to_string(features.keys.size()) + " keys but " + std::to_string(features.size()) +
-               " values";
+        return "the record has " + std::to_string(features.keys.size()) + " keys but " +
+               std::to_string(features.size()) + " values";
     for (const uint64_t key : features.keys)
         if (key >= features.shape[0])
-            return "the key " + std::to_string(key) + " is out of range for the shape " + std::to_string(features.shape[0]);
+            return "the key " + std::to_string(key) + " is out of range for the shape " +
+                   std::to_string(features.shape[0]);
     return "";
 }
 
@@ -374,7 +388,8 @@ class RecordAppender {
         const size_t old = out_.labels.size();
         out_.labels.resize(old + record.label.size());
         record.label.copy_to(out_.labels.data() + old);
-        if (options_.keep_record_infos) out_.record_infos.push_back({std::string(record.uid), std::string(record.metadata)});
+        if (options_.keep_record_infos)
+            out_.record_infos.push_back({std::string(record.uid), std::string(record.metadata)});
         ++out_.rows;
         return "";
     }
@@ -383,7 +398,8 @@ class RecordAppender {
     std::string check_shape(const Record& record) {
         const size_t width = record.features.sparse() ? record.features.shape[0] : record.features.size();
         if (options_.columns > 0 && width != options_.columns)
-            return "the record has " + std::to_string(width) + " features, expected " + std::to_string(options_.columns);
+            return "the record has " + std::to_string(width) + " features, expected " +
+                   std::to_string(options_.columns);
         if (options_.require_label && record.label.size() == 0) return "the record has no label";
         if (out_.rows == 0) {
             out_.columns = width;
@@ -391,7 +407,8 @@ class RecordAppender {
             return "";
         }
         if (width != out_.columns)
-            return "the record has " + std::to_string(width) + " features, the one before " + std::to_string(out_.columns);
+            return "the record has " + std::to_string(width) + " features, the one before " +
+                   std::to_string(out_.columns);
         if (record.label.size() != out_.label_width)
             return "the record has " + std::to_string(record.label.size()) + " labels, the one before " +
                    std::to_string(out_.label_width);
@@ -423,7 +440,8 @@ class RecordAppender {
 Result<size_t, PieceError> record_end(std::string_view bytes, size_t offset) {
     const size_t start = offset;
     Part part = TRY(read_part(bytes, offset));
-    if (part.continuation == 0) [[likely]] return part.end;
+    if (part.continuation == 0) [[likely]]
+        return part.end;
     if (part.continuation != 1) return PieceError{start, "RecordIO continuation without a first part"};
     while (part.continuation != 3) {
         if (part.end == bytes.size()) return PieceError{start, "the file ends between the parts of a record"};

@@ -28,7 +28,8 @@ constexpr OfferedType kTypes[] = {{AnswerFormat::Json, kJsonType},
                                   {AnswerFormat::Csv, kCsvType}};
 
 std::string_view type_of(AnswerFormat format) {
-    return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& type) { return type.format == format; })->type;
+    return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& type) { return type.format == format; })
+        ->type;
 }
 
 // --- JSON in ---
@@ -92,7 +93,8 @@ class InstanceReader {
             return wrong("sparse features need a 'shape' of one number");
         row.columns = static_cast<size_t>(shape[0].as_int());
         const Json& keys = tensor["keys"];
-        if (!keys.is_array() || keys.size() != row.values.size()) return wrong("as many 'keys' as 'values' are expected");
+        if (!keys.is_array() || keys.size() != row.values.size())
+            return wrong("as many 'keys' as 'values' are expected");
         for (const auto& key : keys.as_array()) {
             if (!key.is_int() || key.as_int() < 0 || static_cast<size_t>(key.as_int()) >= row.columns)
                 return wrong("a key is out of range for the shape");
@@ -110,8 +112,9 @@ class InstanceReader {
 
 Result<Json> parse_json(std::string_view text) {
     auto json = Json::parse(text);
-    if (!json) return invalid_input("the body is not valid JSON" +
-                                    (json.error().detail.empty() ? "" : ": " + json.error().detail));
+    if (!json)
+        return invalid_input("the body is not valid JSON" +
+                             (json.error().detail.empty() ? "" : ": " + json.error().detail));
     return json;
 }
 
@@ -235,7 +238,8 @@ Result<Dataset> parse_json_lines(std::string_view text, size_t columns) {
 }
 
 Result<Dataset, ServeReply> decode_request(const ServeRequest& request, const RequestFormats& formats) {
-    const std::string_view content_type = request.content_type.empty() ? formats.default_content_type : request.content_type;
+    const std::string_view content_type =
+        request.content_type.empty() ? formats.default_content_type : request.content_type;
     const std::string type = media_type(content_type);
     Result<Dataset> data = Dataset{};
     ReaderOptions options{.keep_record_infos = true, .columns = formats.columns, .threads = 1};
@@ -267,14 +271,22 @@ Result<AnswerFormat, ServeReply> choose_answer_format(std::string_view accept, s
     return ServeReply::text(406, "Accept '" + std::string(accept) + "' is not supported");
 }
 
-ServeReply encode_answer(AnswerFormat format, std::string_view collection, size_t rows, std::span<const AnswerField> fields,
-                         std::span<const RecordInfo> infos) {
+ServeReply encode_answer(AnswerFormat format, std::string_view collection, size_t rows,
+                         std::span<const AnswerField> fields, std::span<const RecordInfo> infos) {
     ServeReply reply{200, std::string(type_of(format)), "", {}};
     switch (format) {
-        case AnswerFormat::Json: reply.body = json_answer(collection, rows, fields); break;
-        case AnswerFormat::JsonLines: reply.body = json_lines_answer(rows, fields); break;
-        case AnswerFormat::RecordIo: reply.body = recordio_answer(rows, fields, infos); break;
-        case AnswerFormat::Csv: reply.body = csv_answer(rows, fields); break;
+        case AnswerFormat::Json:
+            reply.body = json_answer(collection, rows, fields);
+            break;
+        case AnswerFormat::JsonLines:
+            reply.body = json_lines_answer(rows, fields);
+            break;
+        case AnswerFormat::RecordIo:
+            reply.body = recordio_answer(rows, fields, infos);
+            break;
+        case AnswerFormat::Csv:
+            reply.body = csv_answer(rows, fields);
+            break;
     }
     return reply;
 }

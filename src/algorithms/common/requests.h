@@ -1,7 +1,8 @@
 // Bodies of POST /invocations in the first-party formats, both ways.
 //
 // In:  text/csv, application/json (dense and sparse), application/jsonlines, application/x-recordio-protobuf.
-// Out: application/json, application/jsonlines, application/x-recordio-protobuf, and text/csv where the algorithm has it.
+// Out: application/json, application/jsonlines, application/x-recordio-protobuf, and text/csv where the algorithm has
+// it.
 #pragma once
 
 #include <span>
@@ -32,8 +33,8 @@ Result<Dataset> parse_json_instances(std::string_view text, size_t columns);
 Result<Dataset> parse_json_lines(std::string_view text, size_t columns);
 
 enum class AnswerFormat { Json, JsonLines, RecordIo, Csv };
-// Picks by the Accept header in the order its types stand (quality values are honoured, */* and absent mean `preferred`);
-// 406 when none of them is offered.
+// Picks by the Accept header in the order its types stand (quality values are honoured, */* and absent mean
+// `preferred`); 406 when none of them is offered.
 Result<AnswerFormat, ServeReply> choose_answer_format(std::string_view accept, std::span<const AnswerFormat> offered,
                                                       AnswerFormat preferred);
 
@@ -41,13 +42,13 @@ Result<AnswerFormat, ServeReply> choose_answer_format(std::string_view accept, s
 struct AnswerField {
     std::string_view name;
     size_t width = 1;
-    bool scalar = true;              // REQUIRES: width == 1
-    std::span<const float> values;   // rows * width
+    bool scalar = true;             // REQUIRES: width == 1
+    std::span<const float> values;  // rows * width
 };
-// JSON: {"<collection>":[{"<name>":…}, …]}. jsonlines: one object per line. RecordIO: one Record per row with the fields
-// under `label`, uid and metadata of `infos` (empty, or one per row) repeated. CSV: values joined by commas.
-ServeReply encode_answer(AnswerFormat format, std::string_view collection, size_t rows, std::span<const AnswerField> fields,
-                         std::span<const RecordInfo> infos = {});
+// JSON: {"<collection>":[{"<name>":…}, …]}. jsonlines: one object per line. RecordIO: one Record per row with the
+// fields under `label`, uid and metadata of `infos` (empty, or one per row) repeated. CSV: values joined by commas.
+ServeReply encode_answer(AnswerFormat format, std::string_view collection, size_t rows,
+                         std::span<const AnswerField> fields, std::span<const RecordInfo> infos = {});
 
 // Appends the shortest decimal text that reads back to the same float; always with a fraction or exponent ("1.0").
 // NaN and infinities as JSON has no numbers for them: NaN, Infinity, -Infinity.

@@ -27,7 +27,9 @@ TEST(Requests, DenseJsonInBothForms) {
     EXPECT_THAT(decoded("application/json", R"({"instances":[{"features":[1.5,16]},{"features":[2,3]}]})").values,
                 ElementsAre(1.5, 16, 2, 3));
     EXPECT_THAT(decoded("application/json; charset=utf-8", R"({"instances":[{"data":{"features":{"values":[1.5,16]}}}],
-                        "configuration":{}})").values, ElementsAre(1.5, 16));
+                        "configuration":{}})")
+                    .values,
+                ElementsAre(1.5, 16));
 }
 
 TEST(Requests, SparseJson) {
@@ -39,8 +41,10 @@ TEST(Requests, SparseJson) {
 }
 
 TEST(Requests, JsonLinesCsvAndRecordIo) {
-    EXPECT_THAT(decoded("application/jsonlines", "{\"features\":[1,2]}\n{\"data\":{\"features\":{\"values\":[3,4]}}}\n\n").values,
-                ElementsAre(1, 2, 3, 4));
+    EXPECT_THAT(
+        decoded("application/jsonlines", "{\"features\":[1,2]}\n{\"data\":{\"features\":{\"values\":[3,4]}}}\n\n")
+            .values,
+        ElementsAre(1, 2, 3, 4));
     EXPECT_THAT(decoded("text/csv;label_size=0", "1,2\n3,4").values, ElementsAre(1, 2, 3, 4));
     std::string records;
     const float values[] = {5, 6};
@@ -61,7 +65,8 @@ TEST(Requests, WhatDoesNotParseIsA400WithTheReason) {
     expect("application/json", R"({"instances":[]})", "no rows");
     expect("application/json", R"({"instances":[3]})", "instance 1: an object is expected");
     expect("application/json", R"({"instances":[{}]})", "instance 1: 'features' is missing");
-    expect("application/json", R"({"instances":[{"features":[1,2]},{"features":[1]}]})", "instance 2: 1 features, expected 2");
+    expect("application/json", R"({"instances":[{"features":[1,2]},{"features":[1]}]})",
+           "instance 2: 1 features, expected 2");
     expect("application/json", R"({"instances":[{"features":["a"]}]})", "a feature is not a number");
     expect("application/json", R"({"instances":[{"features":{"keys":[2],"values":[1],"shape":[2]}}]})", "out of range");
     expect("application/json", R"({"instances":[{"features":{"keys":[1],"values":[1]}}]})", "'shape'");
@@ -76,7 +81,9 @@ TEST(Requests, OtherTypesAreA415) { EXPECT_EQ(refused("text/plain", "1,2").statu
 
 TEST(Requests, AcceptChoosesAmongTheOffered) {
     constexpr AnswerFormat kOffered[] = {AnswerFormat::Json, AnswerFormat::JsonLines, AnswerFormat::RecordIo};
-    const auto chosen = [&](std::string_view accept) { return *choose_answer_format(accept, kOffered, AnswerFormat::Json); };
+    const auto chosen = [&](std::string_view accept) {
+        return *choose_answer_format(accept, kOffered, AnswerFormat::Json);
+    };
     EXPECT_EQ(chosen(""), AnswerFormat::Json);
     EXPECT_EQ(chosen("*/*"), AnswerFormat::Json);
     EXPECT_EQ(chosen("application/jsonlines"), AnswerFormat::JsonLines);

@@ -1,16 +1,16 @@
-// Connections live in one epoll set, each armed for one event at a time (EPOLLONESHOT): the worker that gets the event owns
-// the connection until it arms it again. A worker reads what is there, answers as many whole requests as that holds, and
-// arms the connection for reading or, when the peer takes its answer slowly, for writing.
+// Connections live in one epoll set, each armed for one event at a time (EPOLLONESHOT): the worker that gets the event
+// owns the connection until it arms it again. A worker reads what is there, answers as many whole requests as that
+// holds, and arms the connection for reading or, when the peer takes its answer slowly, for writing.
 //
 //   waiting for bytes --readable--> parsing --whole request--> answering --all sent--> waiting for bytes
 //                                      |  more needed: wait         |  peer slow: wait until writable
 //                                      +-- malformed: answer 4xx and close
 #include "algorithms/common/serving.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <arpa/inet.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -112,7 +112,8 @@ class Connection {
     // REQUIRES: no worker owns the connection.
     bool expired(std::chrono::steady_clock::time_point now) const {
         const bool idle = in_used_ == 0 && out_.size() == sent_ && !parser_->got_some();
-        return now - last_active_ > (idle ? std::chrono::duration_cast<std::chrono::seconds>(kIdleTimeout) : kTransferTimeout);
+        return now - last_active_ >
+               (idle ? std::chrono::duration_cast<std::chrono::seconds>(kIdleTimeout) : kTransferTimeout);
     }
 
   private:
@@ -301,7 +302,10 @@ Result<Fd> listen_unix(const std::string& path) {
 class Server final : public InferenceServer {
   public:
     Server(const ServedModel& model, const ServeOptions& options, Fd listener, Fd epoll, Fd stop_event)
-        : model_(model), options_(options), listener_(std::move(listener)), epoll_(std::move(epoll)),
+        : model_(model),
+          options_(options),
+          listener_(std::move(listener)),
+          epoll_(std::move(epoll)),
           stop_event_(std::move(stop_event)) {}
 
     ~Server() override {
@@ -405,7 +409,8 @@ class Server final : public InferenceServer {
     void close_expired() {
         const auto now = std::chrono::steady_clock::now();
         MutexLock lock(mutex_);
-        std::erase_if(connections_, [&](const auto& entry) { return entry.second != nullptr && entry.second->expired(now); });
+        std::erase_if(connections_,
+                      [&](const auto& entry) { return entry.second != nullptr && entry.second->expired(now); });
     }
 
     const ServedModel& model_;
@@ -450,7 +455,8 @@ Result<std::unique_ptr<InferenceServer>> InferenceServer::start(const ServedMode
     Fd epoll(epoll_create1(EPOLL_CLOEXEC));
     Fd stop_event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!epoll || !stop_event) return error_from_errno("cannot create an epoll set");
-    auto server = std::make_unique<Server>(model, options, std::move(listener), std::move(epoll), std::move(stop_event));
+    auto server =
+        std::make_unique<Server>(model, options, std::move(listener), std::move(epoll), std::move(stop_event));
     TRY(server->run());
     return std::unique_ptr<InferenceServer>(std::move(server));
 }
@@ -466,8 +472,8 @@ void on_signal(int) {
 
 }  // namespace
 
-// A handler, not a blocked signal and sigwait: numeric libraries start threads of their own before us, which would take the
-// signal and die of it.
+// A handler, not a blocked signal and sigwait: numeric libraries start threads of their own before us, which would take
+// the signal and die of it.
 Result<void> serve_until_signal(const ServedModel& model, const ServeOptions& options) {
     const Fd stopped(eventfd(0, EFD_CLOEXEC));
     if (!stopped) return error_from_errno("cannot create an event");

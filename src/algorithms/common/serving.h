@@ -17,8 +17,8 @@
 namespace millwright::algorithms {
 
 struct ServeRequest {
-    std::string_view content_type;  // verbatim, parameters included; empty when absent
-    std::string_view accept;        // verbatim; empty when absent
+    std::string_view content_type;       // verbatim, parameters included; empty when absent
+    std::string_view accept;             // verbatim; empty when absent
     std::string_view custom_attributes;  // X-Amzn-SageMaker-Custom-Attributes
     std::string_view body;
 };
@@ -42,10 +42,10 @@ class ServedModel {
 };
 
 struct ServeOptions {
-    std::string unix_socket;        // of any length; used when not empty
+    std::string unix_socket;  // of any length; used when not empty
     std::string address = "0.0.0.0";
-    uint16_t port = 8080;           // 0 = any free one (tests)
-    unsigned workers = 0;           // 0 = one per processor, at least two
+    uint16_t port = 8080;  // 0 = any free one (tests)
+    unsigned workers = 0;  // 0 = one per processor, at least two
     size_t max_body_bytes = size_t{25} << 20;
     size_t max_connections = 4096;
 

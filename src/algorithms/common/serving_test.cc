@@ -30,7 +30,9 @@ class Echo : public ServedModel {
         if (request.body == "throw") throw std::runtime_error("surprise");
         if (request.body == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(300));
         if (request.body == "empty") return {204, "", "", {}};
-        return {200, std::string(request.content_type), std::string(request.body) + "|" + std::string(request.accept),
+        return {200,
+                std::string(request.content_type),
+                std::string(request.body) + "|" + std::string(request.accept),
                 {{"X-Amzn-SageMaker-Custom-Attributes", std::string(request.custom_attributes)}}};
     }
 };
@@ -197,8 +199,8 @@ TEST_F(Serving, ManyConnectionsAtOnce) {
 }
 
 TEST(ServingSocket, ListensOnAUnixSocketWithALongPath) {
-    const auto folder = std::filesystem::temp_directory_path() /
-                        ("serving_test." + std::to_string(getpid())) / std::string(100, 'd');
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("serving_test." + std::to_string(getpid())) / std::string(100, 'd');
     ASSERT_TRUE(make_directories(folder.string()));
     Echo model;
     ServeOptions options;

@@ -63,8 +63,7 @@ Channel make_channel(const std::string& base, const JsonMember& member) {
 // docs/decisions/0003-training-channel-alias.md.
 void accept_training_as_train(std::vector<Channel>& channels) {
     const auto named = [&](std::string_view name) {
-        return std::find_if(channels.begin(), channels.end(),
-                            [&](const Channel& one) { return one.name == name; });
+        return std::find_if(channels.begin(), channels.end(), [&](const Channel& one) { return one.name == name; });
     };
     const auto training = named("training");
     if (training == channels.end() || named("train") != channels.end()) return;
@@ -76,8 +75,7 @@ void accept_training_as_train(std::vector<Channel>& channels) {
 bool host_before(const std::string& a, const std::string& b) {
     const auto parts = [](const std::string& host) {
         const size_t digits = host.find_last_not_of("0123456789") + 1;
-        return std::pair(host.substr(0, digits),
-                         parse_int(std::string_view(host).substr(digits)).value_or(0));
+        return std::pair(host.substr(0, digits), parse_int(std::string_view(host).substr(digits)).value_or(0));
     };
     return std::pair(parts(a), a) < std::pair(parts(b), b);
 }
@@ -167,8 +165,7 @@ int fail(const std::string& failure_path, Fault fault, std::string_view message)
 
 int fail(const std::string& failure_path, const Error& error) {
     if (!error.detail.empty()) std::fprintf(stderr, "%s\n", error.detail.c_str());
-    return fail(failure_path, error.kind == ErrorKind::InvalidInput ? Fault::Client : Fault::Algorithm,
-                error.message);
+    return fail(failure_path, error.kind == ErrorKind::InvalidInput ? Fault::Client : Fault::Algorithm, error.message);
 }
 
 void watch_for_termination() {

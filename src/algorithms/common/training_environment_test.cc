@@ -35,8 +35,7 @@ class TrainingEnvironmentTest : public testing::Test {
 TEST_F(TrainingEnvironmentTest, ReadsTheConfiguration) {
     const auto environment = TrainingEnvironment::load_from(base_);
     ASSERT_TRUE(environment) << environment.error().message;
-    EXPECT_EQ(environment->hyperparameters,
-              (std::map<std::string, std::string>{{"eta", "0.1"}, {"depth", "6"}}));
+    EXPECT_EQ(environment->hyperparameters, (std::map<std::string, std::string>{{"eta", "0.1"}, {"depth", "6"}}));
     EXPECT_EQ(environment->hosts, (std::vector<std::string>{"algo-2", "algo-10"}));
     EXPECT_TRUE(environment->is_first_host());
     EXPECT_EQ(environment->network_interface, "eth1");

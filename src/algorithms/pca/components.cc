@@ -57,7 +57,8 @@ Result<Sketch> draw_sketch(const Input& input, const Doubles& shift, size_t sear
         Sketch& part = parts[thread];
         fill_signs(bits[thread], signs[thread], rows * searched);
         // tile as d x rows times signs as rows x l.
-        multiply(Transpose::No, Transpose::No, d, searched, rows, 1.0, tile, signs[thread].data(), 1.0, part.sketch.data());
+        multiply(Transpose::No, Transpose::No, d, searched, rows, 1.0, tile, signs[thread].data(), 1.0,
+                 part.sketch.data());
         for (size_t row = 0; row < rows; ++row)
             for (size_t column = 0; column < d; ++column) part.sum[column] += tile[row * d + column];
         for (size_t i = 0; i < searched; ++i)
@@ -76,7 +77,8 @@ Result<Doubles> multiply_scatter(const Input& input, const Doubles& mean, const 
     std::vector<Doubles> parts(threads, Doubles(d * searched));
     std::vector<Doubles> projected(threads, Doubles(kTileRows * searched));
     const auto add_tile = [&](unsigned thread, const double* tile, size_t rows) {
-        multiply(Transpose::Yes, Transpose::No, rows, searched, d, 1.0, tile, basis.data(), 0.0, projected[thread].data());
+        multiply(Transpose::Yes, Transpose::No, rows, searched, d, 1.0, tile, basis.data(), 0.0,
+                 projected[thread].data());
         multiply(Transpose::No, Transpose::No, d, searched, rows, 1.0, tile, projected[thread].data(), 1.0,
                  parts[thread].data());
     };

@@ -11,15 +11,16 @@ namespace {
 
 // LAPACK's Fortran entry points; the lengths of character arguments stand last.
 using Dsyevr = void(const char* jobz, const char* range, const char* uplo, const int* n, double* a, const int* lda,
-                    const double* vl, const double* vu, const int* il, const int* iu, const double* abstol, int* m, double* w,
-                    double* z, const int* ldz, int* isuppz, double* work, const int* lwork, int* iwork, const int* liwork,
-                    int* info, size_t, size_t, size_t);
+                    const double* vl, const double* vu, const int* il, const int* iu, const double* abstol, int* m,
+                    double* w, double* z, const int* ldz, int* isuppz, double* work, const int* lwork, int* iwork,
+                    const int* liwork, int* info, size_t, size_t, size_t);
 using Dgeqrf = void(const int* m, const int* n, double* a, const int* lda, double* tau, double* work, const int* lwork,
                     int* info);
-using Dorgqr = void(const int* m, const int* n, const int* k, double* a, const int* lda, const double* tau, double* work,
-                    const int* lwork, int* info);
+using Dorgqr = void(const int* m, const int* n, const int* k, double* a, const int* lda, const double* tau,
+                    double* work, const int* lwork, int* info);
 using Dgesdd = void(const char* jobz, const int* m, const int* n, double* a, const int* lda, double* s, double* u,
-                    const int* ldu, double* vt, const int* ldvt, double* work, const int* lwork, int* iwork, int* info, size_t);
+                    const int* ldu, double* vt, const int* ldvt, double* work, const int* lwork, int* iwork, int* info,
+                    size_t);
 
 struct Library {
     decltype(&openblas_set_num_threads) set_threads = nullptr;
@@ -74,7 +75,8 @@ int as_int(size_t number) { return static_cast<int>(number); }
 
 Result<void> check(int info, const char* routine) {
     if (info == 0) return {};
-    return internal_error("the matrix decomposition failed", std::string(routine) + " returned " + std::to_string(info));
+    return internal_error("the matrix decomposition failed",
+                          std::string(routine) + " returned " + std::to_string(info));
 }
 
 }  // namespace
@@ -87,15 +89,17 @@ Result<void> load_linear_algebra() {
 void set_blas_threads(unsigned threads) { blas().set_threads(static_cast<int>(threads)); }
 
 void add_gram(const double* tile, size_t rows, size_t d, double* gram) {
-    blas().dsyrk(CblasColMajor, CblasLower, CblasNoTrans, as_int(d), as_int(rows), 1.0, tile, as_int(d), 1.0, gram, as_int(d));
+    blas().dsyrk(CblasColMajor, CblasLower, CblasNoTrans, as_int(d), as_int(rows), 1.0, tile, as_int(d), 1.0, gram,
+                 as_int(d));
 }
 
 void multiply(Transpose transpose_a, Transpose transpose_b, size_t m, size_t n, size_t k, double alpha, const double* a,
               const double* b, double beta, double* c) {
     const bool turned_a = transpose_a == Transpose::Yes;
     const bool turned_b = transpose_b == Transpose::Yes;
-    blas().dgemm(CblasColMajor, turned_a ? CblasTrans : CblasNoTrans, turned_b ? CblasTrans : CblasNoTrans, as_int(m), as_int(n),
-                as_int(k), alpha, a, as_int(turned_a ? k : m), b, as_int(turned_b ? n : k), beta, c, as_int(m));
+    blas().dgemm(CblasColMajor, turned_a ? CblasTrans : CblasNoTrans, turned_b ? CblasTrans : CblasNoTrans, as_int(m),
+                 as_int(n), as_int(k), alpha, a, as_int(turned_a ? k : m), b, as_int(turned_b ? n : k), beta, c,
+                 as_int(m));
 }
 
 Result<Eigen> largest_eigenvalues(Doubles& matrix, size_t d, size_t count) {
@@ -110,16 +114,19 @@ Result<Eigen> largest_eigenvalues(Doubles& matrix, size_t d, size_t count) {
     double best_work = 0;
     int best_iwork = 0;
     const int query = -1;
-    blas().dsyevr("V", "I", "L", &n, matrix.data(), &n, &unused, &unused, &first, &n, &tolerance, &found, eigen.values.data(),
-            eigen.vectors.data(), &n, support.data(), &best_work, &query, &best_iwork, &query, &info, 1, 1, 1);
+    blas().dsyevr("V", "I", "L", &n, matrix.data(), &n, &unused, &unused, &first, &n, &tolerance, &found,
+                  eigen.values.data(), eigen.vectors.data(), &n, support.data(), &best_work, &query, &best_iwork,
+                  &query, &info, 1, 1, 1);
     TRY(check(info, "dsyevr"));
     const int work_size = static_cast<int>(best_work);
     Doubles work(static_cast<size_t>(work_size));
     std::vector<int> iwork(static_cast<size_t>(best_iwork));
-    blas().dsyevr("V", "I", "L", &n, matrix.data(), &n, &unused, &unused, &first, &n, &tolerance, &found, eigen.values.data(),
-            eigen.vectors.data(), &n, support.data(), work.data(), &work_size, iwork.data(), &best_iwork, &info, 1, 1, 1);
+    blas().dsyevr("V", "I", "L", &n, matrix.data(), &n, &unused, &unused, &first, &n, &tolerance, &found,
+                  eigen.values.data(), eigen.vectors.data(), &n, support.data(), work.data(), &work_size, iwork.data(),
+                  &best_iwork, &info, 1, 1, 1);
     TRY(check(info, "dsyevr"));
-    if (found != as_int(count)) return internal_error("the matrix decomposition failed", "dsyevr found too few eigenvalues");
+    if (found != as_int(count))
+        return internal_error("the matrix decomposition failed", "dsyevr found too few eigenvalues");
     eigen.values.resize(count);
     return eigen;
 }
@@ -146,13 +153,13 @@ Result<Svd> thin_svd(Doubles& matrix, size_t d, size_t count) {
     std::vector<int> iwork(8 * count);
     double best_work = 0;
     const int query = -1;
-    blas().dgesdd("S", &m, &n, matrix.data(), &m, svd.values.data(), svd.left.data(), &m, right.data(), &n, &best_work, &query,
-            iwork.data(), &info, 1);
+    blas().dgesdd("S", &m, &n, matrix.data(), &m, svd.values.data(), svd.left.data(), &m, right.data(), &n, &best_work,
+                  &query, iwork.data(), &info, 1);
     TRY(check(info, "dgesdd"));
     const int work_size = static_cast<int>(best_work);
     Doubles work(static_cast<size_t>(work_size));
-    blas().dgesdd("S", &m, &n, matrix.data(), &m, svd.values.data(), svd.left.data(), &m, right.data(), &n, work.data(), &work_size,
-            iwork.data(), &info, 1);
+    blas().dgesdd("S", &m, &n, matrix.data(), &m, svd.values.data(), svd.left.data(), &m, right.data(), &n, work.data(),
+                  &work_size, iwork.data(), &info, 1);
     TRY(check(info, "dgesdd"));
     return svd;
 }

@@ -1,5 +1,5 @@
-// The few matrix operations PCA needs, on OpenBLAS. Matrices are column-major double arrays unless they say otherwise; a
-// row-major matrix of rows x columns is the column-major one of columns x rows.
+// The few matrix operations PCA needs, on OpenBLAS. Matrices are column-major double arrays unless they say otherwise;
+// a row-major matrix of rows x columns is the column-major one of columns x rows.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@ namespace millwright::algorithms::pca {
 
 using Doubles = std::vector<double>;
 
-// Loads OpenBLAS. Everything below requires that this has succeeded. Call it before other threads start: it sets a variable
-// of the environment.
+// Loads OpenBLAS. Everything below requires that this has succeeded. Call it before other threads start: it sets a
+// variable of the environment.
 Result<void> load_linear_algebra();
 
 // Threads OpenBLAS uses inside one call, for the whole process.

@@ -24,7 +24,8 @@ std::string encode_model(const Components& components) {
     const size_t k = components.singular_values.size();
     std::vector<float> v(d * k);
     for (size_t column = 0; column < k; ++column)
-        for (size_t row = 0; row < d; ++row) v[row * k + column] = static_cast<float>(components.vectors[column * d + row]);
+        for (size_t row = 0; row < d; ++row)
+            v[row * k + column] = static_cast<float>(components.vectors[column * d + row]);
     const std::vector<float> mean(components.mean.begin(), components.mean.end());
     const std::vector<float> s(components.singular_values.begin(), components.singular_values.end());
     const auto length = [](size_t count) { return static_cast<int64_t>(count); };

@@ -75,7 +75,8 @@ Result<Mean> merge_means(double count, const Doubles& shifted_sum, const Doubles
     // Per host: n, then n * mean.
     Doubles totals(1 + shift.size());
     totals[0] = count;
-    for (size_t column = 0; column < shift.size(); ++column) totals[column + 1] = shifted_sum[column] + count * shift[column];
+    for (size_t column = 0; column < shift.size(); ++column)
+        totals[column + 1] = shifted_sum[column] + count * shift[column];
     TRY(collective.allreduce_sum(std::span<double>(totals)));
     if (totals[0] == 0) return invalid_input("The train channel has no data");
     if (std::any_of(totals.begin(), totals.end(), [](double number) { return !std::isfinite(number); }))

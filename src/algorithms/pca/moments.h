@@ -1,7 +1,7 @@
 // One streaming pass over the rows of this host: count, mean, and the scatter matrix.
 //
-// Everything is double. Rows are first shifted by the mean of the first rows: sums of squares of data far from the origin
-// would lose all their digits otherwise.
+// Everything is double. Rows are first shifted by the mean of the first rows: sums of squares of data far from the
+// origin would lose all their digits otherwise.
 #pragma once
 
 #include <functional>

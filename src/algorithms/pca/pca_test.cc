@@ -63,7 +63,8 @@ std::vector<std::vector<double>> make_rows(size_t rows, size_t columns, double o
             for (size_t column = 0; column < columns; ++column) row[column] += amount * directions[i][column];
         }
         // As stored: the oracle must see the same floats as the reader.
-        for (auto& number : row) number = static_cast<double>(static_cast<float>(number + 0.1 * normal(random) + offset));
+        for (auto& number : row)
+            number = static_cast<double>(static_cast<float>(number + 0.1 * normal(random) + offset));
     }
     return out;
 }
@@ -79,8 +80,8 @@ std::string to_csv(const std::vector<std::vector<double>>& rows) {
     return text;
 }
 
-// Independent oracle: one-sided Jacobi on the centred rows; the columns turn until they are orthogonal, their lengths are
-// the singular values and the accumulated rotations the right singular vectors.
+// Independent oracle: one-sided Jacobi on the centred rows; the columns turn until they are orthogonal, their lengths
+// are the singular values and the accumulated rotations the right singular vectors.
 struct Oracle {
     std::vector<double> values;
     std::vector<std::vector<double>> vectors;
@@ -314,9 +315,12 @@ TEST_F(PcaJob, WritesAModelThatServesProjections) {
     EXPECT_EQ(json.status, 200);
     EXPECT_EQ(json.content_type, "application/json");
     EXPECT_EQ(json.body, R"({"projections":[{"projection":[0.0]},{"projection":[1.4142135]}]})");
-    EXPECT_EQ((*model)->invoke({"application/json", "application/jsonlines", "", R"({"instances":[{"features":[2,2]}]})"}).body,
+    EXPECT_EQ((*model)
+                  ->invoke({"application/json", "application/jsonlines", "", R"({"instances":[{"features":[2,2]}]})"})
+                  .body,
               "{\"projection\":[0.0]}\n");
-    EXPECT_THAT((*model)->invoke({"text/csv", "application/x-recordio-protobuf", "", "2,2"}).body, HasSubstr("projection"));
+    EXPECT_THAT((*model)->invoke({"text/csv", "application/x-recordio-protobuf", "", "2,2"}).body,
+                HasSubstr("projection"));
     EXPECT_EQ((*model)->invoke({"text/csv", "", "", "1,2,3"}).status, 400);
     EXPECT_EQ((*model)->invoke({"image/png", "", "", "x"}).status, 415);
     EXPECT_EQ((*model)->invoke({"text/csv", "text/csv", "", "1,2"}).status, 406);
@@ -327,8 +331,9 @@ TEST_F(PcaJob, SparseRequestsEqualDenseOnes) {
     const auto model = Model::decode(encode_model(components));
     ASSERT_TRUE(model);
     const ServeReply dense = model->invoke({"application/json", "", "", R"({"instances":[{"features":[0,3,4]}]})"});
-    const ServeReply sparse = model->invoke(
-        {"application/json", "", "", R"({"instances":[{"data":{"features":{"keys":[1,2],"shape":[3],"values":[3,4]}}}]})"});
+    const ServeReply sparse =
+        model->invoke({"application/json", "", "",
+                       R"({"instances":[{"data":{"features":{"keys":[1,2],"shape":[3],"values":[3,4]}}}]})"});
     EXPECT_EQ(dense.body, R"({"projections":[{"projection":[2.9,2.0]}]})");
     EXPECT_EQ(sparse.body, dense.body);
 }
@@ -379,7 +384,8 @@ TEST_F(Pca, HostsTogetherFindWhatOneFinds) {
                 for (size_t i = rank; i < rows.size() && rank < parts; i += parts) part.push_back(rows[i]);
                 std::vector<std::string> files;
                 if (!part.empty()) files.push_back(write("host" + std::to_string(rank) + ".csv", to_csv(part)));
-                auto collective = Collective::connect(hosts, hosts[rank], {.port = port, .connect_timeout = std::chrono::seconds(10)});
+                auto collective = Collective::connect(hosts, hosts[rank],
+                                                      {.port = port, .connect_timeout = std::chrono::seconds(10)});
                 ASSERT_TRUE(collective) << collective.error().message;
                 auto components = find_components_exactly(csv_input(files, 8), 4, *collective);
                 ASSERT_TRUE(components) << components.error().message;
@@ -396,7 +402,8 @@ TEST(PcaModel, ForeignBytesAreRefused) {
     const NdFile wrong{{NdArray::floats({2}, {1, 2})}, {"mean"}};
     EXPECT_FALSE(Model::decode(write_ndarrays(wrong)));
     const NdFile mismatch{{NdArray::floats({1, 2}, {1, 2}), NdArray::floats({3, 1}, {1, 2, 3})}, {"mean", "v"}};
-    EXPECT_EQ(Model::decode(write_ndarrays(mismatch)).error().message, "the array 'v' of the model has the wrong shape");
+    EXPECT_EQ(Model::decode(write_ndarrays(mismatch)).error().message,
+              "the array 'v' of the model has the wrong shape");
     EXPECT_FALSE(kPca.load("/absent", "1"));
 }
 

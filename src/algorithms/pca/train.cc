@@ -34,7 +34,8 @@ Result<Settings> make_settings(const HyperparameterValues& values) {
     constexpr int64_t kLargestDimension = 1 << 30;
     Settings settings;
     const int64_t feature_dim = values.integer("feature_dim");
-    if (feature_dim > kLargestDimension) return invalid_input("feature_dim is larger than " + std::to_string(kLargestDimension));
+    if (feature_dim > kLargestDimension)
+        return invalid_input("feature_dim is larger than " + std::to_string(kLargestDimension));
     settings.feature_dim = static_cast<size_t>(feature_dim);
     settings.mini_batch_size = static_cast<size_t>(values.integer("mini_batch_size"));
     settings.num_components = static_cast<size_t>(values.integer("num_components"));
@@ -45,7 +46,8 @@ Result<Settings> make_settings(const HyperparameterValues& values) {
     settings.subtract_mean = values.boolean("subtract_mean");
     const int64_t extra = values.integer("extra_components");
     const size_t extra_used = extra < 0 ? std::max<size_t>(10, settings.num_components) : static_cast<size_t>(extra);
-    settings.searched = std::min(settings.feature_dim, settings.num_components + std::min(extra_used, settings.feature_dim));
+    settings.searched =
+        std::min(settings.feature_dim, settings.num_components + std::min(extra_used, settings.feature_dim));
     return settings;
 }
 
@@ -64,11 +66,14 @@ Result<void> check_memory(const Settings& settings) {
 Result<void> check_channels(const TrainingEnvironment& environment) {
     if (environment.channel("train") == nullptr) return invalid_input("Missing required channel: train");
     for (const auto& channel : environment.channels) {
-        if (channel.name != "train" && channel.name != "test") return invalid_input("Extraneous channel found: " + channel.name);
+        if (channel.name != "train" && channel.name != "test")
+            return invalid_input("Extraneous channel found: " + channel.name);
         if (channel.mode != "File")
-            return invalid_input("Channel " + channel.name + ": input mode " + channel.mode + " is not supported yet, use File");
+            return invalid_input("Channel " + channel.name + ": input mode " + channel.mode +
+                                 " is not supported yet, use File");
         if (channel.record_wrapped)
-            return invalid_input("Channel " + channel.name + ": RecordWrapperType RecordIO is not supported in File mode");
+            return invalid_input("Channel " + channel.name +
+                                 ": RecordWrapperType RecordIO is not supported in File mode");
     }
     return {};
 }
@@ -81,7 +86,8 @@ Result<Input> open_channel(const Channel& channel, const Settings& settings, Job
     input.options.format = Format::RecordIo;
     if (!channel.content_type.empty()) TRY(apply_content_type(channel.content_type, input.options));
     if (input.options.format == Format::Libsvm)
-        return invalid_input("Content type '" + channel.content_type + "' is not supported; use text/csv or "
+        return invalid_input("Content type '" + channel.content_type +
+                             "' is not supported; use text/csv or "
                              "application/x-recordio-protobuf");
     if (input.options.format == Format::Csv && channel.content_type.find("label_size") == std::string::npos)
         log.warning("Channel " + channel.name + ": text/csv without label_size: every column is taken as a feature");
@@ -129,7 +135,8 @@ Result<double> reconstruction_error(const Input& input, const Components& compon
     std::vector<Doubles> projected(threads, Doubles(kTileRows * k));
     set_blas_threads(1);
     const auto add_tile = [&](unsigned thread, const double* tile, size_t rows) {
-        multiply(Transpose::Yes, Transpose::No, rows, k, d, 1.0, tile, components.vectors.data(), 0.0, projected[thread].data());
+        multiply(Transpose::Yes, Transpose::No, rows, k, d, 1.0, tile, components.vectors.data(), 0.0,
+                 projected[thread].data());
         double norm = 0;
         for (size_t i = 0; i < rows * d; ++i) norm += tile[i] * tile[i];
         for (size_t i = 0; i < rows * k; ++i) norm -= projected[thread][i] * projected[thread][i];

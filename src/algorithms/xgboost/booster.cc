@@ -24,29 +24,28 @@ namespace millwright::algorithms::xgboost {
 namespace {
 
 // Parts of library messages that say the user's data or hyperparameters are wrong.
-constexpr std::array<std::string_view, 22> kUserMistakes = {
-    "label must be in [0,1] for logistic regression",
-    "label must be in [0, num_class)",
-    "feature_names mismatch",
-    "Check failed: preds.size() == info.labels_.size()",
-    "the dataset only contains pos or neg samples",
-    "base_score must be in (0,1)",
-    "PoissonRegression: label must be nonnegative",
-    "TweedieRegression: label must be nonnegative",
-    "Parameter reg_lambda should be greater equal to 0",
-    "label must be",
-    "Label must be",
-    "label set cannot be empty",
-    "labels must be",
-    "should be greater equal to",
-    "exceed bound",
-    "Invalid Parameter format",
-    "Input data contains `inf`",
-    "Number of columns",
-    "monotone",
-    "max_bin",
-    "Invalid Input",
-    "Unknown metric"};
+constexpr std::array<std::string_view, 22> kUserMistakes = {"label must be in [0,1] for logistic regression",
+                                                            "label must be in [0, num_class)",
+                                                            "feature_names mismatch",
+                                                            "Check failed: preds.size() == info.labels_.size()",
+                                                            "the dataset only contains pos or neg samples",
+                                                            "base_score must be in (0,1)",
+                                                            "PoissonRegression: label must be nonnegative",
+                                                            "TweedieRegression: label must be nonnegative",
+                                                            "Parameter reg_lambda should be greater equal to 0",
+                                                            "label must be",
+                                                            "Label must be",
+                                                            "label set cannot be empty",
+                                                            "labels must be",
+                                                            "should be greater equal to",
+                                                            "exceed bound",
+                                                            "Invalid Parameter format",
+                                                            "Input data contains `inf`",
+                                                            "Number of columns",
+                                                            "monotone",
+                                                            "max_bin",
+                                                            "Invalid Input",
+                                                            "Unknown metric"};
 
 Error library_error() {
     std::string text = XGBGetLastError();
@@ -74,8 +73,7 @@ std::string_view type_code() {
 // numpy's __array_interface__ of memory that outlives the call.
 template <typename T>
 std::string array_interface(const T* data, std::initializer_list<size_t> shape) {
-    std::string out =
-        R"({"data":[)" + std::to_string(reinterpret_cast<uintptr_t>(data)) + R"(,true],"shape":[)";
+    std::string out = R"({"data":[)" + std::to_string(reinterpret_cast<uintptr_t>(data)) + R"(,true],"shape":[)";
     for (const size_t extent : shape) out += std::to_string(extent) + ",";
     out.back() = ']';
     return out + R"(,"typestr":")" + std::string(type_code<T>()) + R"(","version":3})";
@@ -94,9 +92,7 @@ Predictions take(const bst_ulong* shape, bst_ulong dimensions, const float* valu
     return out;
 }
 
-std::string matrix_config(int threads) {
-    return R"({"missing":NaN,"nthread":)" + std::to_string(threads) + "}";
-}
+std::string matrix_config(int threads) { return R"({"missing":NaN,"nthread":)" + std::to_string(threads) + "}"; }
 
 Result<DMatrixHandle> create_handle(const Dataset& data, int threads) {
     DMatrixHandle handle = nullptr;
@@ -106,8 +102,8 @@ Result<DMatrixHandle> create_handle(const Dataset& data, int threads) {
         const std::string starts = array_interface(data.row_starts.data(), {data.row_starts.size()});
         const std::string indices = array_interface(data.indices.data(), {data.indices.size()});
         const std::string values = array_interface(data.values.data(), {data.values.size()});
-        TRY(check(XGDMatrixCreateFromCSR(starts.c_str(), indices.c_str(), values.c_str(), data.columns,
-                                         config.c_str(), &handle)));
+        TRY(check(XGDMatrixCreateFromCSR(starts.c_str(), indices.c_str(), values.c_str(), data.columns, config.c_str(),
+                                         &handle)));
         return handle;
     }
     const std::string values = array_interface(data.values.data(), {data.rows, data.columns});
@@ -125,8 +121,7 @@ Result<Matrix> Matrix::create(const Dataset& data, int threads) {
     if (!data.weights.empty())
         TRY(check(XGDMatrixSetFloatInfo(out.handle(), "weight", data.weights.data(), data.weights.size())));
     const std::vector<uint32_t> groups = query_groups(data);
-    if (!groups.empty())
-        TRY(check(XGDMatrixSetUIntInfo(out.handle(), "group", groups.data(), groups.size())));
+    if (!groups.empty()) TRY(check(XGDMatrixSetUIntInfo(out.handle(), "group", groups.data(), groups.size())));
     return out;
 }
 
@@ -188,15 +183,13 @@ Result<std::vector<Score>> Booster::evaluate(int iteration, std::span<const Matr
     for (const Matrix& matrix : matrices) handles.push_back(matrix.handle());
     for (const std::string& name : names) texts.push_back(name.c_str());
     const char* line = nullptr;
-    TRY(check(
-        XGBoosterEvalOneIter(handle_.get(), iteration, handles.data(), texts.data(), handles.size(), &line)));
+    TRY(check(XGBoosterEvalOneIter(handle_.get(), iteration, handles.data(), texts.data(), handles.size(), &line)));
     // "[3]\ttrain-rmse:0.5\tvalidation-rmse:0.6": data names hold no '-', metric names may.
     std::vector<Score> scores;
     for (const std::string_view part : split(line, '\t')) {
         const size_t dash = part.find('-');
         const size_t colon = part.rfind(':');
-        if (part.starts_with('[') || dash == std::string_view::npos || colon == std::string_view::npos)
-            continue;
+        if (part.starts_with('[') || dash == std::string_view::npos || colon == std::string_view::npos) continue;
         const double value = strtod(std::string(part.substr(colon + 1)).c_str(), nullptr);
         scores.push_back(
             {std::string(part.substr(0, dash)), std::string(part.substr(dash + 1, colon - dash - 1)), value});
@@ -205,14 +198,13 @@ Result<std::vector<Score>> Booster::evaluate(int iteration, std::span<const Matr
 }
 
 Result<Predictions> Booster::predict(const Matrix& matrix, PredictionKind kind) const {
-    const std::string config =
-        std::string(R"({"type":)") + (kind == PredictionKind::Margin ? "1" : "0") +
-        R"(,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
+    const std::string config = std::string(R"({"type":)") + (kind == PredictionKind::Margin ? "1" : "0") +
+                               R"(,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true})";
     const bst_ulong* shape = nullptr;
     bst_ulong dimensions = 0;
     const float* values = nullptr;
-    TRY(check(XGBoosterPredictFromDMatrix(handle_.get(), matrix.handle(), config.c_str(), &shape, &dimensions,
-                                          &values)));
+    TRY(check(
+        XGBoosterPredictFromDMatrix(handle_.get(), matrix.handle(), config.c_str(), &shape, &dimensions, &values)));
     return take(shape, dimensions, values);
 }
 
@@ -287,8 +279,7 @@ Result<Predictions> Booster::predict_in_place(const Dataset& data) const {
         const std::string indices = array_interface(data.indices.data(), {data.indices.size()});
         const std::string entries = array_interface(data.values.data(), {data.values.size()});
         TRY(check(XGBoosterPredictFromCSR(handle_.get(), starts.c_str(), indices.c_str(), entries.c_str(),
-                                          serving_columns_, kServingConfig, nullptr, &shape, &dimensions,
-                                          &values)));
+                                          serving_columns_, kServingConfig, nullptr, &shape, &dimensions, &values)));
         return take(shape, dimensions, values);
     }
     // The library wants every column; those that the request leaves out at the end are missing.
@@ -303,8 +294,8 @@ Result<Predictions> Booster::predict_in_place(const Dataset& data) const {
         dense = padded.data();
     }
     const std::string interface = array_interface(dense, {data.rows, serving_columns_});
-    TRY(check(XGBoosterPredictFromDense(handle_.get(), interface.c_str(), kServingConfig, nullptr, &shape,
-                                        &dimensions, &values)));
+    TRY(check(XGBoosterPredictFromDense(handle_.get(), interface.c_str(), kServingConfig, nullptr, &shape, &dimensions,
+                                        &values)));
     return take(shape, dimensions, values);
 }
 
@@ -363,8 +354,7 @@ Result<void> check_model_bytes(std::string_view bytes) {
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
     if (WIFSIGNALED(status))
-        reason = std::string("The model cannot be loaded: the library was stopped by ") +
-                 strsignal(WTERMSIG(status));
+        reason = std::string("The model cannot be loaded: the library was stopped by ") + strsignal(WTERMSIG(status));
     return invalid_input(reason.empty() ? "The model cannot be loaded" : reason);
 }
 

@@ -26,15 +26,13 @@ class EarlyStopping {
     explicit EarlyStopping(const Settings& settings) : settings_(settings) {}
 
     Result<bool> should_stop(int round, const std::vector<Score>& scores, Booster& booster) {
-        if (settings_.early_stopping_rounds == 0 || scores.empty() || scores.back().data != "validation")
-            return false;
+        if (settings_.early_stopping_rounds == 0 || scores.empty() || scores.back().data != "validation") return false;
         const Score* score = &scores.back();
         for (const Score& candidate : scores) {
             if (candidate.data == "validation" && candidate.metric == settings_.early_stopping_metric)
                 score = &candidate;
         }
-        const bool better =
-            !best_ || (is_maximized(score->metric) ? score->value > *best_ : score->value < *best_);
+        const bool better = !best_ || (is_maximized(score->metric) ? score->value > *best_ : score->value < *best_);
         if (!better) return ++rounds_without_ >= settings_.early_stopping_rounds;
         best_ = score->value;
         best_round_ = round;
@@ -51,8 +49,7 @@ class EarlyStopping {
         Booster best = TRY(booster.first_rounds(best_round_ + 1));
         TRY(best.set_attribute("best_score", python_float(*best_)));
         TRY(best.set_attribute("best_iteration", std::to_string(best_round_)));
-        TRY(best.set_attribute("best_ntree_limit",
-                               std::to_string((best_round_ + 1) * settings_.num_parallel_tree)));
+        TRY(best.set_attribute("best_ntree_limit", std::to_string((best_round_ + 1) * settings_.num_parallel_tree)));
         return best;
     }
 
@@ -83,8 +80,8 @@ class Boosting {
             TRY(keep(round, out.booster));
             if (stop) {
                 if (cluster_.is_leader())
-                    log_.info("Stopping. No improvement for " +
-                              std::to_string(settings_.early_stopping_rounds) + " rounds.");
+                    log_.info("Stopping. No improvement for " + std::to_string(settings_.early_stopping_rounds) +
+                              " rounds.");
                 break;
             }
             out.terminated = TRY(cluster_.any(termination_requested()));
@@ -98,8 +95,7 @@ class Boosting {
   private:
     bool updates_trees() const {
         return std::find(settings_.library.begin(), settings_.library.end(),
-                         std::pair<std::string, std::string>("process_type", "update")) !=
-               settings_.library.end();
+                         std::pair<std::string, std::string>("process_type", "update")) != settings_.library.end();
     }
 
     // A new booster, or the one of the newest checkpoint.
@@ -113,8 +109,7 @@ class Boosting {
                 "the checkpoints are");
         }
         if (checkpoint && !cluster_.distributed()) TRY(check_model_bytes(checkpoint->model));
-        Booster booster =
-            checkpoint ? TRY(Booster::load(checkpoint->model, cache)) : TRY(Booster::create(cache));
+        Booster booster = checkpoint ? TRY(Booster::load(checkpoint->model, cache)) : TRY(Booster::create(cache));
         for (const auto& [name, value] : settings_.library) TRY(booster.set(name, value));
         if (checkpoint) {
             log_.info("Checkpoint loaded from " + checkpoint->path);
@@ -125,8 +120,8 @@ class Boosting {
     }
 
     Result<void> prepare_labels() {
-        const bool classification = std::any_of(settings_.custom_metrics.begin(),
-                                                settings_.custom_metrics.end(), is_classification_metric);
+        const bool classification =
+            std::any_of(settings_.custom_metrics.begin(), settings_.custom_metrics.end(), is_classification_metric);
         for (const Matrix& matrix : input_.watched) {
             labels_.push_back(TRY(matrix.labels()));
             double sums[2] = {0, static_cast<double>(labels_.back().size())};
@@ -134,8 +129,7 @@ class Boosting {
             TRY(cluster_.allreduce_sum(sums));
             label_means_.push_back(sums[1] > 0 ? sums[0] / sums[1] : 0);
         }
-        if (classification &&
-            (settings_.objective.starts_with("reg:") || settings_.objective.starts_with("count:")) &&
+        if (classification && (settings_.objective.starts_with("reg:") || settings_.objective.starts_with("count:")) &&
             settings_.objective != "reg:logistic") {
             return invalid_input(
                 "Classification metrics can't handle a mix of binary and continuous targets: the objective "
@@ -166,20 +160,17 @@ class Boosting {
             double value = 0;
             if (is_classification_metric(metric)) {
                 if (confusion.empty()) {
-                    const Predictions margins =
-                        TRY(booster.predict(input_.watched[watched], PredictionKind::Margin));
-                    confusion = TRY(count_confusion(
-                        labels_[watched], classes_of_margins(margins.values, margins.width), classes));
+                    const Predictions margins = TRY(booster.predict(input_.watched[watched], PredictionKind::Margin));
+                    confusion = TRY(
+                        count_confusion(labels_[watched], classes_of_margins(margins.values, margins.width), classes));
                     TRY(cluster_.allreduce_sum(confusion));
                 }
                 value = TRY(classification_metric(metric, confusion, classes));
             } else {
                 if (sums.empty()) {
-                    const Predictions values =
-                        TRY(booster.predict(input_.watched[watched], PredictionKind::Value));
+                    const Predictions values = TRY(booster.predict(input_.watched[watched], PredictionKind::Value));
                     if (values.values.size() != labels_[watched].size()) {
-                        return invalid_input("Metric '" + metric +
-                                             "' needs one prediction per row; the objective " +
+                        return invalid_input("Metric '" + metric + "' needs one prediction per row; the objective " +
                                              settings_.objective + " gives several");
                     }
                     sums = sum_regression(labels_[watched], values.values, label_means_[watched]);
@@ -188,8 +179,7 @@ class Boosting {
                 value = regression_metric(metric, sums);
             }
             // The container passes these values on as text with six decimals.
-            out.push_back(
-                {input_.watched_names[watched], metric, std::strtod(fixed(value, 6).c_str(), nullptr)});
+            out.push_back({input_.watched_names[watched], metric, std::strtod(fixed(value, 6).c_str(), nullptr)});
         }
         return {};
     }
@@ -222,8 +212,7 @@ Result<BoostingOutcome> boost(const BoostingInput& input, const Settings& settin
 
 std::string evaluation_line(int round, const std::vector<Score>& scores) {
     std::string line = "[" + std::to_string(round) + "]";
-    for (const Score& score : scores)
-        line += "#011" + score.data + "-" + score.metric + ":" + fixed(score.value, 5);
+    for (const Score& score : scores) line += "#011" + score.data + "-" + score.metric + ":" + fixed(score.value, 5);
     return line;
 }
 

@@ -56,8 +56,7 @@ Result<CheckpointWriter> CheckpointWriter::open(const std::string& folder) {
 std::string CheckpointWriter::path_of(int round) const { return checkpoint_path(folder_, round); }
 
 bool CheckpointWriter::being_uploaded(int round) const {
-    return file_exists(path_of(round) + ".sagemaker-uploading") &&
-           !file_exists(path_of(round) + ".sagemaker-uploaded");
+    return file_exists(path_of(round) + ".sagemaker-uploading") && !file_exists(path_of(round) + ".sagemaker-uploaded");
 }
 
 Result<void> CheckpointWriter::write(int round, std::string_view model) {
@@ -76,15 +75,13 @@ Result<void> CheckpointWriter::write(int round, std::string_view model) {
 }
 
 void CheckpointWriter::finish() {
-    for (; written_.size() > kKept; written_.erase(written_.begin()))
-        ::unlink(path_of(written_.front()).c_str());
+    for (; written_.size() > kKept; written_.erase(written_.begin())) ::unlink(path_of(written_.front()).c_str());
 }
 
 Result<void> replace_model_file(const std::string& path, std::string_view bytes) {
     const std::string temporary = path + ".sagemaker-ignore";
     TRY(write_file(temporary, bytes));
-    if (std::rename(temporary.c_str(), path.c_str()) != 0)
-        return error_from_errno("cannot rename " + temporary);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) return error_from_errno("cannot rename " + temporary);
     return {};
 }
 

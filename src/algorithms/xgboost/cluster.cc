@@ -41,8 +41,7 @@ Result<Plan> parse_plan(const std::string& text) {
 std::string plan_text(const Plan& plan) {
     Json members = Json::array();
     for (const std::string& member : plan.members) members.push_back(member);
-    return Json::object({{"members", std::move(members)}, {"host", plan.meeting_host}, {"port", plan.port}})
-        .dump();
+    return Json::object({{"members", std::move(members)}, {"host", plan.meeting_host}, {"port", plan.port}}).dump();
 }
 
 }  // namespace

@@ -29,8 +29,7 @@ class Recorder {
     void record(std::span<const int> rows, const Predictions& predictions) {
         for (size_t i = 0; i < rows.size(); ++i) {
             const auto row = static_cast<size_t>(rows[i]);
-            const std::span<const float> values(predictions.values.data() + i * predictions.width,
-                                                predictions.width);
+            const std::span<const float> values(predictions.values.data() + i * predictions.width, predictions.width);
             const auto best = std::max_element(values.begin(), values.end());
             scores_[row] += *best;
             counts_[row] += 1;
@@ -45,9 +44,8 @@ class Recorder {
             const double mean = scores_[row] / std::max(counts_[row], 1);
             if (is_classification()) {
                 // The smallest of the most frequent ones.
-                const auto winner =
-                    std::max_element(votes_[row].begin(), votes_[row].end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+                const auto winner = std::max_element(votes_[row].begin(), votes_[row].end(),
+                                                     [](const auto& a, const auto& b) { return a.second < b.second; });
                 const int label = winner == votes_[row].end() ? 0 : winner->first;
                 snprintf(line, sizeof line, "%f,%f,%f\n", static_cast<double>(labels_[row]), mean,
                          static_cast<double>(label));
@@ -59,14 +57,11 @@ class Recorder {
         return out;
     }
 
-    bool is_classification() const {
-        return settings_.num_class > 0 || settings_.objective.starts_with("binary:");
-    }
+    bool is_classification() const { return settings_.num_class > 0 || settings_.objective.starts_with("binary:"); }
 
   private:
     int label_of(std::span<const float> values) const {
-        if (values.size() > 1)
-            return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
+        if (values.size() > 1) return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
         if (settings_.objective == "multi:softmax") return static_cast<int>(values[0]);
         return values[0] > (settings_.objective == "binary:logitraw" ? 0.0F : 0.5F) ? 1 : 0;
     }
@@ -84,8 +79,7 @@ std::string mean_line(int rounds, std::span<const std::vector<Score>> scores) {
     if (scores.empty()) return evaluation_line(rounds, means);
     std::vector<std::string> metrics;
     for (const Score& score : scores.front()) {
-        if (std::find(metrics.begin(), metrics.end(), score.metric) == metrics.end())
-            metrics.push_back(score.metric);
+        if (std::find(metrics.begin(), metrics.end(), score.metric) == metrics.end()) metrics.push_back(score.metric);
     }
     for (const std::string& metric : metrics) {
         for (size_t i = 0; i < scores.front().size(); ++i) {
@@ -126,9 +120,8 @@ Result<std::vector<int>> assign_folds(size_t rows, std::span<const float> classe
 
 Result<void> cross_validate(const Matrix& all, const BoostingInput& input, const Settings& settings,
                             const TrainingEnvironment& environment, const Cluster& cluster, JobLog& log) {
-    log.info("Run " + std::to_string(settings.cross_validation_rounds) + "-round of " +
-             std::to_string(settings.folds) + "-fold cross validation with " + std::to_string(all.rows()) +
-             " rows");
+    log.info("Run " + std::to_string(settings.cross_validation_rounds) + "-round of " + std::to_string(settings.folds) +
+             "-fold cross validation with " + std::to_string(all.rows()) + " rows");
     const std::vector<float> labels = TRY(all.labels());
     Recorder recorder(labels, settings);
     uint64_t seed = 0;
@@ -139,8 +132,8 @@ Result<void> cross_validate(const Matrix& all, const BoostingInput& input, const
     for (int repetition = 0; repetition < settings.cross_validation_rounds; ++repetition) {
         const std::span<const float> classes =
             recorder.is_classification() ? std::span<const float>(labels) : std::span<const float>();
-        const auto folds = TRY(assign_folds(all.rows(), classes, settings.folds,
-                                            seed * 1000003 + static_cast<uint64_t>(repetition)));
+        const auto folds =
+            TRY(assign_folds(all.rows(), classes, settings.folds, seed * 1000003 + static_cast<uint64_t>(repetition)));
         for (int fold = 0; fold < settings.folds; ++fold) {
             const std::string model = std::to_string(scores.size());
             std::vector<int> training;
@@ -153,11 +146,9 @@ Result<void> cross_validate(const Matrix& all, const BoostingInput& input, const
             if (!input.checkpoint_dir.empty()) one.checkpoint_dir = input.checkpoint_dir + "/model-" + model;
             one.model_path = environment.model_dir + "/xgboost-model-" + model;
             const BoostingOutcome outcome = TRY(boost(one, settings, cluster, log));
-            if (outcome.terminated)
-                return internal_error("The job was stopped by SIGTERM during cross validation");
+            if (outcome.terminated) return internal_error("The job was stopped by SIGTERM during cross validation");
             TRY(replace_model_file(one.model_path, TRY(outcome.booster.save(model_form(settings)))));
-            recorder.record(held_out,
-                            TRY(outcome.booster.predict(TRY(all.rows_of(held_out)), PredictionKind::Value)));
+            recorder.record(held_out, TRY(outcome.booster.predict(TRY(all.rows_of(held_out)), PredictionKind::Value)));
             scores.push_back(outcome.last_scores);
         }
         log.info("The metrics of round " + std::to_string(repetition + 1) + " cross validation");
@@ -168,8 +159,7 @@ Result<void> cross_validate(const Matrix& all, const BoostingInput& input, const
                  "-round cross validation");
         log.line(mean_line(settings.num_round, scores));
     }
-    log.info("Storing predictions on validation set(s) in " + environment.output_data_dir +
-             "/predictions.csv");
+    log.info("Storing predictions on validation set(s) in " + environment.output_data_dir + "/predictions.csv");
     TRY(make_directories(environment.output_data_dir));
     return write_file(environment.output_data_dir + "/predictions.csv", recorder.csv());
 }

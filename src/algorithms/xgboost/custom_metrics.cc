@@ -55,8 +55,8 @@ double macro_average(const std::vector<ClassCounts>& classes, Measure measure) {
 Result<double> binary_value(const std::vector<ClassCounts>& classes, Measure measure) {
     const auto present =
         std::count_if(classes.begin(), classes.end(), [](const ClassCounts& one) { return one.present(); });
-    const bool beyond = std::any_of(classes.begin() + std::min<ptrdiff_t>(2, std::ssize(classes)),
-                                    classes.end(), [](const ClassCounts& one) { return one.present(); });
+    const bool beyond = std::any_of(classes.begin() + std::min<ptrdiff_t>(2, std::ssize(classes)), classes.end(),
+                                    [](const ClassCounts& one) { return one.present(); });
     if (present > 2 || beyond) {
         return invalid_input(
             "Target is multiclass but average='binary'. Please choose another average setting, "
@@ -92,24 +92,20 @@ bool is_classification_metric(std::string_view name) {
     return std::find(kClassification.begin(), kClassification.end(), name) != kClassification.end();
 }
 
-bool is_custom_metric(std::string_view name) {
-    return name == "mse" || name == "r2" || is_classification_metric(name);
-}
+bool is_custom_metric(std::string_view name) { return name == "mse" || name == "r2" || is_classification_metric(name); }
 
 std::vector<uint32_t> classes_of_margins(std::span<const float> margins, size_t width) {
     std::vector<uint32_t> out(width == 0 ? 0 : margins.size() / width);
     for (size_t row = 0; row < out.size(); ++row) {
         const auto scores = margins.subspan(row * width, width);
-        out[row] =
-            width == 1
-                ? (scores[0] > 0 ? 1U : 0U)
-                : static_cast<uint32_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+        out[row] = width == 1 ? (scores[0] > 0 ? 1U : 0U)
+                              : static_cast<uint32_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
     }
     return out;
 }
 
-Result<std::vector<double>> count_confusion(std::span<const float> labels,
-                                            std::span<const uint32_t> predictions, size_t classes) {
+Result<std::vector<double>> count_confusion(std::span<const float> labels, std::span<const uint32_t> predictions,
+                                            size_t classes) {
     std::vector<double> out(classes * classes);
     for (size_t row = 0; row < labels.size(); ++row) {
         const float label = labels[row];
@@ -122,8 +118,7 @@ Result<std::vector<double>> count_confusion(std::span<const float> labels,
     return out;
 }
 
-Result<double> classification_metric(std::string_view name, std::span<const double> confusion,
-                                     size_t classes) {
+Result<double> classification_metric(std::string_view name, std::span<const double> confusion, size_t classes) {
     const std::vector<ClassCounts> counts = count_classes(confusion, classes);
     // Micro averages over all classes of a single-label problem are the accuracy.
     if (name == "accuracy" || name == "precision_micro" || name == "recall_micro") return accuracy(counts);
@@ -137,8 +132,7 @@ Result<double> classification_metric(std::string_view name, std::span<const doub
     return internal_error("unknown metric " + std::string(name));
 }
 
-std::vector<double> sum_regression(std::span<const float> labels, std::span<const float> predictions,
-                                   double shift) {
+std::vector<double> sum_regression(std::span<const float> labels, std::span<const float> predictions, double shift) {
     std::vector<double> sums(4);
     for (size_t row = 0; row < labels.size(); ++row) {
         const double label = labels[row] - shift;

@@ -25,16 +25,14 @@ std::vector<uint32_t> classes_of_margins(std::span<const float> margins, size_t 
 
 // counts[label * classes + predicted], to be added over hosts. REQUIRES: predictions below `classes`.
 // InvalidInput when a label is not a whole number in [0, classes).
-Result<std::vector<double>> count_confusion(std::span<const float> labels,
-                                            std::span<const uint32_t> predictions, size_t classes);
+Result<std::vector<double>> count_confusion(std::span<const float> labels, std::span<const uint32_t> predictions,
+                                            size_t classes);
 // InvalidInput where scikit-learn refuses (f1_binary, precision and recall of more than two classes).
-Result<double> classification_metric(std::string_view name, std::span<const double> confusion,
-                                     size_t classes);
+Result<double> classification_metric(std::string_view name, std::span<const double> confusion, size_t classes);
 
 // Four sums: rows, labels, labels squared (both relative to `shift`), squared errors. Any common `shift` near
 // the mean keeps r2 exact.
-std::vector<double> sum_regression(std::span<const float> labels, std::span<const float> predictions,
-                                   double shift);
+std::vector<double> sum_regression(std::span<const float> labels, std::span<const float> predictions, double shift);
 double regression_metric(std::string_view name, std::span<const double> sums);
 
 }  // namespace millwright::algorithms::xgboost

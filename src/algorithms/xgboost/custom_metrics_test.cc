@@ -8,8 +8,7 @@ namespace {
 
 using Floats = std::vector<float>;
 
-double value(std::string_view metric, const Floats& labels, const std::vector<uint32_t>& predictions,
-             size_t classes) {
+double value(std::string_view metric, const Floats& labels, const std::vector<uint32_t>& predictions, size_t classes) {
     const auto confusion = count_confusion(labels, predictions, classes);
     return classification_metric(metric, confusion.value(), classes).value();
 }
@@ -62,8 +61,7 @@ TEST(CustomMetricsUnit, SumsOfTwoHostsGiveTheValueOfAllRows) {
     const Floats predictions = {1000001, 1000003, 1000003, 1000006};
     auto whole = sum_regression(labels, predictions, 1000003);
     auto first = sum_regression(std::span(labels).first(1), std::span(predictions).first(1), 1000003);
-    const auto second =
-        sum_regression(std::span(labels).subspan(1), std::span(predictions).subspan(1), 1000003);
+    const auto second = sum_regression(std::span(labels).subspan(1), std::span(predictions).subspan(1), 1000003);
     for (size_t i = 0; i < first.size(); ++i) first[i] += second[i];
     EXPECT_DOUBLE_EQ(regression_metric("r2", first), regression_metric("r2", whole));
     EXPECT_DOUBLE_EQ(regression_metric("mse", whole), 0.5);

@@ -42,25 +42,22 @@ ReaderOptions reader_options(DataFormat format, const Settings& settings) {
 void warn_about_same_files(const std::vector<std::string>& train, const std::vector<std::string>& validation,
                            JobLog& log) {
     std::map<std::string, std::string> by_name;
-    for (const std::string& path : train)
-        by_name.emplace(std::filesystem::path(path).filename().string(), path);
+    for (const std::string& path : train) by_name.emplace(std::filesystem::path(path).filename().string(), path);
     for (const std::string& path : validation) {
         const auto same = by_name.find(std::filesystem::path(path).filename().string());
         if (same == by_name.end()) continue;
         struct stat a {};
         struct stat b {};
-        if (stat(path.c_str(), &a) != 0 || stat(same->second.c_str(), &b) != 0 || a.st_size != b.st_size)
-            continue;
-        log.warning("Suspected identical files found. (" + same->second + " and " + path +
-                    " with same size " + std::to_string(a.st_size) +
+        if (stat(path.c_str(), &a) != 0 || stat(same->second.c_str(), &b) != 0 || a.st_size != b.st_size) continue;
+        log.warning("Suspected identical files found. (" + same->second + " and " + path + " with same size " +
+                    std::to_string(a.st_size) +
                     " bytes). Note: Duplicate data in the training set and validation set is usually not "
                     "intentional and can impair the "
                     "validity of the model evaluation by the validation score.");
     }
 }
 
-Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& files,
-                                            const ReaderOptions& options) {
+Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& files, const ReaderOptions& options) {
     if (files.empty()) return std::optional<Dataset>();
     Dataset data = TRY(read_files(files, options));
     if (data.rows == 0) return std::optional<Dataset>();
@@ -111,8 +108,7 @@ Result<DataFormat> data_format(std::string_view content_type) {
                              " is not supported yet: Millwright has no Parquet reader. Accepted are " +
                              std::string(kAcceptedTypes));
     }
-    return invalid_input(std::string(content_type) +
-                         " is not an accepted ContentType: " + std::string(kAcceptedTypes));
+    return invalid_input(std::string(content_type) + " is not an accepted ContentType: " + std::string(kAcceptedTypes));
 }
 
 Result<void> check_channels(const TrainingEnvironment& environment) {
@@ -129,19 +125,16 @@ Result<void> check_channels(const TrainingEnvironment& environment) {
     }
     const Channel* validation = environment.channel("validation");
     if (validation == nullptr) return {};
-    if (TRY(data_format(validation->content_type)) !=
-        TRY(data_format(train_channel(environment)->content_type))) {
+    if (TRY(data_format(validation->content_type)) != TRY(data_format(train_channel(environment)->content_type))) {
         return invalid_input("The channels train and validation must have the same content type");
     }
     return {};
 }
 
-Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings,
-                                   JobLog& log) {
+Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings, JobLog& log) {
     const Channel& train = *train_channel(environment);
     if (train.name != "train")
-        log.warning("The channel '" + train.name +
-                    "' is taken for 'train'; AWS's container would refuse it.");
+        log.warning("The channel '" + train.name + "' is taken for 'train'; AWS's container would refuse it.");
     const Channel* validation = environment.channel("validation");
     const ReaderOptions options = reader_options(TRY(data_format(train.content_type)), settings);
 

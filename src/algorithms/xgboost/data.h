@@ -33,7 +33,6 @@ struct TrainingData {
 };
 
 // Reads both channels. Datasets without rows count as absent; data without labels is InvalidInput.
-Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings,
-                                   JobLog& log);
+Result<TrainingData> read_channels(const TrainingEnvironment& environment, const Settings& settings, JobLog& log);
 
 }  // namespace millwright::algorithms::xgboost

@@ -62,8 +62,7 @@ TEST(Channels, TrainingIsTakenForTrainUnlessBothAreThere) {
 
 TrainingData read(JobFolder& job, std::map<std::string, std::string> hyperparameters = {{"num_round", "1"}}) {
     JobLog log("XGBoost", "algo-1", stderr);
-    return read_channels(job.environment, check_hyperparameters(hyperparameters, "1.7-1").value(), log)
-        .value();
+    return read_channels(job.environment, check_hyperparameters(hyperparameters, "1.7-1").value(), log).value();
 }
 
 TEST(Channels, CsvWeightsAreTheSecondColumn) {
@@ -102,8 +101,7 @@ TEST(Channels, RecordIoBringsLabels) {
 
 TEST(Channels, MarkerFilesAreSkipped) {
     JobFolder job;
-    job.add_channel("train", "text/csv",
-                    {{"_SUCCESS", "x"}, {"part/a.csv", "1,2\n"}, {"part/b.csv", "0,3\n"}});
+    job.add_channel("train", "text/csv", {{"_SUCCESS", "x"}, {"part/a.csv", "1,2\n"}, {"part/b.csv", "0,3\n"}});
     EXPECT_EQ(read(job).train->rows, 2U);
 }
 

@@ -66,13 +66,11 @@ bool contains(const std::vector<std::string>& words, std::string_view word) {
     return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-const std::vector<std::string> kTreeUpdaters = {"grow_colmaker",  "distcol",
-                                                "grow_histmaker", "grow_local_histmaker",
-                                                "grow_skmaker",   "grow_quantile_histmaker",
-                                                "sync",           "refresh",
-                                                "prune"};
-const std::vector<std::string> kTreeGrowers = {"grow_colmaker", "distcol", "grow_histmaker",
-                                               "grow_local_histmaker", "grow_quantile_histmaker"};
+const std::vector<std::string> kTreeUpdaters = {
+    "grow_colmaker", "distcol", "grow_histmaker", "grow_local_histmaker", "grow_skmaker", "grow_quantile_histmaker",
+    "sync",          "refresh", "prune"};
+const std::vector<std::string> kTreeGrowers = {"grow_colmaker", "distcol", "grow_histmaker", "grow_local_histmaker",
+                                               "grow_quantile_histmaker"};
 const std::vector<std::string> kLinearUpdaters = {"shotgun", "coord_descent"};
 
 std::vector<Hyperparameter> core_hyperparameters() {
@@ -423,9 +421,7 @@ std::vector<Hyperparameter> other_hyperparameters() {
     };
 }
 
-std::string base_name(std::string_view metric) {
-    return std::string(trim(metric.substr(0, metric.find('@'))));
-}
+std::string base_name(std::string_view metric) { return std::string(trim(metric.substr(0, metric.find('@')))); }
 
 Result<void> check_metric(const std::string& metric) {
     const size_t at = metric.find('@');
@@ -439,8 +435,8 @@ Result<void> check_metric(const std::string& metric) {
         if (known) return {};
         std::vector<std::string> all(kMaximized.begin(), kMaximized.end());
         all.insert(all.end(), kMinimized.begin(), kMinimized.end());
-        return invalid_input("Hyperparameter eval_metric: value ['" + metric + "'] not in range [" +
-                             quoted_list(all) + "]");
+        return invalid_input("Hyperparameter eval_metric: value ['" + metric + "'] not in range [" + quoted_list(all) +
+                             "]");
     }
     if (name != "error" && name != "ndcg" && name != "map") {
         return invalid_input("Metric '" + metric +
@@ -448,10 +444,8 @@ Result<void> check_metric(const std::string& metric) {
                              "be one of these options: 'error', 'ndcg', 'map'.");
     }
     std::string_view threshold = trim(std::string_view(metric).substr(at + 1));
-    if (threshold.ends_with('-'))
-        threshold.remove_suffix(1);  // ndcg@3-: 0 instead of 1 for groups without positives
-    if (!parse_double(threshold))
-        return invalid_input("Threshold value 't' in '" + name + "@t' expects float input.");
+    if (threshold.ends_with('-')) threshold.remove_suffix(1);  // ndcg@3-: 0 instead of 1 for groups without positives
+    if (!parse_double(threshold)) return invalid_input("Threshold value 't' in '" + name + "@t' expects float input.");
     return {};
 }
 
@@ -464,16 +458,15 @@ Result<void> check_updater(const HyperparameterValues& values) {
     };
     if (values.text_or("booster", "gbtree") == "gblinear") {
         if (updaters.size() == 1 && all_in(kLinearUpdaters)) return {};
-        return invalid_input(
-            "Linear updater should be one of these options: " + quoted_list(kLinearUpdaters) + ".");
+        return invalid_input("Linear updater should be one of these options: " + quoted_list(kLinearUpdaters) + ".");
     }
     if (values.text_or("process_type", "default") == "update") {
         if (all_in({"refresh", "prune"})) return {};
         return invalid_input("process_type 'update' can only be used with updater 'refresh' and 'prune'");
     }
     if (!all_in(kTreeUpdaters)) {
-        return invalid_input("Tree updater should be selected from these options: " +
-                             quoted_list(kTreeUpdaters) + ", 'shotgun', 'coord_descent'.");
+        return invalid_input("Tree updater should be selected from these options: " + quoted_list(kTreeUpdaters) +
+                             ", 'shotgun', 'coord_descent'.");
     }
     const auto growers = std::count_if(updaters.begin(), updaters.end(),
                                        [](const std::string& one) { return contains(kTreeGrowers, one); });
@@ -500,8 +493,7 @@ Result<void> check_objective(const HyperparameterValues& values, const Version& 
             "Do not need to setup parameter 'num_class' for learning task other than multi-classification.");
     }
     if (objective == "aft_loss_distribution") {
-        return invalid_input(
-            "Hyperparameter objective: aft_loss_distribution is not an objective; use survival:aft");
+        return invalid_input("Hyperparameter objective: aft_loss_distribution is not an objective; use survival:aft");
     }
     const std::vector<std::pair<std::string_view, Version>> since = {
         {"reg:squarederror", {0, 90, 1}},    {"binary:hinge", {0, 90, 1}}, {"reg:squaredlogerror", {1, 0, 1}},
@@ -510,9 +502,8 @@ Result<void> check_objective(const HyperparameterValues& values, const Version& 
         const bool by_default = !values.has("objective");
         if (!by_default && objective == name && version < first) {
             return invalid_input("Hyperparameter objective: " + objective +
-                                 " is not known to this image tag; it came with " +
-                                 std::to_string(first.major) + "." + std::to_string(first.minor) + "-" +
-                                 std::to_string(first.build));
+                                 " is not known to this image tag; it came with " + std::to_string(first.major) + "." +
+                                 std::to_string(first.minor) + "-" + std::to_string(first.build));
         }
     }
     return {};
@@ -525,8 +516,7 @@ Result<void> check_constraints(const HyperparameterValues& values) {
             "monotone_constraints can be used only when the tree_method parameter is set to either 'exact' "
             "or 'hist'.");
     }
-    if (values.has("interaction_constraints") && method != "exact" && method != "hist" &&
-        method != "approx") {
+    if (values.has("interaction_constraints") && method != "exact" && method != "hist" && method != "approx") {
         return invalid_input(
             "interaction_constraints can be used only when the tree_method parameter is set to either "
             "'exact', 'hist' or 'approx'.");
@@ -635,8 +625,7 @@ void add_tag_defaults(const HyperparameterValues& values, Settings& settings) {
         settings.notes.push_back("tree_method auto is hist, as in XGBoost 2.0 and later.");
     }
     if (settings.version.major != 1 || settings.version.minor != 7) {
-        settings.notes.push_back("This image tag stands for XGBoost " +
-                                 std::to_string(settings.version.major) + "." +
+        settings.notes.push_back("This image tag stands for XGBoost " + std::to_string(settings.version.major) + "." +
                                  std::to_string(settings.version.minor) +
                                  "; the job runs on XGBoost 1.7 with the defaults of the tag.");
     }
@@ -675,8 +664,7 @@ Version parse_version(std::string_view tag) {
     const auto minor = parse_int(release.substr(dot + 1));
     if (!major || !minor) return {};
     int64_t build = 1;
-    if (dash != std::string_view::npos)
-        build = parse_int(split(tag.substr(dash + 1), '-').front()).value_or(1);
+    if (dash != std::string_view::npos) build = parse_int(split(tag.substr(dash + 1), '-').front()).value_or(1);
     return {static_cast<int>(*major), static_cast<int>(*minor), static_cast<int>(build)};
 }
 
@@ -684,8 +672,7 @@ bool is_maximized(std::string_view metric) {
     return std::find(kMaximized.begin(), kMaximized.end(), base_name(metric)) != kMaximized.end();
 }
 
-Result<Settings> check_hyperparameters(const std::map<std::string, std::string>& given,
-                                       std::string_view tag) {
+Result<Settings> check_hyperparameters(const std::map<std::string, std::string>& given, std::string_view tag) {
     if (given.contains("sagemaker_program") || given.contains("sagemaker_submit_directory")) {
         return invalid_input(
             "An entry point script was given: script mode is not supported yet, only the built-in algorithm");
@@ -719,8 +706,8 @@ Result<Settings> check_hyperparameters(const std::map<std::string, std::string>&
     for (const auto& entry : values.all()) {
         const std::string& name = entry.first;
         if (is_ours(name) || name == "objective") continue;
-        const bool decided_by_tag = std::any_of(out.library.begin(), out.library.end(),
-                                                [&](const auto& one) { return one.first == name; });
+        const bool decided_by_tag =
+            std::any_of(out.library.begin(), out.library.end(), [&](const auto& one) { return one.first == name; });
         if (decided_by_tag) continue;
         out.library.emplace_back(name, library_form(name, values));
     }

@@ -95,16 +95,14 @@ TEST(XgboostHyperparameters, RelationsAreCheckedInTheContainersWords) {
     EXPECT_EQ(error_of({{"objective", "multi:softmax"}}),
               "Require input for parameter 'num_class' for multi-classification");
     EXPECT_THAT(error_of({{"num_class", "3"}}), HasSubstr("Do not need to setup parameter 'num_class'"));
-    EXPECT_THAT(error_of({{"monotone_constraints", "(1)"}}),
-                HasSubstr("monotone_constraints can be used only when"));
+    EXPECT_THAT(error_of({{"monotone_constraints", "(1)"}}), HasSubstr("monotone_constraints can be used only when"));
     EXPECT_THAT(error_of({{"interaction_constraints", "[[0]]"}}),
                 HasSubstr("interaction_constraints can be used only when"));
     EXPECT_EQ(error_of({{"eval_metric", "auc"}}),
               "Metric 'auc' can only be applied for classification and ranking problems.");
     EXPECT_EQ(error_of({{"eval_metric", "aft-nloglik"}}),
               "Metric 'aft-nloglik' can only be applied for 'survival:aft' objective.");
-    EXPECT_EQ(error_of({{"eval_metric", "error@x"}}),
-              "Threshold value 't' in 'error@t' expects float input.");
+    EXPECT_EQ(error_of({{"eval_metric", "error@x"}}), "Threshold value 't' in 'error@t' expects float input.");
     EXPECT_THAT(error_of({{"eval_metric", "rmse@1"}}), HasSubstr("Metric 'rmse@1' is not supported."));
     EXPECT_THAT(error_of({{"eval_metric", "rsme"}}),
                 HasSubstr("Hyperparameter eval_metric: value ['rsme'] not in range ['accuracy', "));
@@ -125,15 +123,13 @@ TEST(XgboostHyperparameters, WhatTheLibraryCannotDoIsRefused) {
     EXPECT_THAT(error_of({{"use_dask_gpu_training", "true"}}), HasSubstr("needs a GPU build"));
     EXPECT_THAT(error_of({{"dsplit", "col"}}), HasSubstr("not supported by the XGBoost 1.7 library"));
     EXPECT_THAT(error_of({{"updater", "grow_skmaker"}}), HasSubstr("is not in the XGBoost 1.7 library"));
-    EXPECT_THAT(error_of({{"sagemaker_program", "\"train.py\""}}),
-                HasSubstr("script mode is not supported yet"));
+    EXPECT_THAT(error_of({{"sagemaker_program", "\"train.py\""}}), HasSubstr("script mode is not supported yet"));
 }
 
 TEST(XgboostHyperparameters, TagsKnowWhatTheirContainersKnew) {
     EXPECT_EQ(error_of({{"silent", "1"}}, "0.90-1"), "none");
     EXPECT_EQ(error_of({{"silent", "1"}}, "1"), "none");
-    EXPECT_EQ(error_of({{"silent", "1"}}),
-              "Extraneous hyperparameter found: silent (known to image tags up to 1.0-1)");
+    EXPECT_EQ(error_of({{"silent", "1"}}), "Extraneous hyperparameter found: silent (known to image tags up to 1.0-1)");
     EXPECT_THAT(error_of({{"_kfold", "3"}}, "1.0-1"),
                 "none");  // a platform name: dropped, as unknown ones are
     EXPECT_THAT(error_of({{"num_parallel_tree", "2"}}, "0.90-1"),
@@ -175,8 +171,7 @@ TEST(XgboostHyperparameters, LibraryParametersHaveTheLibrarysForm) {
 
 TEST(XgboostHyperparameters, NewTagsTakeHistForAuto) {
     EXPECT_THAT(check({}, "3.0-5")->library, Contains(Pair("tree_method", "hist")));
-    EXPECT_THAT(check({{"tree_method", "auto"}}, "3.0-5")->library,
-                Not(Contains(Pair("tree_method", "auto"))));
+    EXPECT_THAT(check({{"tree_method", "auto"}}, "3.0-5")->library, Not(Contains(Pair("tree_method", "auto"))));
     EXPECT_THAT(check({{"tree_method", "exact"}}, "3.0-5")->library, Contains(Pair("tree_method", "exact")));
     EXPECT_THAT(check({})->library, Not(Contains(Pair("tree_method", "hist"))));
 }
@@ -189,8 +184,7 @@ TEST(XgboostHyperparameters, DirectionOfMetrics) {
 }
 
 TEST(XgboostHyperparameters, TheReferencePageHasThisTable) {
-    const std::string page =
-        read_file(std::string(MILLWRIGHT_GOLDEN_DIR) + "/../../docs/reference/xgboost.md").value();
+    const std::string page = read_file(std::string(MILLWRIGHT_GOLDEN_DIR) + "/../../docs/reference/xgboost.md").value();
     EXPECT_NE(page.find(hyperparameter_table().markdown()), std::string::npos)
         << "write it again: millwright-algorithms hyperparameters xgboost --markdown";
 }

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kRegressions = {"reg:squarederror", "reg:logistic", "reg:gamma",
                                                           "reg:absoluteerror", "reg:tweedie"};
-constexpr std::array<std::string_view, 5> kClassifications = {
-    "binary:logistic", "binary:logitraw", "binary:hinge", "multi:softmax", "multi:softprob"};
+constexpr std::array<std::string_view, 5> kClassifications = {"binary:logistic", "binary:logitraw", "binary:hinge",
+                                                              "multi:softmax", "multi:softprob"};
 
 const double kNone = std::numeric_limits<double>::quiet_NaN();
 
@@ -49,11 +49,9 @@ SelectedValue all_scores(std::span<const float> values) {
 
 SelectedValue value_of(std::string_view key, std::span<const float> values, std::string_view objective,
                        size_t num_class) {
-    const bool regression =
-        std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end();
+    const bool regression = std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end();
     if (regression)
-        return key == "predicted_score" ? SelectedValue(static_cast<double>(values[0]))
-                                        : SelectedValue(kNone);
+        return key == "predicted_score" ? SelectedValue(static_cast<double>(values[0])) : SelectedValue(kNone);
     if (key == "predicted_label") return predicted_label(values, objective);
     if (key == "labels") return all_labels(objective, num_class);
     if (key == "probability" && has_probabilities(objective)) return top_score(values);
@@ -119,16 +117,14 @@ std::vector<std::string> parse_selected_keys(std::string_view text) {
 
 Result<SelectedOutput> select_output(const Predictions& predictions, const std::vector<std::string>& keys,
                                      std::string_view objective, size_t num_class) {
-    const bool known =
-        std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end() ||
-        std::find(kClassifications.begin(), kClassifications.end(), objective) != kClassifications.end();
+    const bool known = std::find(kRegressions.begin(), kRegressions.end(), objective) != kRegressions.end() ||
+                       std::find(kClassifications.begin(), kClassifications.end(), objective) != kClassifications.end();
     if (!known)
         return invalid_input("Objective `" + std::string(objective) +
                              "` unsupported for selectable inference predictions.");
     SelectedOutput out{.keys = keys, .rows = {}};
     for (size_t row = 0; row < predictions.rows; ++row) {
-        const std::span<const float> values(predictions.values.data() + row * predictions.width,
-                                            predictions.width);
+        const std::span<const float> values(predictions.values.data() + row * predictions.width, predictions.width);
         std::vector<SelectedValue>& line = out.rows.emplace_back();
         for (const std::string& key : keys) line.push_back(value_of(key, values, objective, num_class));
     }

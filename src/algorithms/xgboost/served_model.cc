@@ -48,8 +48,7 @@ ServingSettings serving_settings(const std::string& version) {
     out.batch = !environment_or("SAGEMAKER_BATCH", "").empty();
     out.ensemble = environment_or("SAGEMAKER_INFERENCE_ENSEMBLE", "true") == "true";
     out.comma_between_rows = parse_version(version) < Version{1, 3, 1};
-    out.max_payload_bytes =
-        parse_int(environment_or("MAX_CONTENT_LENGTH", "")).value_or(kDefaultPayloadBytes);
+    out.max_payload_bytes = parse_int(environment_or("MAX_CONTENT_LENGTH", "")).value_or(kDefaultPayloadBytes);
     return out;
 }
 
@@ -72,8 +71,8 @@ Result<LoadedModel> load_model(const std::string& path) {
     const Json& learner = configuration["learner"];
     out.objective = learner["objective"]["name"].string_or("");
     out.kind = learner["gradient_booster"]["name"].string_or("gbtree");
-    out.num_class = static_cast<size_t>(
-        parse_int(learner["learner_model_param"]["num_class"].string_or("0")).value_or(0));
+    out.num_class =
+        static_cast<size_t>(parse_int(learner["learner_model_param"]["num_class"].string_or("0")).value_or(0));
     return out;
 }
 
@@ -141,8 +140,7 @@ class XgboostModel : public ServedModel {
         if (!accept) return ServeReply::text(406, accept.error().message);
         auto predictions = predict(*data);
         if (!predictions)
-            return ServeReply::text(400,
-                                    "Unable to evaluate payload provided: " + predictions.error().message);
+            return ServeReply::text(400, "Unable to evaluate payload provided: " + predictions.error().message);
         return settings_.selected_keys.empty() ? plain_answer(*accept, *predictions)
                                                : selected_answer(*accept, *predictions);
     }
@@ -165,8 +163,7 @@ class XgboostModel : public ServedModel {
         const std::string name = format == DataFormat::Csv      ? "csv"
                                  : format == DataFormat::Libsvm ? "libsvm"
                                                                 : "recordio-protobuf";
-        return "Loading " + name + " data failed with Exception, please ensure data is in " + name +
-               " format:\n ";
+        return "Loading " + name + " data failed with Exception, please ensure data is in " + name + " format:\n ";
     }
 
     static Result<Dataset> parse(DataFormat format, std::string_view body) {
@@ -177,8 +174,7 @@ class XgboostModel : public ServedModel {
                                                         : Format::RecordIo;
         options.sniff_delimiter = true;
         options.label_optional = true;
-        Dataset data =
-            TRY(parse_bytes(format == DataFormat::RecordIo ? body : trim(body), "the request", options));
+        Dataset data = TRY(parse_bytes(format == DataFormat::RecordIo ? body : trim(body), "the request", options));
         if (data.rows == 0) return invalid_input("the request has no rows");
         return data;
     }
@@ -225,9 +221,8 @@ class XgboostModel : public ServedModel {
             if (out.ends_with(", ")) out.resize(out.size() - 2);
             out += "]}";
         } else if (type == "application/jsonlines") {
-            for_each_row(predictions, [&](auto row) {
-                out += R"({"score": )", append_python_row(out, row), out += "}\n";
-            });
+            for_each_row(predictions,
+                         [&](auto row) { out += R"({"score": )", append_python_row(out, row), out += "}\n"; });
         } else if (type == "text/csv") {
             out = csv(predictions);
         } else {
@@ -260,21 +255,18 @@ class XgboostModel : public ServedModel {
     template <typename F>
     static void for_each_row(const Predictions& predictions, F visit) {
         for (size_t row = 0; row < predictions.rows; ++row) {
-            visit(std::span<const float>(predictions.values.data() + row * predictions.width,
-                                         predictions.width));
+            visit(std::span<const float>(predictions.values.data() + row * predictions.width, predictions.width));
         }
     }
 
     ServeReply selected_answer(const std::string& type, const Predictions& predictions) const {
         const LoadedModel& model = models_.front();
-        const auto selected =
-            select_output(predictions, settings_.selected_keys, model.objective, model.num_class);
+        const auto selected = select_output(predictions, settings_.selected_keys, model.objective, model.num_class);
         if (!selected) return ServeReply::text(500, selected.error().message);
         if (type == "application/json")
             return {.status = 200, .content_type = type, .body = selected_json(*selected), .headers = {}};
         if (type == "application/jsonlines")
-            return {
-                .status = 200, .content_type = type, .body = selected_json_lines(*selected), .headers = {}};
+            return {.status = 200, .content_type = type, .body = selected_json_lines(*selected), .headers = {}};
         if (type == "text/csv") {
             return {.status = 200,
                     .content_type = type,
@@ -299,8 +291,7 @@ class XgboostModel : public ServedModel {
                         }
                     },
                     row[i]);
-                record.label.push_back(
-                    {.name = output.keys[i], .values = values[i], .keys = {}, .shape = {}});
+                record.label.push_back({.name = output.keys[i], .values = values[i], .keys = {}, .shape = {}});
             }
             append_record(out, record);
         }

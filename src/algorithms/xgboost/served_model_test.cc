@@ -55,8 +55,7 @@ const char* const kTwoRows =
     "0.03,0.05,0.06,0.02,-0.04,-0.03,-0.04,0.0,0.02,-0.02\n-0.002,,-0.05,-0.026,-0.008,-0.02,0.07,-0.04,-0."
     "07,-0.09\n";
 
-ServeReply ask(const ServedModel& model, std::string_view type, std::string_view accept,
-               std::string_view body) {
+ServeReply ask(const ServedModel& model, std::string_view type, std::string_view accept, std::string_view body) {
     return model.invoke({.content_type = type, .accept = accept, .custom_attributes = {}, .body = body});
 }
 
@@ -84,8 +83,7 @@ TEST(Serving, EarlierTagsJoinRowsByCommas) {
     JobFolder job;
     const auto model = train_and_load(job, "diabetes", {}, "1.2-1");
     const auto expected = library_predictions(job, kTwoRows);
-    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body,
-              python_float(expected[0]) + "," + python_float(expected[1]));
+    EXPECT_EQ(ask(*model, "text/csv", "", kTwoRows).body, python_float(expected[0]) + "," + python_float(expected[1]));
 }
 
 TEST(Serving, LibsvmAndRecordIoGiveWhatCsvGives) {
@@ -130,8 +128,7 @@ TEST(Serving, BatchAnswersHaveOneLinePerRow) {
 }
 
 TEST(Serving, SelectedContentIsChosenByTheEnvironment) {
-    const Variable selected("SAGEMAKER_INFERENCE_OUTPUT",
-                            "predicted_label, probabilities,labels,predicted_score");
+    const Variable selected("SAGEMAKER_INFERENCE_OUTPUT", "predicted_label, probabilities,labels,predicted_score");
     JobFolder job;
     const auto model = train_and_load(job, "cancer", {{"objective", "binary:logistic"}});
     const std::string body = ask(*model, "text/csv", "application/json", "17,10,122,1001").body;
@@ -157,8 +154,7 @@ TEST(Serving, SeveralModelsAreAveragedUnlessToldOtherwise) {
     train_and_load(job, "diabetes", {{"_kfold", "3"}});
     double sum = 0;
     for (int i = 0; i < 3; ++i) {
-        const Booster booster =
-            Booster::load(read_file(job.model() + "-" + std::to_string(i)).value()).value();
+        const Booster booster = Booster::load(read_file(job.model() + "-" + std::to_string(i)).value()).value();
         Dataset row = parse_bytes("0.03,0.05", "row", {.format = Format::Csv}).value();
         sum += booster.predict(Matrix::create(row, 1).value(), PredictionKind::Value)->values[0];
     }
@@ -181,8 +177,7 @@ TEST(Serving, AFolderWithoutUsableModelIsAnErrorWithTheFileName) {
     JobFolder job;
     EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("no model file"));
     ASSERT_TRUE(write_file(job.model(), "binf" + std::string(500, '\x01')));
-    EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message,
-                HasSubstr("xgboost-model cannot be loaded"));
+    EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("xgboost-model cannot be loaded"));
     ASSERT_TRUE(write_file(job.model(), std::string("\x80\x03") + "pickle"));
     EXPECT_THAT(load(job.environment.model_dir, "1.7-1").error().message, HasSubstr("Python pickle"));
 }

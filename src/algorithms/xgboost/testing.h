@@ -51,8 +51,7 @@ class JobFolder {
         channel.content_type = content_type;
         std::filesystem::create_directories(channel.path);
         for (const auto& [file, content] : files) {
-            std::filesystem::create_directories(
-                std::filesystem::path(channel.path + "/" + file).parent_path());
+            std::filesystem::create_directories(std::filesystem::path(channel.path + "/" + file).parent_path());
             CHECK(write_file(channel.path + "/" + file, content).has_value());
         }
         environment.channels.push_back(channel);

@@ -73,8 +73,7 @@ class Peer {
         const auto deadline = std::chrono::steady_clock::now() + kSilenceLimit;
         for (size_t done = 0; done < size;) {
             if (stop_.stop_requested()) return internal_error("tracker: stopped");
-            if (std::chrono::steady_clock::now() > deadline)
-                return internal_error("tracker: a worker is silent");
+            if (std::chrono::steady_clock::now() > deadline) return internal_error("tracker: a worker is silent");
             pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
             if (poll(&ready, 1, kPollMilliseconds) <= 0) continue;
             const ssize_t got = recv(fd_.get(), static_cast<char*>(out) + done, size - done, 0);
@@ -198,8 +197,7 @@ class RabitTracker : public Tracker {
         return connect_links(rank, peer, links, waiting);
     }
 
-    Result<void> connect_links(int rank, Peer& peer, const std::set<int>& links,
-                               std::map<int, Waiting>& waiting) {
+    Result<void> connect_links(int rank, Peer& peer, const std::set<int>& links, std::map<int, Waiting>& waiting) {
         for (int attempt = 0; attempt < 100; ++attempt) {
             std::set<int> missing = links;
             const int32_t good = TRY(peer.receive_number());
@@ -224,8 +222,7 @@ class RabitTracker : public Tracker {
             if (to_accept > 0) waiting[rank] = {.port = port, .connections = to_accept};
             return {};
         }
-        return internal_error("tracker: host " + workers_[static_cast<size_t>(rank)] +
-                              " cannot connect to the others");
+        return internal_error("tracker: host " + workers_[static_cast<size_t>(rank)] + " cannot connect to the others");
     }
 
     std::vector<std::string> workers_;
@@ -251,8 +248,7 @@ Result<std::unique_ptr<Tracker>> Tracker::start(std::vector<std::string> workers
         v6.sin6_addr = in6addr_any;
         size = sizeof v6;
     }
-    if (!listener ||
-        bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {  // a kernel without IPv6
+    if (!listener || bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {  // a kernel without IPv6
         listener.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         if (!listener) return error_from_errno("tracker: socket");
         address = {};
@@ -266,11 +262,9 @@ Result<std::unique_ptr<Tracker>> Tracker::start(std::vector<std::string> workers
     size = sizeof address;
     if (getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
         return error_from_errno("tracker: getsockname");
-    const uint16_t port =
-        ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                                            : reinterpret_cast<sockaddr_in&>(address).sin_port);
-    return std::unique_ptr<Tracker>(
-        std::make_unique<RabitTracker>(std::move(workers), std::move(listener), port));
+    const uint16_t port = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
+    return std::unique_ptr<Tracker>(std::make_unique<RabitTracker>(std::move(workers), std::move(listener), port));
 }
 
 }  // namespace millwright::algorithms::xgboost

@@ -25,8 +25,7 @@ Fd connect_to(uint16_t port) {
 }
 
 bool finishes(const Tracker& tracker) {
-    for (int i = 0; i < 200 && !tracker.finished(); ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (int i = 0; i < 200 && !tracker.finished(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return tracker.finished();
 }
 

@@ -20,8 +20,7 @@ constexpr std::string_view kDivideData =
 Result<bool> has_all_data(const TrainingData& data, const TrainingEnvironment& environment, JobLog& log) {
     const bool alone = environment.hosts.size() == 1;
     if (!data.train) {
-        if (alone)
-            return invalid_input("No data in training channel path " + train_channel(environment)->path);
+        if (alone) return invalid_input("No data in training channel path " + train_channel(environment)->path);
         log.warning("Host " + environment.current_host +
                     " does not have training data. It will not be used in distributed training." +
                     std::string(kDivideData));
@@ -29,8 +28,7 @@ Result<bool> has_all_data(const TrainingData& data, const TrainingEnvironment& e
     }
     if (data.has_validation_channel && !data.validation) {
         if (alone)
-            return invalid_input("No data in validation channel path " +
-                                 environment.channel("validation")->path);
+            return invalid_input("No data in validation channel path " + environment.channel("validation")->path);
         log.warning("Host " + environment.current_host +
                     " does not have validation data. It will not be used in distributed training." +
                     std::string(kDivideData));
@@ -71,8 +69,7 @@ Result<void> train_one_model(const BoostingInput& input, const Settings& setting
 }
 
 Result<void> cross_validate_alone(TrainingData& data, const BoostingInput& input, const Settings& settings,
-                                  const TrainingEnvironment& environment, const Cluster& cluster,
-                                  JobLog& log) {
+                                  const TrainingEnvironment& environment, const Cluster& cluster, JobLog& log) {
     Matrix all = input.train;
     if (data.validation) {
         Dataset both = *std::move(data.train);
@@ -88,8 +85,7 @@ Result<void> cross_validate_alone(TrainingData& data, const BoostingInput& input
 Result<void> train(TrainingEnvironment& environment) {
     JobLog log("XGBoost", environment.current_host);
     redirect_library_messages();
-    Settings settings =
-        TRY(check_hyperparameters(environment.hyperparameters, environment.algorithm_version));
+    Settings settings = TRY(check_hyperparameters(environment.hyperparameters, environment.algorithm_version));
     TRY(check_channels(environment));
     if (settings.folds > 0 && environment.hosts.size() > 1) {
         return invalid_input("Cross validation (_kfold) runs on one instance; the job has " +
@@ -107,8 +103,7 @@ Result<void> train(TrainingEnvironment& environment) {
     const BoostingInput input = TRY(make_input(data, settings, environment));
     log.info("Train matrix has " + std::to_string(input.train.rows()) + " rows and " +
              std::to_string(input.train.columns()) + " columns");
-    if (data.validation)
-        log.info("Validation matrix has " + std::to_string(input.watched[1].rows()) + " rows");
+    if (data.validation) log.info("Validation matrix has " + std::to_string(input.watched[1].rows()) + " rows");
     if (settings.folds > 0) return cross_validate_alone(data, input, settings, environment, cluster, log);
     data = {};  // the library has its own copy
     return train_one_model(input, settings, environment, cluster, log);

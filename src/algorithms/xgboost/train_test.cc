@@ -67,21 +67,17 @@ TEST_P(Golden, LinesAndPredictionsAreThoseOfTheLibrary) {
     if (one["hyperparameters"]["booster"].string_or("") != "gblinear") {
         EXPECT_EQ(booster.rounds().value(), one["rounds"].as_int());
     }
-    const Matrix validation =
-        read_matrix(golden_path(one["data"].as_string() + "_validation." + one["form"].as_string()),
-                    one["form"].as_string());
+    const Matrix validation = read_matrix(
+        golden_path(one["data"].as_string() + "_validation." + one["form"].as_string()), one["form"].as_string());
     const Predictions predictions = booster.predict(validation, PredictionKind::Value).value();
     ASSERT_EQ(predictions.values.size(), one["predictions"].size());
     for (size_t i = 0; i < predictions.values.size(); ++i) {
-        ASSERT_EQ(predictions.values[i], static_cast<float>(one["predictions"][i].as_double()))
-            << "row value " << i;
+        ASSERT_EQ(predictions.values[i], static_cast<float>(one["predictions"][i].as_double())) << "row value " << i;
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range(size_t{0}, golden_cases()["cases"].size()),
-                         [](const auto& one) {
-                             return golden_cases()["cases"][one.param]["name"].as_string();
-                         });
+                         [](const auto& one) { return golden_cases()["cases"][one.param]["name"].as_string(); });
 
 class CustomMetrics : public testing::TestWithParam<size_t> {};
 
@@ -100,22 +96,19 @@ TEST_P(CustomMetrics, LastLineHasScikitLearnsValues) {
             const std::string key = "#011" + std::string(data) + "-" + score.name + ":";
             const size_t at = outcome.lines.back().find(key);
             ASSERT_NE(at, std::string::npos) << key << " in " << outcome.lines.back();
-            EXPECT_NEAR(strtod(outcome.lines.back().c_str() + at + key.size(), nullptr),
-                        score.value.as_double(), 1e-5 + 1e-6)
+            EXPECT_NEAR(strtod(outcome.lines.back().c_str() + at + key.size(), nullptr), score.value.as_double(),
+                        1e-5 + 1e-6)
                 << key;
         }
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, CustomMetrics, testing::Range(size_t{0}, golden_cases()["custom"].size()),
-                         [](const auto& one) {
-                             return golden_cases()["custom"][one.param]["name"].as_string();
-                         });
+                         [](const auto& one) { return golden_cases()["custom"][one.param]["name"].as_string(); });
 
 // --- the ways a job ends ---
 
-JobFolder& with_small_data(JobFolder& job,
-                           std::map<std::string, std::string> hyperparameters = {{"num_round", "2"}}) {
+JobFolder& with_small_data(JobFolder& job, std::map<std::string, std::string> hyperparameters = {{"num_round", "2"}}) {
     job.environment.hyperparameters = std::move(hyperparameters);
     job.add_golden("diabetes", "csv");
     return job;
@@ -140,8 +133,7 @@ TEST(Train, LabelsOutsideTheObjectiveAreTheUsersMistake) {
     EXPECT_THAT(error_of(with_small_data(job, {{"num_round", "2"}, {"objective", "binary:logistic"}})),
                 HasSubstr("label must be in [0,1] for logistic regression"));
     JobFolder classes;
-    classes.environment.hyperparameters = {
-        {"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "2"}};
+    classes.environment.hyperparameters = {{"num_round", "2"}, {"objective", "multi:softmax"}, {"num_class", "2"}};
     classes.add_golden("wine", "csv");
     EXPECT_THAT(error_of(classes), HasSubstr("label must be in [0, num_class)"));
 }
@@ -171,8 +163,7 @@ TEST(Train, EmptyChannelsAreNamed) {
     second.environment.hyperparameters = {{"num_round", "2"}};
     second.add_channel("train", "text/csv", {{"a.csv", "1,2\n3,4\n"}});
     second.add_channel("validation", "text/csv", {});
-    EXPECT_EQ(error_of(second),
-              "No data in validation channel path " + second.path() + "/input/data/validation");
+    EXPECT_EQ(error_of(second), "No data in validation channel path " + second.path() + "/input/data/validation");
 }
 
 TEST(Train, CustomMetricsOfAnotherKindOfProblemAreRefused) {
@@ -222,10 +213,8 @@ TEST(Train, ResumingFromACheckpointGivesTheUninterruptedModel) {
                        .value()
                        .predict(validation, PredictionKind::Value)
                        .value();
-    const auto b = Booster::load(read_file(job.model()).value())
-                       .value()
-                       .predict(validation, PredictionKind::Value)
-                       .value();
+    const auto b =
+        Booster::load(read_file(job.model()).value()).value().predict(validation, PredictionKind::Value).value();
     EXPECT_EQ(a.values, b.values);
 }
 

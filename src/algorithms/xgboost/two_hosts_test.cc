@@ -67,12 +67,9 @@ class TwoHosts : public testing::Test {
         char* arguments[] = {program.data(), filter.data(), nullptr};
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_addopen(&actions, 1, log_path(host).c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                         0644);
+        posix_spawn_file_actions_addopen(&actions, 1, log_path(host).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
         posix_spawn_file_actions_adddup2(&actions, 1, 2);
-        ASSERT_EQ(
-            posix_spawn(&processes_[host], program.c_str(), &actions, nullptr, arguments, environment.data()),
-            0);
+        ASSERT_EQ(posix_spawn(&processes_[host], program.c_str(), &actions, nullptr, arguments, environment.data()), 0);
         posix_spawn_file_actions_destroy(&actions);
     }
 

@@ -13,10 +13,8 @@ namespace millwright::algorithms::xgboost {
 namespace {
 
 std::unique_ptr<ServedModel> small_model() {
-    const std::string csv =
-        read_file(std::string(MILLWRIGHT_GOLDEN_DIR) + "/xgboost/cancer_train.csv").value();
-    const Dataset data =
-        parse_bytes(csv, "cancer_train.csv", {.format = Format::Csv, .label_size = 1}).value();
+    const std::string csv = read_file(std::string(MILLWRIGHT_GOLDEN_DIR) + "/xgboost/cancer_train.csv").value();
+    const Dataset data = parse_bytes(csv, "cancer_train.csv", {.format = Format::Csv, .label_size = 1}).value();
     const Matrix train = Matrix::create(data, 1).value();
     Booster booster = Booster::create({&train, 1}).value();
     CHECK(booster.set("objective", "binary:logistic").has_value());
@@ -36,8 +34,7 @@ void one_row(benchmark::State& state) {
         "006399,0.04904,0.05373,0.01587,"
         "0.03003,0.006193,25.38,17.33,184.6,2019.0,0.1622,0.6656,0.7119,0.2654,0.4601,0.1189";
     for (auto _ : state) {
-        auto reply =
-            model->invoke({.content_type = "text/csv", .accept = "", .custom_attributes = {}, .body = row});
+        auto reply = model->invoke({.content_type = "text/csv", .accept = "", .custom_attributes = {}, .body = row});
         CHECK(reply.status == 200);
         benchmark::DoNotOptimize(reply);
     }

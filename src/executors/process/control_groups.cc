@@ -126,13 +126,16 @@ Result<std::string> hand_on_controllers(const std::string& own) {
     return list;
 }
 
-void set_limits(std::map<std::string, std::string>& files, const ControlGroupParent& parent, const ControlGroupLimits& limits) {
+void set_limits(std::map<std::string, std::string>& files, const ControlGroupParent& parent,
+                const ControlGroupLimits& limits) {
     const auto microseconds = static_cast<int64_t>(limits.cpus * 100000);
     const std::string quota = std::to_string(std::max<int64_t>(microseconds, 1000));
     const std::string memory = std::to_string(limits.memory_bytes);
     if (contains_word(parent.controllers, "cpu") && limits.cpus > 0) {
-        if (parent.version == 2) files["cpu.max"] = quota + " 100000";
-        else files["cpu.cfs_quota_us"] = quota;
+        if (parent.version == 2)
+            files["cpu.max"] = quota + " 100000";
+        else
+            files["cpu.cfs_quota_us"] = quota;
     }
     if (contains_word(parent.controllers, "memory") && limits.memory_bytes > 0)
         files[parent.version == 2 ? "memory.max" : "memory.limit_in_bytes"] = memory;
@@ -143,8 +146,10 @@ void set_limits(std::map<std::string, std::string>& files, const ControlGroupPar
 // Without this a run that reaches its limit is swapped out instead of ended. Absent where swap is not accounted.
 void forbid_swap(const std::string& group, const ControlGroupParent& parent, uint64_t memory_bytes) {
     if (!contains_word(parent.controllers, "memory") || memory_bytes == 0) return;
-    if (parent.version == 2) static_cast<void>(put(group + "/memory.swap.max", "0").has_value());
-    else static_cast<void>(put(group + "/memory.memsw.limit_in_bytes", std::to_string(memory_bytes)).has_value());
+    if (parent.version == 2)
+        static_cast<void>(put(group + "/memory.swap.max", "0").has_value());
+    else
+        static_cast<void>(put(group + "/memory.memsw.limit_in_bytes", std::to_string(memory_bytes)).has_value());
 }
 
 void kill_processes(const std::string& group) {
@@ -183,9 +188,11 @@ ControlGroups find_control_groups(std::string& why) {
     for (const Hierarchy& hierarchy : mounted_hierarchies()) {
         std::string controllers, group;
         for (const auto& [list, path] : own) {
-            if (hierarchy.version == 2 ? !list.empty() : list.empty() || hierarchy.controllers.find(list) == std::string::npos)
+            if (hierarchy.version == 2 ? !list.empty()
+                                       : list.empty() || hierarchy.controllers.find(list) == std::string::npos)
                 continue;
-            if (hierarchy.version == 1 && !contains_word(hierarchy.controllers, list.substr(0, list.find(',')))) continue;
+            if (hierarchy.version == 1 && !contains_word(hierarchy.controllers, list.substr(0, list.find(','))))
+                continue;
             controllers = list;
             group = path;
         }
@@ -194,8 +201,10 @@ ControlGroups find_control_groups(std::string& why) {
             if (group.ends_with(kLeafSuffix)) group.resize(group.size() - kLeafSuffix.size());  // stepped aside before
             const std::string folder = folder_of(hierarchy, group);
             auto handed = hand_on_controllers(folder);
-            if (handed) found.parents.push_back({folder + "/" + kFolderName, *handed, 2});
-            else why += (why.empty() ? "" : "; ") + handed.error().message;
+            if (handed)
+                found.parents.push_back({folder + "/" + kFolderName, *handed, 2});
+            else
+                why += (why.empty() ? "" : "; ") + handed.error().message;
             continue;
         }
         const std::string folder = folder_of(hierarchy, group);
@@ -203,15 +212,19 @@ ControlGroups find_control_groups(std::string& why) {
         for (const char* controller : kWanted) wanted = wanted || contains_word(controllers, controller);
         if (!wanted || found.has(controllers)) continue;
         const auto made = make_folder(folder + "/" + kFolderName);
-        if (made) found.parents.push_back({folder + "/" + kFolderName, controllers, 1});
-        else why += (why.empty() ? "" : "; ") + made.error().message + " (" + made.error().detail + ")";
+        if (made)
+            found.parents.push_back({folder + "/" + kFolderName, controllers, 1});
+        else
+            why += (why.empty() ? "" : "; ") + made.error().message + " (" + made.error().detail + ")";
     }
-    if (found.has("cpu") && found.has("memory") && found.has("pids")) why.clear();  // hybrid: the other version lacks them
+    if (found.has("cpu") && found.has("memory") && found.has("pids"))
+        why.clear();  // hybrid: the other version lacks them
     if (found.parents.empty() && why.empty()) why = "no cgroup hierarchy with cpu, memory or pids is mounted";
     return found;
 }
 
-Result<void> make_control_group(const ControlGroups& groups, const std::string& name, const ControlGroupLimits& limits) {
+Result<void> make_control_group(const ControlGroups& groups, const std::string& name,
+                                const ControlGroupLimits& limits) {
     for (const ControlGroupParent& parent : groups.parents) {
         const std::string group = parent.folder + "/" + name;
         if (mkdir(group.c_str(), 0755) != 0) {

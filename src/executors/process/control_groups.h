@@ -13,7 +13,7 @@
 namespace millwright::executors {
 
 struct ControlGroupParent {
-    std::string folder;    // "/sys/fs/cgroup/memory/<own group>/millwright"
+    std::string folder;       // "/sys/fs/cgroup/memory/<own group>/millwright"
     std::string controllers;  // "memory", "cpu,cpuacct"; for v2 those that are handed on: "cpu memory pids"
     int version = 1;
 };

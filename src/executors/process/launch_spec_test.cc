@@ -17,7 +17,8 @@ LaunchSpec full_spec() {
     spec.mounts = {{'r', "/a b", "/opt/ml/input"}, {'o', "/c:d,e", "/opt/ml/model"}};
     spec.log_files = {"/l/1", "/l/2"};
     spec.hidden = {"/data"};
-    spec.control_groups.parents = {{"/sys/fs/cgroup/cpu,cpuacct/millwright", "cpu,cpuacct", 1}, {"/sys/fs/cgroup/x/millwright", "memory pids", 1}};
+    spec.control_groups.parents = {{"/sys/fs/cgroup/cpu,cpuacct/millwright", "cpu,cpuacct", 1},
+                                   {"/sys/fs/cgroup/x/millwright", "memory pids", 1}};
     spec.cpus = 1.5;
     spec.memory_bytes = uint64_t{5} << 30;
     spec.max_processes = 77;
@@ -42,7 +43,8 @@ TEST(LaunchSpec, ReadsBackWhatWasWritten) {
 
 TEST(LaunchSpec, RefusesEveryTruncation) {
     const std::string text = encode_launch_spec(full_spec());
-    for (size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(decode_launch_spec(text.substr(0, size)).has_value()) << size;
+    for (size_t size = 0; size < text.size(); ++size)
+        EXPECT_FALSE(decode_launch_spec(text.substr(0, size)).has_value()) << size;
 }
 
 TEST(LaunchSpec, RefusesUnknownKeysAndVersions) {

@@ -27,9 +27,11 @@ std::string read_all(int fd) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     std::string text;
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
         pollfd wait{fd, POLLIN, 0};
-        if (left.count() <= 0 || poll(&wait, 1, static_cast<int>(left.count())) == 0) return text + "no probe: it does not end\n";
+        if (left.count() <= 0 || poll(&wait, 1, static_cast<int>(left.count())) == 0)
+            return text + "no probe: it does not end\n";
         char buffer[4096];
         const ssize_t got = read(fd, buffer, sizeof buffer);
         if (got < 0 && errno == EINTR) continue;
@@ -53,7 +55,8 @@ Result<Attempt> attempt(const ProbeSettings& settings, const std::string& folder
     const std::string text = read_all(reading.get());
     kill(launcher, SIGKILL);  // it has ended, or it hangs
     Attempt result;
-    while (waitpid(launcher, &result.status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(launcher, &result.status, 0) < 0 && errno == EINTR) {
+    }
     for (const std::string_view line : split(text, '\n'))
         if (!line.empty()) result.lines.emplace_back(line);
     return result;
@@ -72,24 +75,32 @@ void take_steps(Probe& probe, Json& steps, const Attempt& attempt, Tier tier) {
         if (step == "run" && good) probe.tier = tier;
         if (step == "run with two hosts") probe.network = good;
         if (step == "run with overlay") probe.overlay = good;
-        if (step == "run" && !good) probe.missing += (probe.missing.empty() ? "" : "; ") + std::string(to_string(tier)) + ": " + line.substr(colon + 2);
+        if (step == "run" && !good)
+            probe.missing +=
+                (probe.missing.empty() ? "" : "; ") + std::string(to_string(tier)) + ": " + line.substr(colon + 2);
     }
     if (attempt.lines.empty()) probe.missing += std::string(to_string(tier)) + ": the launcher does not run";
 }
 
 Json report_of(const Probe& probe, Json steps, const std::string& why_no_groups) {
-    Json report = Json::object({{"tier", to_string(probe.tier)}, {"steps", std::move(steps)}, {"overlay", probe.overlay}, {"network", probe.network}});
+    Json report = Json::object({{"tier", to_string(probe.tier)},
+                                {"steps", std::move(steps)},
+                                {"overlay", probe.overlay},
+                                {"network", probe.network}});
     Json groups = Json::array();
     for (const ControlGroupParent& parent : probe.control_groups.parents)
-        groups.push_back(Json::object({{"folder", parent.folder}, {"controllers", parent.controllers}, {"version", parent.version}}));
+        groups.push_back(Json::object(
+            {{"folder", parent.folder}, {"controllers", parent.controllers}, {"version", parent.version}}));
     report.set("cgroups", std::move(groups));
     if (!why_no_groups.empty()) report.set("cgroups_missing", why_no_groups);
     const auto limit = [&](const char* controller, const char* otherwise) {
         return probe.control_groups.has(controller) ? Json("cgroup") : Json(otherwise);
     };
-    report.set("limits", Json::object({{"cpu", limit("cpu", "affinity")},
-                                       {"memory", limit("memory", "watchdog (resident memory, every 200 ms)")},
-                                       {"processes", limit("pids", geteuid() == 0 && probe.tier == Tier::T1r ? "none" : "rlimit")}}));
+    report.set(
+        "limits",
+        Json::object({{"cpu", limit("cpu", "affinity")},
+                      {"memory", limit("memory", "watchdog (resident memory, every 200 ms)")},
+                      {"processes", limit("pids", geteuid() == 0 && probe.tier == Tier::T1r ? "none" : "rlimit")}}));
     if (!probe.missing.empty()) report.set("missing", probe.missing);
     return report;
 }
@@ -98,9 +109,12 @@ Json report_of(const Probe& probe, Json steps, const std::string& why_no_groups)
 
 const char* to_string(Tier tier) {
     switch (tier) {
-        case Tier::None: return "none";
-        case Tier::T1: return "T1";
-        case Tier::T1r: return "T1r";
+        case Tier::None:
+            return "none";
+        case Tier::T1:
+            return "T1";
+        case Tier::T1r:
+            return "T1r";
     }
     return "none";
 }

@@ -1,7 +1,7 @@
 // What this machine lets us do: found out by really doing it once, never from version numbers or sysctls.
 //
-// `millwright-launcher --probe` performs the whole recipe of a run (namespaces, private root, overlay, network, sandbox)
-// as a run would and says how far it came; control groups are tried from the calling process.
+// `millwright-launcher --probe` performs the whole recipe of a run (namespaces, private root, overlay, network,
+// sandbox) as a run would and says how far it came; control groups are tried from the calling process.
 #pragma once
 
 #include <string>
@@ -23,10 +23,10 @@ enum class Tier { None, T1, T1r };
 
 struct Probe {
     Tier tier = Tier::None;
-    bool overlay = false;  // overlayfs on `scratch`; otherwise Mount::Mode::Overlay copies
-    bool network = false;  // hosts can be joined; otherwise runs of several hosts are refused
+    bool overlay = false;          // overlayfs on `scratch`; otherwise Mount::Mode::Overlay copies
+    bool network = false;          // hosts can be joined; otherwise runs of several hosts are refused
     ControlGroups control_groups;  // empty: resource limits, CPU affinity and a watchdog take their place
-    std::string missing;   // tier None: what does not work, for people
+    std::string missing;           // tier None: what does not work, for people
     // {"tier", "steps": [{"tier","step","ok","error"?}…], "overlay", "network", "limits", "cgroups": […], "missing"?}
     Json report;
 };

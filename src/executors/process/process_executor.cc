@@ -46,8 +46,9 @@ struct Watched {
 enum class Source : uint64_t { Control = 0, End = 1 };
 
 bool is_plain_id(std::string_view id) {
-    return !id.empty() && id.size() <= 64 &&
-           std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-'; });
+    return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+    });
 }
 
 bool is_absolute(const std::string& path) { return path.starts_with("/") && path.find('\n') == std::string::npos; }
@@ -57,14 +58,19 @@ bool has_nul(const std::string& text) { return text.find('\0') != std::string::n
 
 Result<void> check(const RunSpec& spec, const Probe& probe) {
     if (probe.tier == Tier::None)
-        return Error{ErrorKind::Denied, "this machine does not let Millwright run jobs as processes: " + probe.missing, ""};
+        return Error{ErrorKind::Denied, "this machine does not let Millwright run jobs as processes: " + probe.missing,
+                     ""};
     if (!is_plain_id(spec.id)) return invalid_input("a run needs an id of letters, digits and dashes");
-    if (!is_absolute(spec.folder) || !file_exists(spec.folder)) return invalid_input("the folder of the run does not exist");
+    if (!is_absolute(spec.folder) || !file_exists(spec.folder))
+        return invalid_input("the folder of the run does not exist");
     if (spec.hosts < 1 || spec.hosts > kMaxHosts) return invalid_input("a run has 1 to 64 hosts");
-    if (spec.hosts > 1 && !probe.network) return Error{ErrorKind::Denied, "several hosts cannot be joined by a network on this machine", ""};
+    if (spec.hosts > 1 && !probe.network)
+        return Error{ErrorKind::Denied, "several hosts cannot be joined by a network on this machine", ""};
     if (spec.command.empty()) return invalid_input("a run needs a command");
-    if (spec.log_files.size() != static_cast<size_t>(spec.hosts)) return invalid_input("a run needs one log file per host");
-    if (!(spec.limits.cpus > 0) || spec.limits.memory_bytes < (1u << 20)) return invalid_input("the limits of the run are too small");
+    if (spec.log_files.size() != static_cast<size_t>(spec.hosts))
+        return invalid_input("a run needs one log file per host");
+    if (!(spec.limits.cpus > 0) || spec.limits.memory_bytes < (1u << 20))
+        return invalid_input("the limits of the run are too small");
     for (const std::string& argument : spec.command)
         if (has_nul(argument)) return invalid_input("an argument of the command holds a NUL");
     for (const auto& [name, value] : spec.environment)
@@ -83,18 +89,20 @@ bool is_below(std::string_view path, std::string_view folder) {
 bool is_visible_anyway(const RunSpec& spec, const std::string& path) {
     for (const char* folder : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu"})
         if (is_below(path, folder)) return true;
-    return std::any_of(spec.mounts.begin(), spec.mounts.end(), [&](const Mount& mount) { return is_below(path, mount.target); });
+    return std::any_of(spec.mounts.begin(), spec.mounts.end(),
+                       [&](const Mount& mount) { return is_below(path, mount.target); });
 }
 
-// What has to be seen so that the program at `path` works: its folder; for an interpreter in a "bin" its whole prefix (a
-// virtual environment, a private Python). Only the file itself where the folder would show too much.
+// What has to be seen so that the program at `path` works: its folder; for an interpreter in a "bin" its whole prefix
+// (a virtual environment, a private Python). Only the file itself where the folder would show too much.
 std::string part_to_show(const RunSpec& spec, const std::string& path) {
     const size_t slash = path.rfind('/');
     std::string folder = path.substr(0, slash);
     const size_t parent = folder.rfind('/');
     if (path.compare(slash + 1, 6, "python") == 0 && folder.ends_with("/bin") && parent != 0) folder.resize(parent);
     const auto depth = std::count(folder.begin(), folder.end(), '/');
-    if (folder.empty() || depth < 2 || (folder.starts_with("/home/") && depth < 3) || is_below(spec.folder, folder)) return path;
+    if (folder.empty() || depth < 2 || (folder.starts_with("/home/") && depth < 3) || is_below(spec.folder, folder))
+        return path;
     return folder;
 }
 
@@ -142,7 +150,8 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
     launch.cpus = spec.limits.cpus;
     launch.memory_bytes = spec.limits.memory_bytes;
     launch.max_processes = spec.limits.max_processes;
-    launch.shared_memory_bytes = spec.limits.shared_memory_bytes > 0 ? spec.limits.shared_memory_bytes : spec.limits.memory_bytes / 2;
+    launch.shared_memory_bytes =
+        spec.limits.shared_memory_bytes > 0 ? spec.limits.shared_memory_bytes : spec.limits.memory_bytes / 2;
     if (spec.max_runtime) launch.max_runtime_s = spec.max_runtime->count();
     launch.stop_grace_s = spec.stop_grace.count();
     return launch;
@@ -151,18 +160,23 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
 RunOutcome outcome_of(const Json& record) {
     RunOutcome outcome;
     const std::string cause = record["cause"].string_or("");
-    if (cause == "Exited") outcome.cause = RunOutcome::Cause::Exited;
-    else if (cause == "StopRequested") outcome.cause = RunOutcome::Cause::StopRequested;
-    else if (cause == "MaxRuntime") outcome.cause = RunOutcome::Cause::MaxRuntime;
-    else outcome.cause = RunOutcome::Cause::LaunchFailed;
+    if (cause == "Exited")
+        outcome.cause = RunOutcome::Cause::Exited;
+    else if (cause == "StopRequested")
+        outcome.cause = RunOutcome::Cause::StopRequested;
+    else if (cause == "MaxRuntime")
+        outcome.cause = RunOutcome::Cause::MaxRuntime;
+    else
+        outcome.cause = RunOutcome::Cause::LaunchFailed;
     outcome.message = record["message"].string_or("");
     outcome.first_failure = static_cast<int>(record["first_failure"].int_or(-1));
     outcome.started = from_epoch_milliseconds(record["started_ms"].int_or(0));
     outcome.ended = from_epoch_milliseconds(record["ended_ms"].int_or(0));
-    outcome.ran = std::chrono::milliseconds((record["ended_monotonic_ns"].int_or(0) - record["started_monotonic_ns"].int_or(0)) / 1000000);
+    outcome.ran = std::chrono::milliseconds(
+        (record["ended_monotonic_ns"].int_or(0) - record["started_monotonic_ns"].int_or(0)) / 1000000);
     for (const Json& host : record["hosts"].items())
-        outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)), static_cast<int>(host["signal"].int_or(0)),
-                                 host["out_of_memory"].bool_or(false)});
+        outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)),
+                                 static_cast<int>(host["signal"].int_or(0)), host["out_of_memory"].bool_or(false)});
     return outcome;
 }
 
@@ -195,7 +209,9 @@ Result<Fd> connect_control(const std::string& folder) {
 class ProcessExecutor : public Executor {
   public:
     explicit ProcessExecutor(ProcessSettings settings)
-        : settings_(std::move(settings)), epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        : settings_(std::move(settings)),
+          epoll_(epoll_create1(EPOLL_CLOEXEC)),
+          wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         CHECK(epoll_ && wake_);
         add_to_epoll(wake_.get(), 0);
         thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
@@ -260,14 +276,16 @@ Result<void> ProcessExecutor::start(const RunSpec& spec, RunListener& listener) 
 
 Result<void> ProcessExecutor::launch(const RunSpec& spec, Watched& run) {
     const std::string text = encode_launch_spec(launch_spec_of(spec, settings_));
-    if (text.size() > kMaxLaunchBytes) return Error{ErrorKind::LimitExceeded, "command and environment are too large", ""};
+    if (text.size() > kMaxLaunchBytes)
+        return Error{ErrorKind::LimitExceeded, "command and environment are too large", ""};
     const std::string path = spec.folder + "/" + kLaunchFile;
     TRY(write_file(path, text, 0600));  // holds the environment, which may hold secrets
     const Fd log = TRY(open_file(spec.folder + "/" + kLauncherLog, O_WRONLY | O_CREAT | O_APPEND, 0600));
     const auto lock = lock_run(spec.folder);
     if (!lock) return lock.error();
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return error_from_errno("cannot make a socket pair");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return error_from_errno("cannot make a socket pair");
     run.control.reset(pair[0]);
     const Fd inner(pair[1]);
     SpawnRequest request;
@@ -421,7 +439,8 @@ void ProcessExecutor::launcher_ended(uint64_t ticket) {
     }
     if (run.pidfd) {
         siginfo_t ignored;
-        waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(run.pidfd.get()), &ignored, WEXITED | WNOHANG);  // not ours after an adoption
+        waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(run.pidfd.get()), &ignored,
+               WEXITED | WNOHANG);  // not ours after an adoption
     }
     const RunOutcome outcome = read_outcome(run.folder);
     if (outcome.cause == RunOutcome::Cause::Lost) log::warning("run " + run.id + " is lost: " + outcome.message);

@@ -97,9 +97,13 @@ class ProcessExecutorTest : public testing::Test {
     void TearDown() override {
         for (const RunSpec& spec : specs_) executor_->clean_up(spec.id, spec.folder);
         executor_.reset();
-        if (!base_.empty()) { EXPECT_TRUE(remove_tree(base_).has_value()); }
+        if (!base_.empty()) {
+            EXPECT_TRUE(remove_tree(base_).has_value());
+        }
     }
-    static std::unique_ptr<Executor> make() { return make_process_executor({MILLWRIGHT_LAUNCHER, machine(), {"/work"}}); }
+    static std::unique_ptr<Executor> make() {
+        return make_process_executor({MILLWRIGHT_LAUNCHER, machine(), {"/work"}});
+    }
 
     RunSpec script(const std::string& text, int hosts = 1) {
         RunSpec spec;
@@ -147,7 +151,8 @@ class ProcessExecutorTest : public testing::Test {
 // Answers every connection on loopback with the same bytes.
 class TinyServer {
   public:
-    explicit TinyServer(std::string answer) : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    explicit TinyServer(std::string answer)
+        : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -170,7 +175,8 @@ class TinyServer {
             const Fd client(accept(listener_.get(), nullptr, nullptr));
             if (!client) return;
             char request[4096];
-            if (read(client.get(), request, sizeof request) > 0) static_cast<void>(write_all(client.get(), answer_).has_value());
+            if (read(client.get(), request, sizeof request) > 0)
+                static_cast<void>(write_all(client.get(), answer_).has_value());
         }
     }
     std::string answer_;
@@ -209,7 +215,9 @@ TEST_F(ProcessExecutorTest, GivesExactlyTheEnvironmentAndDefaults) {
 }
 
 TEST_F(ProcessExecutorTest, ShowsAPrivateWritableOptMl) {
-    RunSpec spec = script("cat /opt/ml/input/data; echo model > /opt/ml/model/m && mkdir -p /opt/ml/output && touch /tmp/t /root/r /dev/shm/s /etc/environment");
+    RunSpec spec = script(
+        "cat /opt/ml/input/data; echo model > /opt/ml/model/m && mkdir -p /opt/ml/output && touch /tmp/t /root/r "
+        "/dev/shm/s /etc/environment");
     ASSERT_TRUE(make_directories(ml(spec) + "/input").has_value());
     ASSERT_TRUE(make_directories(ml(spec) + "/model").has_value());
     ASSERT_TRUE(write_file(ml(spec) + "/input/data", "hello\n").has_value());
@@ -221,7 +229,9 @@ TEST_F(ProcessExecutorTest, ShowsAPrivateWritableOptMl) {
 
 TEST_F(ProcessExecutorTest, HidesTheMachine) {
     RunSpec spec = script(
-        "ls -A /root /home; for p in /work /etc/shadow /etc/ssh /sys/fs/cgroup /sys/kernel /dev/vda /dev/mem /var/run/docker.sock " + base_ +
+        "ls -A /root /home; for p in /work /etc/shadow /etc/ssh /sys/fs/cgroup /sys/kernel /dev/vda /dev/mem "
+        "/var/run/docker.sock " +
+        base_ +
         "; do if [ -e $p ]; then echo visible $p; fi; done; test $(ls /proc | grep -c '^[0-9]') -le 6 && echo few");
     run(spec);
     EXPECT_EQ(log_of(spec), "/home:\n\n/root:\nfew\n");  // only its own processes
@@ -238,11 +248,15 @@ TEST_F(ProcessExecutorTest, CoversHiddenPathsBelowVisibleOnes) {
 TEST_F(ProcessExecutorTest, RefusesWaysOutOfTheSandbox) {
     RunSpec spec = script(
         "try() { \"$@\" >/dev/null 2>&1 && echo \"succeeded: $*\"; };"
-        "try mount -t tmpfs none /tmp; try mount -o remount,rw /usr; try umount /proc/sys; try unshare -r true; try unshare -m true;"
-        "try sh -c 'echo x > /proc/sys/kernel/hostname'; try sh -c 'echo b > /proc/sysrq-trigger'; try sh -c 'echo x > /usr/bin/x';"
-        "try chmod 600 /dev/null; try chown 1 /dev/zero; try rm /dev/null; echo x > /dev/null; try mknod /tmp/null c 1 3; try dmesg; try hostname other; try chroot / true; try ip link set lo down;"
+        "try mount -t tmpfs none /tmp; try mount -o remount,rw /usr; try umount /proc/sys; try unshare -r true; try "
+        "unshare -m true;"
+        "try sh -c 'echo x > /proc/sys/kernel/hostname'; try sh -c 'echo b > /proc/sysrq-trigger'; try sh -c 'echo x > "
+        "/usr/bin/x';"
+        "try chmod 600 /dev/null; try chown 1 /dev/zero; try rm /dev/null; echo x > /dev/null; try mknod /tmp/null c 1 "
+        "3; try dmesg; try hostname other; try chroot / true; try ip link set lo down;"
         "try sh -c 'echo 1 > /sys/devices/system/cpu/cpu1/online'; try head -c 1 /proc/kcore; try nsenter -t 1 -m true;"
-        "mkfifo /tmp/fifo && grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/cmdline | tr -d '\\0'");
+        "mkfifo /tmp/fifo && grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/cmdline | tr -d "
+        "'\\0'");
     const RunOutcome outcome = run(spec);
     EXPECT_EQ(outcome.hosts.at(0).exit_code, 0);
     EXPECT_EQ(log_of(spec), "CapEff:\t00000000000004fb\nNoNewPrivs:\t1\nSeccomp:\t2\n");
@@ -252,7 +266,9 @@ TEST_F(ProcessExecutorTest, ShowsTheFolderOfACommandOutsideTheSystem) {
     RunSpec spec = script("");
     const std::string folder = base_ + "/tools/bin";
     ASSERT_TRUE(make_directories(folder).has_value());
-    ASSERT_TRUE(write_file(folder + "/tool", "#!/bin/sh\ncat $(dirname $0)/data\ntouch $0 2>/dev/null || echo read-only\n", 0755).has_value());
+    ASSERT_TRUE(write_file(folder + "/tool",
+                           "#!/bin/sh\ncat $(dirname $0)/data\ntouch $0 2>/dev/null || echo read-only\n", 0755)
+                    .has_value());
     ASSERT_TRUE(write_file(folder + "/data", "its data\n").has_value());
     spec.command = {folder + "/tool"};
     EXPECT_EQ(run(spec).cause, RunOutcome::Cause::Exited);
@@ -277,7 +293,9 @@ TEST_F(ProcessExecutorTest, SaysWhichMountIsMissing) {
 }
 
 TEST_F(ProcessExecutorTest, MountsFoldersInThreeWays) {
-    RunSpec spec = script("cd /opt/ml/input/data; touch ro/x 2>/dev/null || echo refused; echo w > rw/w; echo changed > ov/f; rm ov/g; ls ov; cat ov/f");
+    RunSpec spec = script(
+        "cd /opt/ml/input/data; touch ro/x 2>/dev/null || echo refused; echo w > rw/w; echo changed > ov/f; rm ov/g; "
+        "ls ov; cat ov/f");
     const std::string source = base_ + "/source";
     for (const char* name : {"/ro", "/algo-1/rw", "/ov"}) ASSERT_TRUE(make_directories(source + name).has_value());
     ASSERT_TRUE(write_file(source + "/ov/f", "original\n").has_value());
@@ -318,9 +336,11 @@ TEST_F(ProcessExecutorTest, LinksInTheRunsFolderDoNotLeadOut) {
 
 TEST_F(ProcessExecutorTest, JoinsHostsByName) {
     RunSpec spec = script(
-        "if [ $HOSTNAME = algo-1 ]; then python3 -c \"import socket; s=socket.create_server(('0.0.0.0',7777)); c,a=s.accept();"
+        "if [ $HOSTNAME = algo-1 ]; then python3 -c \"import socket; s=socket.create_server(('0.0.0.0',7777)); "
+        "c,a=s.accept();"
         "print(a[0], c.recv(9)); c.send(b'pong')\"; else for i in 1 2 3 4 5 6 7 8 9; do python3 -c \"import socket;"
-        "s=socket.create_connection(('algo-1',7777)); s.send(b'ping'); print(s.recv(9))\" && exit 0; sleep 0.2; done; exit 1; fi",
+        "s=socket.create_connection(('algo-1',7777)); s.send(b'ping'); print(s.recv(9))\" && exit 0; sleep 0.2; done; "
+        "exit 1; fi",
         2);
     spec.network_isolation = true;
     const RunOutcome outcome = run(spec);
@@ -332,7 +352,10 @@ TEST_F(ProcessExecutorTest, JoinsHostsByName) {
 }
 
 TEST_F(ProcessExecutorTest, OneFailedHostStopsTheOthers) {
-    RunSpec spec = script("if [ $HOSTNAME = algo-2 ]; then sleep 0.1; exit 3; fi; trap 'echo stopped; exit 0' TERM; while :; do sleep 0.05; done", 3);
+    RunSpec spec = script(
+        "if [ $HOSTNAME = algo-2 ]; then sleep 0.1; exit 3; fi; trap 'echo stopped; exit 0' TERM; while :; do sleep "
+        "0.05; done",
+        3);
     const RunOutcome outcome = run(spec);
     EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited);
     ASSERT_EQ(outcome.hosts.size(), 3u);
@@ -344,7 +367,9 @@ TEST_F(ProcessExecutorTest, OneFailedHostStopsTheOthers) {
 
 TEST_F(ProcessExecutorTest, ForwardsTheServersAddressUnlessIsolated) {
     const TinyServer server("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-    const std::string get = "python3 -c \"import urllib.request as u; print(u.urlopen('http://169.254.170.2/x',timeout=5).read())\" 2>&1 | tail -1";
+    const std::string get =
+        "python3 -c \"import urllib.request as u; print(u.urlopen('http://169.254.170.2/x',timeout=5).read())\" 2>&1 | "
+        "tail -1";
     RunSpec open = script(get);
     open.forward_to = server.address();
     run(open);
@@ -365,7 +390,9 @@ TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
         address = placeholder.address();
         port = static_cast<uint16_t>(parse_int(address.substr(address.find(':') + 1)).value_or(0));
     }
-    RunSpec spec = script("python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" 2>&1 | tail -1");
+    RunSpec spec = script(
+        "python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" "
+        "2>&1 | tail -1");
     spec.forward_to = address;
     Recorder recorder;
     ASSERT_TRUE(executor_->start(spec, recorder).has_value());
@@ -391,7 +418,8 @@ TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
 }
 
 TEST_F(ProcessExecutorTest, StopGivesTheCommandTimeToEnd) {
-    RunSpec spec = script("trap 'echo saving; sleep 0.2; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+    RunSpec spec =
+        script("trap 'echo saving; sleep 0.2; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
     Recorder recorder;
     ASSERT_TRUE(executor_->start(spec, recorder).has_value());
     ASSERT_TRUE(await([&] { return log_of(spec) == "ready\n"; }));
@@ -405,7 +433,8 @@ TEST_F(ProcessExecutorTest, StopGivesTheCommandTimeToEnd) {
 
 TEST_F(ProcessExecutorTest, KillsTheWholeTreeAfterTheGrace) {
     const std::string marker = "6" + std::to_string(system_random().below(1000000) + 1000000);
-    RunSpec spec = script("trap '' TERM; setsid sleep " + marker + " & setsid sleep " + marker + " & echo ready; while :; do sleep 0.05; done");
+    RunSpec spec = script("trap '' TERM; setsid sleep " + marker + " & setsid sleep " + marker +
+                          " & echo ready; while :; do sleep 0.05; done");
     spec.stop_grace = seconds(1);
     Recorder recorder;
     ASSERT_TRUE(executor_->start(spec, recorder).has_value());
@@ -421,7 +450,9 @@ TEST_F(ProcessExecutorTest, KillsTheWholeTreeAfterTheGrace) {
     int alive = 0;
     DIR* folder = opendir("/proc");
     while (const dirent* entry = readdir(folder))
-        if (content(std::string("/proc/") + entry->d_name + "/cmdline").find("sleep" + std::string(1, '\0') + marker) == 0) ++alive;
+        if (content(std::string("/proc/") + entry->d_name + "/cmdline").find("sleep" + std::string(1, '\0') + marker) ==
+            0)
+            ++alive;
     closedir(folder);
     EXPECT_EQ(alive, 0);
 }
@@ -468,7 +499,8 @@ TEST_F(ProcessExecutorTest, TheWatchdogReplacesTheMemoryGroup) {
 }
 
 TEST_F(ProcessExecutorTest, AForkBombIsBounded) {
-    if (!machine().control_groups.has("pids") && geteuid() == 0) GTEST_SKIP() << "root has no limit of processes without a pids group";
+    if (!machine().control_groups.has("pids") && geteuid() == 0)
+        GTEST_SKIP() << "root has no limit of processes without a pids group";
     RunSpec spec = script("i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo all");
     spec.limits.max_processes = 40;
     spec.stop_grace = seconds(1);
@@ -479,7 +511,8 @@ TEST_F(ProcessExecutorTest, AForkBombIsBounded) {
 }
 
 TEST_F(ProcessExecutorTest, LogsKeepOrderEscapesAndLastLines) {
-    RunSpec spec = script("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf 'back\\\\slash\\n'; printf 'no end'");
+    RunSpec spec = script(
+        "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf 'back\\\\slash\\n'; printf 'no end'");
     run(spec);
     const std::string log = log_of(spec);
     std::string expected;
@@ -496,7 +529,8 @@ TEST_F(ProcessExecutorTest, LogsKeepOrderEscapesAndLastLines) {
 }
 
 TEST_F(ProcessExecutorTest, ALineWithoutEndIsCutIntoEvents) {
-    RunSpec spec = script("head -c 3000000 /dev/zero | tr '\\0' 'a'; echo; head -c 262144 /dev/zero | tr '\\0' 'b'; echo; echo end");
+    RunSpec spec = script(
+        "head -c 3000000 /dev/zero | tr '\\0' 'a'; echo; head -c 262144 /dev/zero | tr '\\0' 'b'; echo; echo end");
     run(spec);
     const std::string log = log_of(spec);
     size_t total = 0, longest = 0;
@@ -561,7 +595,9 @@ TEST_F(ProcessExecutorTest, ARunThatNeverBeganIsLostAndStaysSo) {
 }
 
 TEST_F(ProcessExecutorTest, ADeadLauncherTakesItsRunAlong) {
-    RunSpec spec = script("echo $$ > /opt/ml/pid; trap '' TERM; setsid sleep 1000 & while :; do echo x >> /opt/ml/alive; sleep 0.01; done");
+    RunSpec spec = script(
+        "echo $$ > /opt/ml/pid; trap '' TERM; setsid sleep 1000 & while :; do echo x >> /opt/ml/alive; sleep 0.01; "
+        "done");
     Recorder recorder;
     ASSERT_TRUE(executor_->start(spec, recorder).has_value());
     ASSERT_TRUE(await([&] { return file_exists(ml(spec) + "/alive"); }));
@@ -632,7 +668,9 @@ Leftovers count_leftovers(const std::vector<RunSpec>& specs) {
         const auto status = read_file(std::string("/proc/") + entry->d_name + "/stat");
         if (!status) continue;
         const auto fields = split(std::string_view(*status).substr(status->rfind(')') + 2), ' ');  // state, parent, …
-        if (status->find("(init)") != std::string::npos && fields[0] != "Z" && fields[1] == "1" && !status->starts_with("1 ")) ++found.namespaces;
+        if (status->find("(init)") != std::string::npos && fields[0] != "Z" && fields[1] == "1" &&
+            !status->starts_with("1 "))
+            ++found.namespaces;
         if (fields[0] == "Z" && fields[1] == std::to_string(getpid())) ++found.zombies;
     }
     closedir(folder);
@@ -654,7 +692,8 @@ TEST_F(ProcessExecutorTest, NothingIsLeftAfterManyRuns) {
     }
     for (size_t i = 0; i < specs.size(); ++i) {
         const RunOutcome outcome = recorders[i]->await_end();
-        EXPECT_TRUE(outcome.cause == RunOutcome::Cause::Exited || outcome.cause == RunOutcome::Cause::StopRequested) << outcome.message;
+        EXPECT_TRUE(outcome.cause == RunOutcome::Cause::Exited || outcome.cause == RunOutcome::Cause::StopRequested)
+            << outcome.message;
         executor_->clean_up(specs[i].id, specs[i].folder);
     }
     for (const auto& recorder : recorders) EXPECT_EQ(recorder->ends(), 1);

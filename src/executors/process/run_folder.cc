@@ -26,11 +26,13 @@ Result<Fd> lock_run(const std::string& folder) {
     Fd file = TRY(open_file(folder + "/" + kLaunchFile, O_RDWR));
     struct flock lock = lock_of(0);
     if (fcntl(file.get(), F_OFD_SETLK, &lock) != 0) {
-        if (errno == EAGAIN || errno == EACCES) return Error{ErrorKind::Conflict, "another process owns the run", folder};
+        if (errno == EAGAIN || errno == EACCES)
+            return Error{ErrorKind::Conflict, "another process owns the run", folder};
         return error_from_errno("cannot lock the run of " + folder);
     }
     struct stat status {};
-    if (fstat(file.get(), &status) != 0 || status.st_nlink == 0) return not_found("the run was given up before it began");
+    if (fstat(file.get(), &status) != 0 || status.st_nlink == 0)
+        return not_found("the run was given up before it began");
     return file;
 }
 

@@ -1,7 +1,8 @@
-// The folder of a run, and who owns it. Two locks on <folder>/launch tell, and the kernel drops both with the process that
-// holds them, so neither reused process ids nor a restart of the machine can mislead anybody:
+// The folder of a run, and who owns it. Two locks on <folder>/launch tell, and the kernel drops both with the process
+// that holds them, so neither reused process ids nor a restart of the machine can mislead anybody:
 //
-//   byte 0  open-file lock, taken by the server before it starts the launcher and passed on to it with the descriptor, so
+//   byte 0  open-file lock, taken by the server before it starts the launcher and passed on to it with the descriptor,
+//   so
 //           that there is no moment without an owner
 //   byte 1  process lock, taken by the launcher as its first act: whoever asks for it learns the launcher's process id
 #pragma once
@@ -16,8 +17,8 @@
 
 namespace millwright::executors {
 
-// Takes byte 0; owned as long as a copy of the descriptor is open anywhere. Conflict: somebody else has it. NotFound: there
-// is no run, or it was given up.
+// Takes byte 0; owned as long as a copy of the descriptor is open anywhere. Conflict: somebody else has it. NotFound:
+// there is no run, or it was given up.
 Result<Fd> lock_run(const std::string& folder);
 // The launcher's: shows its process id. Closing any descriptor of the file in this process would hide it again.
 Result<void> show_owner(int lock);

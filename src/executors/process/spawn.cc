@@ -22,13 +22,19 @@ Result<pid_t> spawn(const SpawnRequest& request) {
     const int high_output = request.output >= 0 ? fcntl(request.output, F_DUPFD_CLOEXEC, 64) : -1;
     const Fd copies[] = {Fd(high_control), Fd(high_lock), Fd(high_output)};
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (high_output >= 0) posix_spawn_file_actions_adddup2(&actions, high_output, 1);
-    else posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    if (high_output >= 0)
+        posix_spawn_file_actions_adddup2(&actions, high_output, 1);
+    else
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    if (high_control >= 0) posix_spawn_file_actions_adddup2(&actions, high_control, kInheritedControl);
-    else posix_spawn_file_actions_addclose(&actions, kInheritedControl);
-    if (high_lock >= 0) posix_spawn_file_actions_adddup2(&actions, high_lock, kInheritedLock);
-    else posix_spawn_file_actions_addclose(&actions, kInheritedLock);
+    if (high_control >= 0)
+        posix_spawn_file_actions_adddup2(&actions, high_control, kInheritedControl);
+    else
+        posix_spawn_file_actions_addclose(&actions, kInheritedControl);
+    if (high_lock >= 0)
+        posix_spawn_file_actions_adddup2(&actions, high_lock, kInheritedLock);
+    else
+        posix_spawn_file_actions_addclose(&actions, kInheritedLock);
     posix_spawn_file_actions_addclosefrom_np(&actions, kInheritedLock + 1);
     sigset_t none, all;
     sigemptyset(&none);

@@ -49,8 +49,7 @@ std::string base_folder() { return environment_or("SAGEMAKER_BASE_DIR", "/opt/ml
 
 std::string unknown_algorithm(std::string_view name) {
     std::string known;
-    for (const Entry& entry : kAlgorithms)
-        known += (known.empty() ? "" : ", ") + std::string(entry.algorithm.name);
+    for (const Entry& entry : kAlgorithms) known += (known.empty() ? "" : ", ") + std::string(entry.algorithm.name);
     return "MILLWRIGHT_ALGORITHM is '" + std::string(name) + "'; known are: " + known;
 }
 
@@ -60,8 +59,7 @@ int train() {
     auto environment = TrainingEnvironment::load();
     if (!environment) return fail(failure_path, Fault::Internal, environment.error().message);
     const Entry* entry = find_algorithm(environment->algorithm);
-    if (entry == nullptr)
-        return fail(failure_path, Fault::Internal, unknown_algorithm(environment->algorithm));
+    if (entry == nullptr) return fail(failure_path, Fault::Internal, unknown_algorithm(environment->algorithm));
     try {
         const auto trained = entry->algorithm.train(*environment);
         return trained ? 0 : fail(failure_path, trained.error());
@@ -86,8 +84,8 @@ int serve() {
     const auto options = ServeOptions::from_environment();
     if (!options) return complain(options.error().message);
     try {
-        const auto model = entry->algorithm.load(base_folder() + "/model",
-                                                 environment_or("MILLWRIGHT_ALGORITHM_VERSION", ""));
+        const auto model =
+            entry->algorithm.load(base_folder() + "/model", environment_or("MILLWRIGHT_ALGORITHM_VERSION", ""));
         if (!model) return complain(model.error().message);
         const auto served = serve_until_signal(**model, *options);
         return served ? 0 : complain(served.error().message + ": " + served.error().detail);

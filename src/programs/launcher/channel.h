@@ -28,7 +28,7 @@ struct Moment {
 Moment now();
 
 struct ExitReport {
-    int status = 0;             // as of waitpid
+    int status = 0;            // as of waitpid
     bool over_memory = false;  // ended by the watchdog
     Moment moment;
 };

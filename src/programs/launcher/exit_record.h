@@ -1,6 +1,7 @@
 // <folder>/exit.json, written once and durably when everything of a run has ended:
 //
-//   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed", "message":…, "first_failure":-1,
+//   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed", "message":…,
+//   "first_failure":-1,
 //    "started_ms":…, "ended_ms":…, "started_monotonic_ns":…, "ended_monotonic_ns":…,
 //    "hosts":[{"exit_code":…, "signal":…, "out_of_memory":…, "ended_ms":…, "ended_monotonic_ns":…}…]}
 //

@@ -42,7 +42,8 @@ struct Flow {
         for (;;) {
             bool progress = false;
             if (!ended && held < kPipeBytes) {
-                const ssize_t got = splice(from, nullptr, in.get(), nullptr, kPipeBytes - held, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+                const ssize_t got =
+                    splice(from, nullptr, in.get(), nullptr, kPipeBytes - held, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
                 if (got == 0) ended = true;
                 if (got > 0) held += static_cast<size_t>(got), progress = true;
                 if (got < 0 && errno != EAGAIN && errno != EINTR) return false;
@@ -77,7 +78,8 @@ Result<std::unique_ptr<Forwarder>> Forwarder::make(EventLoop& loop, const std::s
     target.sin_family = AF_INET;
     uint16_t port = 0;
     if (colon == std::string::npos || inet_pton(AF_INET, address.substr(0, colon).c_str(), &target.sin_addr) != 1 ||
-        std::from_chars(address.data() + colon + 1, address.data() + address.size(), port).ptr != address.data() + address.size())
+        std::from_chars(address.data() + colon + 1, address.data() + address.size(), port).ptr !=
+            address.data() + address.size())
         return invalid_input("not an address to forward to: " + address);
     target.sin_port = htons(port);
     return std::unique_ptr<Forwarder>(new Forwarder(loop, target));
@@ -152,8 +154,10 @@ void Forwarder::handle_outside(Connection& connection) {
 }
 
 void Forwarder::handle_inside(Connection& connection) {
-    if (connection.connected) pump(connection);
-    else finish(connection);  // the client hung up before the server was there
+    if (connection.connected)
+        pump(connection);
+    else
+        finish(connection);  // the client hung up before the server was there
 }
 
 void Forwarder::pump(Connection& connection) {
@@ -192,7 +196,8 @@ void Forwarder::finish(Connection& connection) {
 int Forwarder::next_timeout_ms() const {
     int64_t first = -1;
     for (const auto& connection : connections_)
-        if (connection->retry_at_ms >= 0) first = first < 0 ? connection->retry_at_ms : std::min(first, connection->retry_at_ms);
+        if (connection->retry_at_ms >= 0)
+            first = first < 0 ? connection->retry_at_ms : std::min(first, connection->retry_at_ms);
     if (first < 0) return -1;
     return static_cast<int>(std::max<int64_t>(0, first - monotonic_ms()));
 }
@@ -203,8 +208,10 @@ void Forwarder::poll() {
     for (const auto& connection : connections_)
         if (connection->retry_at_ms >= 0 && connection->retry_at_ms <= time) due.push_back(connection.get());
     for (Connection* connection : due) {
-        if (time > connection->give_up_at_ms) finish(*connection);
-        else connect(*connection);
+        if (time > connection->give_up_at_ms)
+            finish(*connection);
+        else
+            connect(*connection);
     }
 }
 

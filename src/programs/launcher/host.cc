@@ -99,7 +99,8 @@ Result<pid_t> execute(const LaunchSpec& spec, int host) {
     std::vector<char*> arguments_of_command = pointers(spec.command);
     std::vector<std::string> variables = spec.environment;
     const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
-    if (std::none_of(variables.begin(), variables.end(), named)) variables.push_back("HOSTNAME=" + executors::host_name(host));
+    if (std::none_of(variables.begin(), variables.end(), named))
+        variables.push_back("HOSTNAME=" + executors::host_name(host));
     std::vector<char*> environment = pointers(variables);
     volatile int failure = 0;
     const pid_t child = vfork();
@@ -134,7 +135,8 @@ uint64_t used_memory() {
     uint64_t bytes = pages * page;
     for (const char* path : {"/", "/dev/shm"}) {
         struct statfs status {};
-        if (statfs(path, &status) == 0) bytes += (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
+        if (statfs(path, &status) == 0)
+            bytes += (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
     }
     return bytes;
 }
@@ -157,7 +159,8 @@ void reap(pid_t command) {
 
 // What a process of the run sends to its pid 1 is meant for the command.
 bool is_forwarded(int signal) {
-    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT || signal == SIGUSR1 || signal == SIGUSR2;
+    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT || signal == SIGUSR1 ||
+           signal == SIGUSR2;
 }
 
 [[noreturn]] void attend(const LaunchSpec& spec, pid_t command, int signals) {
@@ -302,7 +305,8 @@ void remember_arguments(int argc, char** argv) {
 
 Result<HostProcess> start_host(const LaunchSpec& spec, int host, pid_t first, Trace trace) {
     int pair[2], output[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return error_from_errno("cannot make a socket pair");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return error_from_errno("cannot make a socket pair");
     HostProcess process;
     process.channel.reset(pair[0]);
     const Fd inner_channel(pair[1]);

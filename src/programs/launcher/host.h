@@ -21,8 +21,8 @@ struct HostProcess {
 enum class Trace { Off, On };
 
 // Makes the process; it works on its own and speaks through `channel`. Dies when the calling thread does.
-// With user namespaces the first host makes one; `first`, when it has said 'U', is the process whose namespace the others
-// enter: the network of all hosts must belong to one owner. -1 for the first host.
+// With user namespaces the first host makes one; `first`, when it has said 'U', is the process whose namespace the
+// others enter: the network of all hosts must belong to one owner. -1 for the first host.
 Result<HostProcess> start_host(const executors::LaunchSpec& spec, int host, pid_t first, Trace trace);
 
 // Hides the arguments of this process from the runs, which see it as their pid 1.

@@ -124,7 +124,8 @@ void LogWriter::flush() {
     std::string notice;
     if (torn_) notice = "\n";
     if (lost_bytes_ > 0)
-        notice += prefix_ + "[millwright] " + std::to_string(lost_bytes_) + " bytes of output were lost: the disk is full\n";
+        notice +=
+            prefix_ + "[millwright] " + std::to_string(lost_bytes_) + " bytes of output were lost: the disk is full\n";
     if (!notice.empty()) {
         if (::write(file_.get(), notice.data(), notice.size()) != static_cast<ssize_t>(notice.size())) {
             lost_bytes_ += out_.size();

@@ -1,7 +1,7 @@
 // Turns the bytes of a pipe into the events of base/event_file.h, one event per line.
 //
-// Memory is constant: a line longer than kMaxEventBytes becomes several events. A disk that refuses writes never stops the
-// run: what cannot be written is dropped, and an event says so once writing works again.
+// Memory is constant: a line longer than kMaxEventBytes becomes several events. A disk that refuses writes never stops
+// the run: what cannot be written is dropped, and an event says so once writing works again.
 #pragma once
 
 #include <cstdint>

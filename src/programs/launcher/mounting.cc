@@ -13,15 +13,16 @@
 #include <memory>
 
 // <sys/mount.h> and <linux/mount.h> define the same names.
-extern "C" int mount(const char* source, const char* target, const char* type, unsigned long flags, const void* data) noexcept;
+extern "C" int mount(const char* source, const char* target, const char* type, unsigned long flags,
+                     const void* data) noexcept;
 
 namespace millwright::launcher {
 
 Result<Fd> detached_bind(const std::string& source, Access access) {
     struct stat status {};
     if (stat(source.c_str(), &status) != 0) return error_from_errno("cannot mount " + source);
-    Fd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, source.c_str(),
-                                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+    Fd tree(static_cast<int>(
+        syscall(SYS_open_tree, AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
     if (!tree) return error_from_errno("cannot copy the mount of " + source);
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_NOSUID;
@@ -43,7 +44,8 @@ Result<void> bind(const std::string& source, const std::string& target, Access a
     return attach(tree, target);
 }
 
-Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, const std::string& work, bool user_namespace) {
+Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, const std::string& work,
+                            bool user_namespace) {
     // Options are limited to 256 bytes and treat ':' and ',' specially; descriptors have neither trouble.
     const Fd folders[] = {TRY(open_file(lower, O_PATH | O_DIRECTORY)), TRY(open_file(upper, O_PATH | O_DIRECTORY)),
                           TRY(open_file(work, O_PATH | O_DIRECTORY))};
@@ -56,9 +58,11 @@ Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, 
     for (size_t i = 0; i < 3; ++i)
         if (!set(FSCONFIG_SET_STRING, names[i], ("/proc/self/fd/" + std::to_string(folders[i].get())).c_str()))
             return error_from_errno("overlayfs refuses " + std::string(names[i]));
-    if (user_namespace && !set(FSCONFIG_SET_FLAG, "userxattr", nullptr)) return error_from_errno("overlayfs refuses userxattr");
+    if (user_namespace && !set(FSCONFIG_SET_FLAG, "userxattr", nullptr))
+        return error_from_errno("overlayfs refuses userxattr");
     if (!set(FSCONFIG_CMD_CREATE, nullptr, nullptr)) return error_from_errno("cannot make an overlay over " + lower);
-    Fd tree(static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)));
+    Fd tree(
+        static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)));
     if (!tree) return error_from_errno("cannot mount an overlay over " + lower);
     return tree;
 }

@@ -18,7 +18,8 @@ Result<Fd> detached_bind(const std::string& source, Access access);
 Result<void> attach(const Fd& tree, const std::string& target);
 Result<void> bind(const std::string& source, const std::string& target, Access access);
 // A detached overlay: `lower` is seen, `upper` takes the changes, `work` is an empty folder beside `upper`.
-Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, const std::string& work, bool user_namespace);
+Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, const std::string& work,
+                            bool user_namespace);
 Result<void> mount_new(const char* type, const std::string& target, unsigned long flags, const char* options);
 
 // Makes `target` as an empty folder or file, with its parents, where nothing is.

@@ -29,7 +29,9 @@ class Request {
         size_ = NLMSG_HDRLEN;
     }
     template <typename Struct>
-    void body(const Struct& value) { raw(&value, sizeof value); }
+    void body(const Struct& value) {
+        raw(&value, sizeof value);
+    }
     void attribute(uint16_t type, const void* data, size_t size) {
         const rtattr head{static_cast<uint16_t>(RTA_LENGTH(size)), type};
         raw(&head, sizeof head);

@@ -1,5 +1,6 @@
-// The network of a run: every host has a network namespace with `lo` and `eth0`; the eth0 of several hosts are joined by
-// a bridge inside the namespace of algo-1. Nothing of it is in the namespace of the machine, so nothing can stay behind.
+// The network of a run: every host has a network namespace with `lo` and `eth0`; the eth0 of several hosts are joined
+// by a bridge inside the namespace of algo-1. Nothing of it is in the namespace of the machine, so nothing can stay
+// behind.
 //
 // The sockets are made by the init processes inside and used by the supervisor outside: a netlink socket acts on the
 // namespace in which it was made.

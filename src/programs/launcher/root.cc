@@ -28,18 +28,66 @@ constexpr const char* kSystemFolders[] = {"usr", "bin", "sbin", "lib", "lib32", 
 
 // Of /etc only what programs look up and everybody may read: files are copied (and may be changed inside), folders are
 // shown read-only. Keys, password hashes and service settings of the machine are not in the list.
-constexpr const char* kSettings[] = {
-    "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone",
-    "services", "protocols", "rpc", "networks", "host.conf", "gai.conf", "mime.types", "magic", "magic.mime", "shells",
-    "profile", "bash.bashrc", "inputrc", "login.defs", "os-release", "debian_version", "redhat-release", "system-release",
-    "locale.alias", "locale.conf", "ca-certificates.conf", "machine-id", "mtab", "terminfo", "alternatives", "ca-certificates",
-    "pki/tls/certs", "pki/ca-trust", "ssl/certs", "ssl/openssl.cnf", "fonts", "python3", "python3.11", "python3.12",
-    "python3.13", "perl", "R", "java-17-openjdk", "java", "OpenCL", "vulkan", "glvnd", "libibverbs.d", "openmpi", "ImageMagick-6",
-    "matplotlibrc", "xdg"};
+constexpr const char* kSettings[] = {"passwd",
+                                     "group",
+                                     "nsswitch.conf",
+                                     "ld.so.cache",
+                                     "ld.so.conf",
+                                     "ld.so.conf.d",
+                                     "localtime",
+                                     "timezone",
+                                     "services",
+                                     "protocols",
+                                     "rpc",
+                                     "networks",
+                                     "host.conf",
+                                     "gai.conf",
+                                     "mime.types",
+                                     "magic",
+                                     "magic.mime",
+                                     "shells",
+                                     "profile",
+                                     "bash.bashrc",
+                                     "inputrc",
+                                     "login.defs",
+                                     "os-release",
+                                     "debian_version",
+                                     "redhat-release",
+                                     "system-release",
+                                     "locale.alias",
+                                     "locale.conf",
+                                     "ca-certificates.conf",
+                                     "machine-id",
+                                     "mtab",
+                                     "terminfo",
+                                     "alternatives",
+                                     "ca-certificates",
+                                     "pki/tls/certs",
+                                     "pki/ca-trust",
+                                     "ssl/certs",
+                                     "ssl/openssl.cnf",
+                                     "fonts",
+                                     "python3",
+                                     "python3.11",
+                                     "python3.12",
+                                     "python3.13",
+                                     "perl",
+                                     "R",
+                                     "java-17-openjdk",
+                                     "java",
+                                     "OpenCL",
+                                     "vulkan",
+                                     "glvnd",
+                                     "libibverbs.d",
+                                     "openmpi",
+                                     "ImageMagick-6",
+                                     "matplotlibrc",
+                                     "xdg"};
 
 constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr const char* kReadOnlyProc[] = {"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"};
-constexpr const char* kHiddenProc[] = {"kcore", "keys", "timer_list", "sched_debug", "latency_stats", "kpagecount", "kpageflags"};
+constexpr const char* kHiddenProc[] = {"kcore",         "keys",       "timer_list", "sched_debug",
+                                       "latency_stats", "kpagecount", "kpageflags"};
 
 Result<void> make_folder(const std::string& path, mode_t mode = 0755) {
     if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return error_from_errno("cannot make " + path);
@@ -47,7 +95,8 @@ Result<void> make_folder(const std::string& path, mode_t mode = 0755) {
 }
 
 Result<void> make_link(const std::string& link, const std::string& target) {
-    if (symlink(target.c_str(), link.c_str()) != 0 && errno != EEXIST) return error_from_errno("cannot make the link " + link);
+    if (symlink(target.c_str(), link.c_str()) != 0 && errno != EEXIST)
+        return error_from_errno("cannot make the link " + link);
     return {};
 }
 
@@ -144,7 +193,8 @@ Result<void> make_scratch(const std::string& folder) {
     for (const auto& [name, target] : places) {
         const std::string source = folder + "/scratch/" + name;
         TRY(make_folder(source));
-        if (chmod(source.c_str(), name == std::string("root") ? 0700 : 01777) != 0) return error_from_errno("cannot prepare " + source);
+        if (chmod(source.c_str(), name == std::string("root") ? 0700 : 01777) != 0)
+            return error_from_errno("cannot prepare " + source);
         TRY(make_folder(target));
         TRY(bind(source, target, Access::Writable));
     }
@@ -165,11 +215,13 @@ Result<Prepared> prepare(const LaunchSpec& spec, const LaunchMount& mount, const
     if (stat(mount.source.c_str(), &status) != 0) return error_from_errno("cannot mount " + mount.source);
     const Shape shape = S_ISDIR(status.st_mode) ? Shape::Folder : Shape::File;
     if (mount.mode != 'o')
-        return Prepared{mount.target, shape, TRY(detached_bind(mount.source, mount.mode == 'r' ? Access::ReadOnly : Access::Writable))};
+        return Prepared{mount.target, shape,
+                        TRY(detached_bind(mount.source, mount.mode == 'r' ? Access::ReadOnly : Access::Writable))};
     if (spec.overlay && shape == Shape::Folder) {
         TRY(make_directories(layers + "/upper"));
         TRY(make_directories(layers + "/work"));
-        return Prepared{mount.target, shape, TRY(detached_overlay(mount.source, layers + "/upper", layers + "/work", spec.user_namespace))};
+        return Prepared{mount.target, shape,
+                        TRY(detached_overlay(mount.source, layers + "/upper", layers + "/work", spec.user_namespace))};
     }
     TRY(make_directories(layers));
     TRY(copy_tree(mount.source, layers + "/copy"));
@@ -201,8 +253,10 @@ Result<void> cover(const std::vector<std::string>& hidden) {
     for (const std::string& path : hidden) {
         struct stat status {};
         if (lstat(path.c_str(), &status) != 0) continue;
-        if (S_ISDIR(status.st_mode)) TRY(mount_new("tmpfs", path, MS_NOSUID | MS_NODEV, "size=64k,mode=755"));
-        else TRY(bind("/dev/null", path, Access::ReadOnly));
+        if (S_ISDIR(status.st_mode))
+            TRY(mount_new("tmpfs", path, MS_NOSUID | MS_NODEV, "size=64k,mode=755"));
+        else
+            TRY(bind("/dev/null", path, Access::ReadOnly));
     }
     return {};
 }
@@ -219,7 +273,8 @@ Result<void> pivot() {
 Result<void> enter_private_root(const LaunchSpec& spec, int host) {
     const std::string folder = spec.folder + "/" + executors::host_name(host);
     const std::string root = folder + "/root";
-    if (mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0) return error_from_errno("cannot make the mounts private");
+    if (mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0)
+        return error_from_errno("cannot make the mounts private");
     TRY(make_folder(root));
     const std::vector<Prepared> prepared = TRY(prepare_all(spec, host, folder));
     TRY(mount_new("tmpfs", root, MS_NOSUID | MS_NODEV, "size=256m,nr_inodes=65536,mode=755"));

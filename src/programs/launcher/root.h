@@ -10,9 +10,9 @@
 
 namespace millwright::launcher {
 
-// Builds the root below <folder>/<algo-N>/root and moves into it; afterwards "/" is the private root and nothing else of
-// the machine is reachable.
-// REQUIRES: own mount, pid and uts namespaces. Everything happens in the mount namespace, so it vanishes with it.
+// Builds the root below <folder>/<algo-N>/root and moves into it; afterwards "/" is the private root and nothing else
+// of the machine is reachable. REQUIRES: own mount, pid and uts namespaces. Everything happens in the mount namespace,
+// so it vanishes with it.
 Result<void> enter_private_root(const executors::LaunchSpec& spec, int host);
 
 }  // namespace millwright::launcher

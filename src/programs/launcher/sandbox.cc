@@ -24,21 +24,60 @@ namespace {
 
 // Enough for package installers, servers on low ports and programs that change their user.
 constexpr int kKeptCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
-                                     CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE};
+                                     CAP_KILL,  CAP_SETGID,       CAP_SETUID, CAP_NET_BIND_SERVICE};
 
 constexpr long kRefusedCalls[] = {
     // file systems and namespaces
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsconfig, SYS_fsmount,
-    SYS_fspick, SYS_mount_setattr, SYS_setns, SYS_unshare, SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_quotactl,
-    SYS_swapon, SYS_swapoff,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_move_mount,
+    SYS_open_tree,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    SYS_setns,
+    SYS_unshare,
+    SYS_open_by_handle_at,
+    SYS_name_to_handle_at,
+    SYS_quotactl,
+    SYS_swapon,
+    SYS_swapoff,
     // the kernel itself
-    SYS_reboot, SYS_kexec_load, SYS_kexec_file_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_bpf,
-    SYS_perf_event_open, SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_syslog, SYS_acct,
-    SYS_settimeofday, SYS_clock_settime, SYS_vhangup, SYS_lookup_dcookie,
+    SYS_reboot,
+    SYS_kexec_load,
+    SYS_kexec_file_load,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    SYS_syslog,
+    SYS_acct,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_vhangup,
+    SYS_lookup_dcookie,
     // shared by all users of the machine
-    SYS_add_key, SYS_request_key, SYS_keyctl, SYS_sethostname, SYS_setdomainname,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_keyctl,
+    SYS_sethostname,
+    SYS_setdomainname,
 #ifdef __x86_64__
-    SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_uselib, SYS_ustat, SYS_sysfs,
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_modify_ldt,
+    SYS_uselib,
+    SYS_ustat,
+    SYS_sysfs,
 #endif
 };
 
@@ -47,14 +86,16 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
 #else
 constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 #endif
-constexpr uint32_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-                                    CLONE_NEWPID | CLONE_NEWNET;
+constexpr uint32_t kNewNamespaces =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 // Ways past a network namespace, or rarely tested parts of the kernel.
 constexpr int kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
 sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
 sock_filter give(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
-sock_filter skip_unless_equal(uint32_t value, uint8_t skipped) { return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped); }
+sock_filter skip_unless_equal(uint32_t value, uint8_t skipped) {
+    return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped);
+}
 size_t argument(size_t index) { return offsetof(seccomp_data, args) + index * sizeof(uint64_t); }
 
 std::vector<sock_filter> build_filter() {
@@ -85,7 +126,8 @@ std::vector<sock_filter> build_filter() {
         const auto count = static_cast<uint8_t>(std::size(kFamilies));
         add({skip_unless_equal(static_cast<uint32_t>(call), static_cast<uint8_t>(count + 3)), load(argument(0))});
         for (uint8_t i = 0; i < count; ++i)
-            add({BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(kFamilies[i]), static_cast<uint8_t>(count - i), 0)});
+            add({BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(kFamilies[i]),
+                          static_cast<uint8_t>(count - i), 0)});
         add({give(refuse), give(SECCOMP_RET_ALLOW)});
     };
     families(SYS_socket);
@@ -158,7 +200,8 @@ Result<void> drop_privileges() {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return error_from_errno("cannot forbid new privileges");
     const std::vector<sock_filter> code = build_filter();
     sock_fprog program{static_cast<unsigned short>(code.size()), const_cast<sock_filter*>(code.data())};
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) return error_from_errno("cannot filter system calls");
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
+        return error_from_errno("cannot filter system calls");
     return {};
 }
 

@@ -9,7 +9,8 @@ namespace millwright::launcher {
 // Open files, core dumps, locked memory; processes and CPUs where no control group limits them.
 Result<void> set_resource_limits(const executors::LaunchSpec& spec, int host);
 // For this process and all it starts: few capabilities, no new privileges, and a filter without the system calls that
-// reach the kernel's settings (mounts, namespaces, modules, keys, bpf, tracing of the machine, foreign address families).
+// reach the kernel's settings (mounts, namespaces, modules, keys, bpf, tracing of the machine, foreign address
+// families).
 Result<void> drop_privileges();
 
 }  // namespace millwright::launcher

@@ -32,7 +32,7 @@ namespace {
 
 using executors::LaunchSpec;
 
-constexpr int kPreparationMs = 120000;  // copying instead of an overlay may take its time
+constexpr int kPreparationMs = 120000;      // copying instead of an overlay may take its time
 constexpr int kRecordAttempts = 24 * 3600;  // a second apart
 constexpr size_t kMaxControlConnections = 16;
 constexpr size_t kReadBytes = size_t{1} << 20;
@@ -113,12 +113,14 @@ Result<void> Supervisor::open_control(Fd inherited) {
     const Fd folder = TRY(open_file(spec_.folder, O_PATH | O_DIRECTORY));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(), executors::kControlSocket);
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+                  executors::kControlSocket);
     unlink(address.sun_path);
     const mode_t before = umask(0177);
     const int bound = bind(control_listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     umask(before);
-    if (bound != 0 || listen(control_listener_.get(), 16) != 0) return error_from_errno("cannot open the control socket");
+    if (bound != 0 || listen(control_listener_.get(), 16) != 0)
+        return error_from_errno("cannot open the control socket");
     loop_.watch(control_listener_.get(), EPOLLIN, [this](uint32_t) { accept_control(); });
     if (inherited) keep_control(std::move(inherited));
     return {};
@@ -155,7 +157,8 @@ Result<void> Supervisor::launch() {
     TRY(prepare_network());
     for (Host& host : hosts_) TRY(expect(host, 'R'));
     for (size_t i = 0; i < hosts_.size(); ++i) {
-        const auto groups = TRY(executors::open_control_group(spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(i))));
+        const auto groups = TRY(executors::open_control_group(
+            spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(i))));
         std::vector<int> files;
         for (const Fd& group : groups) files.push_back(group.get());
         TRY(send_message(hosts_[i].process.channel.get(), 'G', "", files));
@@ -188,10 +191,14 @@ Result<Message> Supervisor::expect(Host& host, char kind) {
         auto message = receive_message(host.process.channel.get(), kPreparationMs);
         if (!message) return message;
         if (message->kind == kind) return message;
-        if (message->kind == 'T') traced_.push_back(message->payload);
-        else if (message->kind == 'U') continue;
-        else if (message->kind == 'E') return internal_error(message->payload);
-        else return internal_error("unexpected message of a host");
+        if (message->kind == 'T')
+            traced_.push_back(message->payload);
+        else if (message->kind == 'U')
+            continue;
+        else if (message->kind == 'E')
+            return internal_error(message->payload);
+        else
+            return internal_error("unexpected message of a host");
     }
 }
 
@@ -214,14 +221,17 @@ Result<void> Supervisor::prepare_network() {
         init.push_back(host.process.pid);
     }
     const auto joined = join_hosts(netlink, init);
-    if (trace_ == Trace::On) traced_.push_back(joined ? "ok joined network" : "no joined network: " + text_of(joined.error()));
+    if (trace_ == Trace::On)
+        traced_.push_back(joined ? "ok joined network" : "no joined network: " + text_of(joined.error()));
     return joined;
 }
 
 void Supervisor::read_channel(size_t index) {
     const auto message = receive_message(hosts_[index].process.channel.get(), 0);
-    if (message) handle_message(hosts_[index], *message);
-    else if (message.error().kind == ErrorKind::NotFound) loop_.forget(hosts_[index].process.channel.get());
+    if (message)
+        handle_message(hosts_[index], *message);
+    else if (message.error().kind == ErrorKind::NotFound)
+        loop_.forget(hosts_[index].process.channel.get());
 }
 
 void Supervisor::handle_message(Host& host, const Message& message) {
@@ -247,8 +257,10 @@ void Supervisor::all_started() {
 void Supervisor::read_output(size_t index) {
     Host& host = hosts_[index];
     const ssize_t got = read(host.process.output.get(), buffer_.get(), kReadBytes);
-    if (got > 0) host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR)) loop_.forget(host.process.output.get());
+    if (got > 0)
+        host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        loop_.forget(host.process.output.get());
 }
 
 void Supervisor::host_ended(size_t index) {
@@ -267,14 +279,16 @@ void Supervisor::host_ended(size_t index) {
     record.signal = WIFSIGNALED(report.status) ? WTERMSIG(report.status) : 0;
     record.exit_code = record.signal != 0 ? 128 + record.signal : WEXITSTATUS(report.status);
     record.ended = report.moment;
-    const auto kills = executors::count_memory_kills(spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(index)));
+    const auto kills = executors::count_memory_kills(spec_.control_groups,
+                                                     executors::control_group_name(spec_.id, static_cast<int>(index)));
     record.out_of_memory = record.exit_code != 0 && (report.over_memory || kills > 0);
     host.record = record;
     if (record.exit_code == 0) return;
     if (!host.started && !stopping_) return stop(Cause::LaunchFailed, "a host ended before it executed the command");
     if (!stopping_) {
         record_.first_failure = static_cast<int>(index);
-        stop(Cause::Exited, executors::host_name(static_cast<int>(index)) + " ended with " + std::to_string(record.exit_code));
+        stop(Cause::Exited,
+             executors::host_name(static_cast<int>(index)) + " ended with " + std::to_string(record.exit_code));
     }
 }
 
@@ -340,7 +354,8 @@ void Supervisor::stop(Cause cause, const std::string& message) {
     kill_deadline_ns_ = now().monotonic_ns + spec_.stop_grace_s * 1000000000;
     const int signal = SIGTERM;
     for (Host& host : hosts_)
-        if (!host.record) static_cast<void>(send_message(host.process.channel.get(), 'Y', bytes_of(signal)).has_value());
+        if (!host.record)
+            static_cast<void>(send_message(host.process.channel.get(), 'Y', bytes_of(signal)).has_value());
 }
 
 void Supervisor::kill_all() {
@@ -384,7 +399,8 @@ void Supervisor::clean_up() {
         hosts_[i].log->finish(now().wall_ms);
     }
     for (int host = 0; host < spec_.hosts; ++host) {
-        const auto removed = executors::remove_control_group(spec_.control_groups, executors::control_group_name(spec_.id, host));
+        const auto removed =
+            executors::remove_control_group(spec_.control_groups, executors::control_group_name(spec_.id, host));
         if (!removed) std::fprintf(stderr, "%s\n", text_of(removed.error()).c_str());
     }
 }
@@ -414,7 +430,8 @@ Result<void> write_record(const std::string& folder, const std::string& text) {
 Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
     if (!lock) lock = TRY(executors::lock_run(folder));
     TRY(executors::show_owner(lock.get()));
-    if (file_exists(folder + "/" + executors::kExitRecord)) return Error{ErrorKind::Conflict, "the run has ended already", folder};
+    if (file_exists(folder + "/" + executors::kExitRecord))
+        return Error{ErrorKind::Conflict, "the run has ended already", folder};
     LaunchSpec spec = TRY(executors::decode_launch_spec(TRY(read_launch_file(lock.get()))));
     Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);
     TRY(supervisor.open_control(std::move(control)));
@@ -449,7 +466,10 @@ int probe(const std::string& scratch, bool user_namespace) {
         const ExitRecord record = supervisor.run();
         for (const std::string& line : supervisor.trace()) std::printf("%s\n", line.c_str());
         const bool good = record.cause == Cause::Exited && !record.hosts.empty() && record.hosts[0].exit_code == 0;
-        std::printf("%s %s%s%s\n", good ? "ok" : "no", overlay ? "run with overlay" : hosts > 1 ? "run with two hosts" : "run",
+        std::printf("%s %s%s%s\n", good ? "ok" : "no",
+                    overlay     ? "run with overlay"
+                    : hosts > 1 ? "run with two hosts"
+                                : "run",
                     good ? "" : ": ", good ? "" : record.message.c_str());
         return record;
     };

@@ -167,8 +167,7 @@ void EndpointController::publish() {
     for (const auto& deployment : deployments_) {
         if (!deployment) continue;
         std::vector<size_t> counts;
-        for (size_t v = 0; v < deployment->spec().variants.size(); ++v)
-            counts.push_back(deployment->healthy(v));
+        for (size_t v = 0; v < deployment->spec().variants.size(); ++v) counts.push_back(deployment->healthy(v));
         healthy_.emplace_back(deployment->spec().id, std::move(counts));
     }
 }

@@ -59,8 +59,7 @@ class EndpointController {
 
     mutable Mutex mutex_;
     std::vector<std::pair<std::string, executors::RunOutcome>> ended_ GUARDED_BY(mutex_);
-    std::vector<std::pair<std::string, std::vector<size_t>>> healthy_
-        GUARDED_BY(mutex_);  // by deployment and variant
+    std::vector<std::pair<std::string, std::vector<size_t>>> healthy_ GUARDED_BY(mutex_);  // by deployment and variant
 };
 
 }  // namespace millwright::resources

@@ -55,10 +55,8 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
     due_ = Monotonic::max();
     if (const auto ready = prepare(); !ready) {
         log::warning("model data of endpoint " + endpoint_.name, ready.error());
-        const bool for_user =
-            ready.error().kind != ErrorKind::Internal && ready.error().kind != ErrorKind::Unavailable;
-        failure_ =
-            for_user ? ready.error().message : "InternalServerError: the model data could not be prepared.";
+        const bool for_user = ready.error().kind != ErrorKind::Internal && ready.error().kind != ErrorKind::Unavailable;
+        failure_ = for_user ? ready.error().message : "InternalServerError: the model data could not be prepared.";
         wake_at(now + parts_.settings.restart_pause);
         return Progress::Failed;
     }
@@ -69,8 +67,7 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
         const auto wanted = static_cast<size_t>(spec_.variants[v].count);
         for (size_t extra = live(v); extra > wanted; --extra) {
             const auto last = std::find_if(replicas_.rbegin(), replicas_.rend(), [&](const Replica& r) {
-                return r.variant == v &&
-                       (r.state == Replica::State::Healthy || r.state == Replica::State::Starting);
+                return r.variant == v && (r.state == Replica::State::Healthy || r.state == Replica::State::Starting);
             });
             drain(*last, now);
         }
@@ -78,9 +75,9 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
             const auto started = start_replica(v, now);
             if (started) continue;
             log::warning("cannot start a replica of endpoint " + endpoint_.name, started.error());
-            note_failure(v, now,
-                         "Could not start production variant " + spec_.variants[v].name + ": " +
-                             started.error().message);
+            note_failure(
+                v, now,
+                "Could not start production variant " + spec_.variants[v].name + ": " + started.error().message);
         }
         if (live(v) < wanted) wake_at(variants_[v].next_start);
         complete = complete && healthy(v) == wanted;
@@ -155,12 +152,10 @@ executors::RunSpec Deployment::run_spec(const VariantSpec& variant, const std::s
     spec.environment["AWS_DEFAULT_REGION"] = endpoint_.region;
     spec.environment["MILLWRIGHT_ALGORITHM"] = variant.container.algorithm;
     spec.environment["MILLWRIGHT_ALGORITHM_VERSION"] = variant.container.algorithm_version;
-    spec.environment["MILLWRIGHT_SERVE_SOCKET"] =
-        std::string(kSocketFolderInside) + "/" + std::string(kSocketName);
+    spec.environment["MILLWRIGHT_SERVE_SOCKET"] = std::string(kSocketFolderInside) + "/" + std::string(kSocketName);
     const size_t v = static_cast<size_t>(&variant - spec_.variants.data());
-    spec.mounts = {
-        {model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly},
-        {run_folder(run_id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable}};
+    spec.mounts = {{model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly},
+                   {run_folder(run_id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable}};
     spec.log_files = {log_file};
     spec.limits = limits_of(variant, parts_.settings.machine);
     spec.network_isolation = true;  // built-in algorithms need no network to serve
@@ -245,30 +240,26 @@ void Deployment::note_failure(size_t variant, Monotonic now, std::string reason)
     failure_ = std::move(reason);
     const auto pause = parts_.settings.restart_pause * (int64_t{1} << std::min(state.failures, 16));
     ++state.failures;
-    state.next_start =
-        now + std::min<std::chrono::milliseconds>(pause, parts_.settings.longest_restart_pause);
+    state.next_start = now + std::min<std::chrono::milliseconds>(pause, parts_.settings.longest_restart_pause);
     wake_at(state.next_start);
 }
 
 bool Deployment::owns(const std::string& run_id) const {
-    return std::any_of(replicas_.begin(), replicas_.end(),
-                       [&](const Replica& r) { return r.run_id == run_id; });
+    return std::any_of(replicas_.begin(), replicas_.end(), [&](const Replica& r) { return r.run_id == run_id; });
 }
 
 void Deployment::run_ended(const std::string& run_id, const executors::RunOutcome& outcome, Monotonic now) {
     for (Replica& replica : replicas_) {
         if (replica.run_id != run_id || replica.state == Replica::State::Ended) continue;
-        const bool unwanted =
-            replica.state == Replica::State::Starting || replica.state == Replica::State::Healthy;
+        const bool unwanted = replica.state == Replica::State::Starting || replica.state == Replica::State::Healthy;
         replica.state = Replica::State::Ended;
         const VariantSpec& variant = spec_.variants[replica.variant];
         const bool not_launched = outcome.cause == executors::RunOutcome::Cause::LaunchFailed;
         // A run of a server before us that is lost was not at fault.
         if (unwanted && outcome.cause != executors::RunOutcome::Cause::Lost)
             note_failure(replica.variant, now,
-                         not_launched
-                             ? "Could not start production variant " + variant.name + ": " + outcome.message
-                             : ping_failure(variant));
+                         not_launched ? "Could not start production variant " + variant.name + ": " + outcome.message
+                                      : ping_failure(variant));
         wake_at(now);
     }
 }
@@ -297,8 +288,7 @@ bool Deployment::retire(Monotonic now) {
 
 size_t Deployment::live(size_t variant) const {
     return static_cast<size_t>(std::count_if(replicas_.begin(), replicas_.end(), [&](const Replica& r) {
-        return r.variant == variant &&
-               (r.state == Replica::State::Starting || r.state == Replica::State::Healthy);
+        return r.variant == variant && (r.state == Replica::State::Starting || r.state == Replica::State::Healthy);
     }));
 }
 

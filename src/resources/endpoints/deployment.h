@@ -61,9 +61,7 @@ class Deployment {
     Deployment(DeploymentSpec spec, const EndpointRow& endpoint, const DeploymentParts& parts);
 
     const DeploymentSpec& spec() const { return spec_; }
-    void set_spec(DeploymentSpec spec) {
-        spec_ = std::move(spec);
-    }  // same id and variants, other counts and weights
+    void set_spec(DeploymentSpec spec) { spec_ = std::move(spec); }  // same id and variants, other counts and weights
     // After a restart of the server: watches the runs that are known.
     Result<void> adopt();
 
@@ -112,8 +110,7 @@ class Deployment {
     std::string folder() const { return parts_.settings.folder + "/" + spec_.id; }
     std::string run_folder(const std::string& run_id) const { return folder() + "/" + run_id; }
     std::string model_folder(size_t variant) const { return folder() + "/model" + std::to_string(variant); }
-    std::shared_ptr<const ReplicaRoute> make_route(const std::string& run_id,
-                                                   const std::string& log_stream) const;
+    std::shared_ptr<const ReplicaRoute> make_route(const std::string& run_id, const std::string& log_stream) const;
 
     DeploymentSpec spec_;
     RecordName endpoint_;

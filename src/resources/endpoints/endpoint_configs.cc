@@ -29,12 +29,11 @@ Result<std::unique_ptr<EndpointConfigs>> EndpointConfigs::open(const Parts& part
     return std::unique_ptr<EndpointConfigs>(new EndpointConfigs(parts));
 }
 
-Result<Json> EndpointConfigs::check_variant(std::string_view account, std::string_view region,
-                                            const Json& variant) {
-    TRY(only_supported(variant, "ProductionVariants.",
-                       {"VariantName", "ModelName", "InitialInstanceCount", "InstanceType",
-                        "InitialVariantWeight", "VolumeSizeInGB", "ModelDataDownloadTimeoutInSeconds",
-                        "ContainerStartupHealthCheckTimeoutInSeconds", "RoutingConfig"}));
+Result<Json> EndpointConfigs::check_variant(std::string_view account, std::string_view region, const Json& variant) {
+    TRY(only_supported(
+        variant, "ProductionVariants.",
+        {"VariantName", "ModelName", "InitialInstanceCount", "InstanceType", "InitialVariantWeight", "VolumeSizeInGB",
+         "ModelDataDownloadTimeoutInSeconds", "ContainerStartupHealthCheckTimeoutInSeconds", "RoutingConfig"}));
     TRY(only_supported(variant["RoutingConfig"], "RoutingConfig.", {"RoutingStrategy"}));
     const std::string strategy = variant["RoutingConfig"]["RoutingStrategy"].string_or("RANDOM");
     if (strategy != "RANDOM" && strategy != "LEAST_OUTSTANDING_REQUESTS")
@@ -48,8 +47,7 @@ Result<Json> EndpointConfigs::check_variant(std::string_view account, std::strin
     if (!find_instance_type(variant["InstanceType"].string_or("")))
         return invalid_input("Unknown instance type " + variant["InstanceType"].string_or("") + ".");
     const int64_t count = variant["InitialInstanceCount"].int_or(1);
-    if (count < 1)
-        return invalid_input("InitialInstanceCount of production variant " + name + " must be at least 1.");
+    if (count < 1) return invalid_input("InitialInstanceCount of production variant " + name + " must be at least 1.");
     if (count > kMaxReplicasPerVariant)
         return Error{ErrorKind::LimitExceeded,
                      "The account-level service limit '" + variant["InstanceType"].string_or("") +
@@ -65,34 +63,29 @@ Result<Json> EndpointConfigs::check_variant(std::string_view account, std::strin
     return out;
 }
 
-Result<Json> EndpointConfigs::check_variants(std::string_view account, std::string_view region,
-                                             const Json& variants) {
+Result<Json> EndpointConfigs::check_variants(std::string_view account, std::string_view region, const Json& variants) {
     std::set<std::string> names;
     double weights = 0;
     Json out = Json::array();
     for (const Json& variant : variants.items()) {
         if (!names.insert(variant["VariantName"].string_or("")).second)
-            return invalid_input(
-                "Production variant names must be unique: " + variant["VariantName"].string_or("") + ".");
+            return invalid_input("Production variant names must be unique: " + variant["VariantName"].string_or("") +
+                                 ".");
         out.push_back(TRY(check_variant(account, region, variant)));
         weights += out.items().back()["InitialVariantWeight"].as_double();
     }
     if (out.size() == 0) return invalid_input("At least one production variant is required.");
-    if (!(weights > 0))
-        return invalid_input("At least one production variant must have a weight greater than zero.");
+    if (!(weights > 0)) return invalid_input("At least one production variant must have a weight greater than zero.");
     return out;
 }
 
-Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::string_view region,
-                                               const Json& request) {
-    TRY(only_supported(
-        request, "",
-        {"EndpointConfigName", "ProductionVariants", "Tags", "KmsKeyId", "EnableNetworkIsolation"}));
+Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::string_view region, const Json& request) {
+    TRY(only_supported(request, "",
+                       {"EndpointConfigName", "ProductionVariants", "Tags", "KmsKeyId", "EnableNetworkIsolation"}));
     const TagList tags = TRY(parse_tags(request["Tags"]));
     auto variants = check_variants(account, region, request["ProductionVariants"]);
     // A missing model is a fault of this request, not of what it asks to make.
-    if (!variants && variants.error().kind == ErrorKind::NotFound)
-        return invalid_input(variants.error().message);
+    if (!variants && variants.error().kind == ErrorKind::NotFound) return invalid_input(variants.error().message);
     if (!variants) return variants.error();
     EndpointConfig config;
     config.name = {std::string(account), std::string(region), request["EndpointConfigName"].as_string()};
@@ -107,8 +100,7 @@ Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::st
             tx.run("INSERT INTO sagemaker_endpoint_config(account, region, name_key, name, arn, created_ms, "
                    "modified_ms, status, "
                    "request) VALUES(?,?,?,?,?,?,?,'',?)",
-                   account, region, config.name.key(), config.name.name, config.arn, now, now,
-                   config.request.dump()));
+                   account, region, config.name.key(), config.name.name, config.arn, now, now, config.request.dump()));
         return parts_.tags.register_in(tx, config.arn, tags);
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
@@ -118,8 +110,7 @@ Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::st
     return config;
 }
 
-Result<EndpointConfig> EndpointConfigs::find(std::string_view account, std::string_view region,
-                                             std::string_view name) {
+Result<EndpointConfig> EndpointConfigs::find(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
     return parts_.database.read([&](Connection& c) -> Result<EndpointConfig> {
         const auto row =
@@ -134,18 +125,16 @@ Result<EndpointConfig> EndpointConfigs::find(std::string_view account, std::stri
     });
 }
 
-Result<RecordPage> EndpointConfigs::list(std::string_view account, std::string_view region,
-                                         const RecordQuery& query) {
+Result<RecordPage> EndpointConfigs::list(std::string_view account, std::string_view region, const RecordQuery& query) {
     return list_records(parts_.database, kTable, account, region, query);
 }
 
-Result<void> EndpointConfigs::remove(std::string_view account, std::string_view region,
-                                     std::string_view name) {
+Result<void> EndpointConfigs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
     return parts_.database.write([&](Transaction& tx) -> Result<void> {
         const int64_t removed =
-            TRY(tx.run("DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=?",
-                       account, region, wanted.key()));
+            TRY(tx.run("DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=?", account,
+                       region, wanted.key()));
         if (removed == 0) return no_such_config(wanted);
         return parts_.tags.forget_in(tx, wanted.arn(kKind));
     });

@@ -31,18 +31,16 @@ Error no_such_endpoint(const RecordName& name) {
 }
 
 Result<EndpointRow> find_in(Connection& c, const RecordName& name) {
-    const auto row =
-        TRY(c.query_one("SELECT " + std::string(kColumns) +
-                            " FROM sagemaker_endpoint WHERE account=? AND region=? AND name_key=?",
-                        name.account, name.region, name.key()));
+    const auto row = TRY(c.query_one(
+        "SELECT " + std::string(kColumns) + " FROM sagemaker_endpoint WHERE account=? AND region=? AND name_key=?",
+        name.account, name.region, name.key()));
     if (!row) return no_such_endpoint(name);
     return endpoint_of(*row);
 }
 
-Result<void> add_deployment(Transaction& tx, std::string_view endpoint_arn,
-                            const DeploymentSpec& deployment) {
-    TRY(tx.run("INSERT INTO endpoint_deployment(id, endpoint_arn, spec) VALUES(?,?,?)", deployment.id,
-               endpoint_arn, to_json(deployment).dump()));
+Result<void> add_deployment(Transaction& tx, std::string_view endpoint_arn, const DeploymentSpec& deployment) {
+    TRY(tx.run("INSERT INTO endpoint_deployment(id, endpoint_arn, spec) VALUES(?,?,?)", deployment.id, endpoint_arn,
+               to_json(deployment).dump()));
     return {};
 }
 
@@ -117,24 +115,20 @@ CREATE INDEX endpoint_replica_by_deployment ON endpoint_replica(deployment_id);
 Json to_json(const DeploymentSpec& spec) {
     Json variants = Json::array();
     for (const VariantSpec& variant : spec.variants) variants.push_back(to_json(variant));
-    return Json::object(
-        {{"id", spec.id}, {"config_name", spec.config_name}, {"variants", std::move(variants)}});
+    return Json::object({{"id", spec.id}, {"config_name", spec.config_name}, {"variants", std::move(variants)}});
 }
 
 Result<DeploymentSpec> deployment_from_json(const Json& document) {
     DeploymentSpec out;
     out.id = document["id"].string_or("");
     out.config_name = document["config_name"].string_or("");
-    for (const Json& variant : document["variants"].items())
-        out.variants.push_back(variant_from_json(variant));
+    for (const Json& variant : document["variants"].items()) out.variants.push_back(variant_from_json(variant));
     if (out.id.empty() || out.variants.empty()) return internal_error("a stored deployment is damaged");
     return out;
 }
 
-Result<EndpointStore> EndpointStore::open(metadata_store::Database& database, Tags& tags,
-                                          const Clock& clock) {
-    const std::string schema =
-        "CREATE TABLE sagemaker_endpoint(" + std::string(kRecordColumns) + std::string(kSchema);
+Result<EndpointStore> EndpointStore::open(metadata_store::Database& database, Tags& tags, const Clock& clock) {
+    const std::string schema = "CREATE TABLE sagemaker_endpoint(" + std::string(kRecordColumns) + std::string(kSchema);
     TRY(database.migrate("endpoints", {{"endpoints 1: endpoints, deployments, replicas", schema}}));
     return EndpointStore(database, tags, clock);
 }
@@ -148,15 +142,13 @@ Result<EndpointRow> EndpointStore::create(const RecordName& name, const Deployme
             "INSERT INTO sagemaker_endpoint(account, region, name_key, name, arn, created_ms, modified_ms, "
             "status, "
             "failure_reason, config_name, current_id, target_id) VALUES(?,?,?,?,?,?,?,'Creating','',?,'',?)",
-            name.account, name.region, name.key(), name.name, arn, now, now, deployment.config_name,
-            deployment.id));
+            name.account, name.region, name.key(), name.name, arn, now, now, deployment.config_name, deployment.id));
         TRY(add_deployment(tx, arn, deployment));
         TRY(tags_->register_in(tx, arn, tags));
         return find_in(tx, name);
     });
     if (!made && made.error().kind == ErrorKind::AlreadyExists)
-        return Error{ErrorKind::AlreadyExists, "Cannot create already existing endpoint \"" + arn + "\".",
-                     ""};
+        return Error{ErrorKind::AlreadyExists, "Cannot create already existing endpoint \"" + arn + "\".", ""};
     return made;
 }
 
@@ -168,8 +160,7 @@ Result<EndpointRow> EndpointStore::begin_update(const RecordName& name, const De
                          "Cannot update endpoint \"" + before.arn + "\": it has failed. Delete it and create it again.",
                          ""};
         if (before.status != "InService")
-            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + before.arn + "\".",
-                         ""};
+            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + before.arn + "\".", ""};
         TRY(add_deployment(tx, before.arn, deployment));
         TRY(
             tx.run("UPDATE sagemaker_endpoint SET status='Updating', failure_reason='', target_id=?, "
@@ -183,8 +174,7 @@ Result<EndpointRow> EndpointStore::begin_delete(const RecordName& name) {
     return database_->write([&](Transaction& tx) -> Result<EndpointRow> {
         const EndpointRow before = TRY(find_in(tx, name));
         if (before.status == "Deleting")
-            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + before.arn + "\".",
-                         ""};
+            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + before.arn + "\".", ""};
         TRY(tx.run("UPDATE sagemaker_endpoint SET status='Deleting', modified_ms=? WHERE arn=?",
                    to_epoch_milliseconds(clock_->now()), before.arn));
         return find_in(tx, name);
@@ -236,10 +226,8 @@ Result<void> EndpointStore::change_deployment(const EndpointRow& endpoint, const
                        "WHERE arn=? AND status='InService' AND current_id=? AND target_id=?",
                        to_epoch_milliseconds(clock_->now()), endpoint.arn, deployment.id, deployment.id));
         if (changed == 0)
-            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + endpoint.arn + "\".",
-                         ""};
-        TRY(tx.run("UPDATE endpoint_deployment SET spec=? WHERE id=?", to_json(deployment).dump(),
-                   deployment.id));
+            return Error{ErrorKind::Conflict, "Cannot update in-progress endpoint \"" + endpoint.arn + "\".", ""};
+        TRY(tx.run("UPDATE endpoint_deployment SET spec=? WHERE id=?", to_json(deployment).dump(), deployment.id));
         return {};
     });
 }
@@ -255,8 +243,7 @@ Result<void> EndpointStore::forget_endpoint(const EndpointRow& endpoint) {
 Result<std::vector<DeploymentSpec>> EndpointStore::deployments(const std::string& endpoint_arn) {
     return database_->read([&](Connection& c) -> Result<std::vector<DeploymentSpec>> {
         std::vector<DeploymentSpec> out;
-        const auto rows =
-            TRY(c.query("SELECT spec FROM endpoint_deployment WHERE endpoint_arn=?", endpoint_arn));
+        const auto rows = TRY(c.query("SELECT spec FROM endpoint_deployment WHERE endpoint_arn=?", endpoint_arn));
         for (const Row& row : rows) {
             const Json document = TRY(Json::parse(row.text(0)));
             out.push_back(TRY(deployment_from_json(document)));
@@ -308,8 +295,7 @@ Result<std::vector<ReplicaRow>> EndpointStore::replicas(const std::string& deplo
     });
 }
 
-Result<RecordPage> EndpointStore::list(std::string_view account, std::string_view region,
-                                       const RecordQuery& query) {
+Result<RecordPage> EndpointStore::list(std::string_view account, std::string_view region, const RecordQuery& query) {
     return list_records(*database_, kTable, account, region, query);
 }
 

@@ -69,8 +69,7 @@ class EndpointStore {
     Result<bool> finish_deployment(const EndpointRow& endpoint, const std::string& deployment);
     // The target is given up: Failed without a current deployment, else InService with the reason. False as
     // above.
-    Result<bool> fail_deployment(const EndpointRow& endpoint, const std::string& deployment,
-                                 std::string_view reason);
+    Result<bool> fail_deployment(const EndpointRow& endpoint, const std::string& deployment, std::string_view reason);
     // Rewrites weights and counts of a deployment.
     Result<void> change_deployment(const EndpointRow& endpoint, const DeploymentSpec& deployment);
     Result<void> forget_endpoint(const EndpointRow& endpoint);

@@ -28,12 +28,10 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     Result<Endpoint> update_weights_and_capacities(std::string_view account, std::string_view region,
                                                    const Json& request) override;
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
-    Result<Endpoint> describe(std::string_view account, std::string_view region,
-                              std::string_view name) override;
-    Result<Endpoint> describe_changed(std::string_view account, std::string_view region,
-                                      std::string_view name, std::chrono::milliseconds longest) override;
-    Result<RecordPage> list(std::string_view account, std::string_view region,
-                            const RecordQuery& query) override {
+    Result<Endpoint> describe(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<Endpoint> describe_changed(std::string_view account, std::string_view region, std::string_view name,
+                                      std::chrono::milliseconds longest) override;
+    Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query) override {
         return store_.list(account, region, query);
     }
     const Routes& routes() const override { return routes_; }
@@ -56,8 +54,7 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     Result<DeploymentSpec> make_deployment(std::string_view account, std::string_view region,
                                            std::string_view config_name);
     Result<VariantSpec> make_variant(std::string_view account, std::string_view region, const Json& variant);
-    Result<void> retain_properties(const EndpointRow& endpoint, const Json& request,
-                                   DeploymentSpec& deployment);
+    Result<void> retain_properties(const EndpointRow& endpoint, const Json& request, DeploymentSpec& deployment);
     Result<Endpoint> with_variants(const EndpointRow& row);
     void add(const EndpointRow& row);
     void wake(const std::string& arn);
@@ -86,8 +83,7 @@ Result<void> RunningEndpoints::begin() {
         auto controller = std::make_shared<EndpointController>(row, deployment_parts(), routes_);
         {
             const MutexLock lock(mutex_);
-            entries_[row.arn].controller =
-                controller;  // known before its runs are adopted: they may report at once
+            entries_[row.arn].controller = controller;  // known before its runs are adopted: they may report at once
         }
         TRY(controller->load());
     }
@@ -190,8 +186,7 @@ Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std
     out.count = variant["InitialInstanceCount"].int_or(1);
     out.weight = variant["InitialVariantWeight"].double_or(1);
     out.random_replica = variant["RoutingConfig"]["RoutingStrategy"].string_or("") == "RANDOM";
-    out.startup_timeout =
-        std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
+    out.startup_timeout = std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
     out.download_timeout = std::chrono::seconds(variant["ModelDataDownloadTimeoutInSeconds"].int_or(3600));
     const Model model = TRY(parts_.models.find(account, region, out.model_name));
     out.container = TRY(read_container(model.request["PrimaryContainer"]));
@@ -216,12 +211,10 @@ Result<DeploymentSpec> RunningEndpoints::make_deployment(std::string_view accoun
     return out;
 }
 
-Result<Endpoint> RunningEndpoints::create(std::string_view account, std::string_view region,
-                                          const Json& request) {
+Result<Endpoint> RunningEndpoints::create(std::string_view account, std::string_view region, const Json& request) {
     TRY(only_supported(request, "", {"EndpointName", "EndpointConfigName", "Tags"}));
     const TagList tags = TRY(parse_tags(request["Tags"]));
-    const DeploymentSpec deployment =
-        TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
+    const DeploymentSpec deployment = TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow row = TRY(store_.create(name, deployment, tags));
     add(row);
@@ -244,24 +237,21 @@ Result<void> RunningEndpoints::retain_properties(const EndpointRow& endpoint, co
     return {};
 }
 
-Result<Endpoint> RunningEndpoints::update(std::string_view account, std::string_view region,
-                                          const Json& request) {
+Result<Endpoint> RunningEndpoints::update(std::string_view account, std::string_view region, const Json& request) {
     // RetainDeploymentConfig keeps the last DeploymentConfig, of which there is none here.
     TRY(only_supported(request, "",
                        {"EndpointName", "EndpointConfigName", "RetainAllVariantProperties",
                         "ExcludeRetainedVariantProperties", "RetainDeploymentConfig"}));
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow before = TRY(store_.find(name));
-    DeploymentSpec deployment =
-        TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
+    DeploymentSpec deployment = TRY(make_deployment(account, region, request["EndpointConfigName"].as_string()));
     TRY(retain_properties(before, request, deployment));
     const EndpointRow row = TRY(store_.begin_update(name, deployment));
     wake(row.arn);
     return with_variants(row);
 }
 
-Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_view account,
-                                                                 std::string_view region,
+Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_view account, std::string_view region,
                                                                  const Json& request) {
     const RecordName name{std::string(account), std::string(region), request["EndpointName"].as_string()};
     const EndpointRow before = TRY(store_.find(name));
@@ -282,29 +272,24 @@ Result<Endpoint> RunningEndpoints::update_weights_and_capacities(std::string_vie
                                      std::to_string(kMaxReplicasPerVariant) + ".");
         }
         if (!found)
-            return invalid_input("Could not find production variant \"" + wish["VariantName"].string_or("") +
-                                 "\".");
+            return invalid_input("Could not find production variant \"" + wish["VariantName"].string_or("") + "\".");
     }
     double weights = 0;
     for (const VariantSpec& variant : deployment.variants) weights += variant.weight;
-    if (!(weights > 0))
-        return invalid_input("At least one production variant must have a weight greater than zero.");
+    if (!(weights > 0)) return invalid_input("At least one production variant must have a weight greater than zero.");
     TRY(store_.change_deployment(before, deployment));
     wake(before.arn);
     return describe(account, region, name.name);
 }
 
-Result<void> RunningEndpoints::remove(std::string_view account, std::string_view region,
-                                      std::string_view name) {
-    const EndpointRow row =
-        TRY(store_.begin_delete({std::string(account), std::string(region), std::string(name)}));
+Result<void> RunningEndpoints::remove(std::string_view account, std::string_view region, std::string_view name) {
+    const EndpointRow row = TRY(store_.begin_delete({std::string(account), std::string(region), std::string(name)}));
     wake(row.arn);
     return {};
 }
 
 Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
-    Endpoint out{row.name,        row.arn,     row.status,   row.failure_reason,
-                 row.config_name, row.created, row.modified, {}};
+    Endpoint out{row.name, row.arn, row.status, row.failure_reason, row.config_name, row.created, row.modified, {}};
     const std::string& shown = row.current.empty() ? row.target : row.current;
     if (shown.empty()) return out;
     const auto deployment = store_.deployment(shown);
@@ -323,8 +308,7 @@ Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
         shown_variant.desired_weight = variant.weight;
         shown_variant.desired_count = variant.count;
         shown_variant.current_weight = row.current.empty() ? 0 : variant.weight;
-        shown_variant.current_count =
-            v < healthy.size() && !row.current.empty() ? static_cast<int64_t>(healthy[v]) : 0;
+        shown_variant.current_count = v < healthy.size() && !row.current.empty() ? static_cast<int64_t>(healthy[v]) : 0;
         shown_variant.random_replica = variant.random_replica;
         if (out.changing()) shown_variant.status = row.status;
         out.variants.push_back(std::move(shown_variant));
@@ -332,14 +316,12 @@ Result<Endpoint> RunningEndpoints::with_variants(const EndpointRow& row) {
     return out;
 }
 
-Result<Endpoint> RunningEndpoints::describe(std::string_view account, std::string_view region,
-                                            std::string_view name) {
+Result<Endpoint> RunningEndpoints::describe(std::string_view account, std::string_view region, std::string_view name) {
     return with_variants(TRY(store_.find({std::string(account), std::string(region), std::string(name)})));
 }
 
 Result<Endpoint> RunningEndpoints::describe_changed(std::string_view account, std::string_view region,
-                                                    std::string_view name,
-                                                    std::chrono::milliseconds longest) {
+                                                    std::string_view name, std::chrono::milliseconds longest) {
     const Monotonic until = std::chrono::steady_clock::now() + longest;
     uint64_t seen;
     {

@@ -53,10 +53,8 @@ class Endpoints {
 
     // Returns when the wish is on disk. InvalidInput: refused, the message says why. AlreadyExists, NotFound
     // (endpoint) and Conflict (it is changing already): the message is AWS's.
-    virtual Result<Endpoint> create(std::string_view account, std::string_view region,
-                                    const Json& request) = 0;
-    virtual Result<Endpoint> update(std::string_view account, std::string_view region,
-                                    const Json& request) = 0;
+    virtual Result<Endpoint> create(std::string_view account, std::string_view region, const Json& request) = 0;
+    virtual Result<Endpoint> update(std::string_view account, std::string_view region, const Json& request) = 0;
     virtual Result<Endpoint> update_weights_and_capacities(std::string_view account, std::string_view region,
                                                            const Json& request) = 0;
     virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
@@ -65,10 +63,9 @@ class Endpoints {
                                       std::string_view name) = 0;  // NotFound
     // As describe, but an endpoint that is changing is answered only when its status changes, at most after
     // `longest`.
-    virtual Result<Endpoint> describe_changed(std::string_view account, std::string_view region,
-                                              std::string_view name, std::chrono::milliseconds longest) = 0;
-    virtual Result<RecordPage> list(std::string_view account, std::string_view region,
-                                    const RecordQuery& query) = 0;
+    virtual Result<Endpoint> describe_changed(std::string_view account, std::string_view region, std::string_view name,
+                                              std::chrono::milliseconds longest) = 0;
+    virtual Result<RecordPage> list(std::string_view account, std::string_view region, const RecordQuery& query) = 0;
 
     virtual const Routes& routes() const = 0;
     virtual void shut_down() = 0;

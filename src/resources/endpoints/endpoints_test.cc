@@ -139,16 +139,14 @@ class TestExecutor final : public executors::Executor {
 
 class TestChannel final : public ReplicaChannel {
   public:
-    TestChannel(TestExecutor& executor, std::string socket)
-        : executor_(executor), socket_(std::move(socket)) {}
+    TestChannel(TestExecutor& executor, std::string socket) : executor_(executor), socket_(std::move(socket)) {}
     bool ping(std::chrono::milliseconds) override { return executor_.healthy(socket_, nullptr); }
     Result<ReplicaReply> invoke(const ReplicaRequest&, std::chrono::milliseconds) override {
         ReplicaReply reply;
         reply.status = 200;
         if (!executor_.healthy(socket_, &reply.body)) return Error{ErrorKind::Unavailable, "gone", ""};
         std::this_thread::sleep_for(200us);
-        if (!executor_.healthy(socket_, nullptr))
-            return Error{ErrorKind::Unavailable, "went while it worked", ""};
+        if (!executor_.healthy(socket_, nullptr)) return Error{ErrorKind::Unavailable, "went while it worked", ""};
         return reply;
     }
 
@@ -169,8 +167,7 @@ class EndpointsTest : public testing::Test {
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
         const Clock& clock = system_clock();
         identity_ = Identity::open(folder_, *database_, clock, system_random(), {}).value();
-        objects_ =
-            object_store::ObjectStore::open(folder_ + "/objects", *database_, clock, system_random()).value();
+        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock, system_random()).value();
         logs_ = Logs::open(folder_ + "/logs", *database_, clock, system_random()).value();
         tags_ = Tags::open(*database_).value();
         models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock}).value();
@@ -200,21 +197,19 @@ class EndpointsTest : public testing::Test {
         settings.longest_restart_pause = 20ms;
         settings.workers = 3;
         endpoints_ =
-            Endpoints::open(settings,
-                            {*database_, *objects_, executor_, *models_, *configs_, *logs_, *tags_,
-                             [this](const std::string& socket) { return executor_.open_channel(socket); },
-                             system_clock(), system_random()})
+            Endpoints::open(settings, {*database_, *objects_, executor_, *models_, *configs_, *logs_, *tags_,
+                                       [this](const std::string& socket) { return executor_.open_channel(socket); },
+                                       system_clock(), system_random()})
                 .value();
     }
     void make_model(const std::string& name, const std::string& version, const std::string& behave,
                     const std::string& data = "model.tar.gz") {
         const auto made = models_->create(
             account_, kRegion,
-            Json::object(
-                {{"ModelName", name},
-                 {"PrimaryContainer", Json::object({{"Image", "x/sagemaker-xgboost:" + version},
-                                                    {"ModelDataUrl", "s3://bucket/" + data},
-                                                    {"Environment", Json::object({{"BEHAVE", behave}})}})}}));
+            Json::object({{"ModelName", name},
+                          {"PrimaryContainer", Json::object({{"Image", "x/sagemaker-xgboost:" + version},
+                                                             {"ModelDataUrl", "s3://bucket/" + data},
+                                                             {"Environment", Json::object({{"BEHAVE", behave}})}})}}));
         ASSERT_TRUE(made) << made.error().message;
         make_config(name, Json::array({variant("AllTraffic", name, 1)}));
     }
@@ -226,9 +221,9 @@ class EndpointsTest : public testing::Test {
                              {"InitialVariantWeight", weight}});
     }
     void make_config(std::string_view name, Json variants) {
-        const auto made = configs_->create(
-            account_, kRegion,
-            Json::object({{"EndpointConfigName", name}, {"ProductionVariants", std::move(variants)}}));
+        const auto made =
+            configs_->create(account_, kRegion,
+                             Json::object({{"EndpointConfigName", name}, {"ProductionVariants", std::move(variants)}}));
         ASSERT_TRUE(made) << made.error().message;
     }
     static Json request(std::string_view name, std::string_view config) {
@@ -316,8 +311,7 @@ TEST_F(EndpointsTest, BrokenModelDataFailsWithItsAddress) {
     ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "broken")));
     const Endpoint failed = settled("e");
     EXPECT_EQ(failed.status, "Failed");
-    EXPECT_NE(failed.failure_reason.find("s3://bucket/broken.tar.gz"), std::string::npos)
-        << failed.failure_reason;
+    EXPECT_NE(failed.failure_reason.find("s3://bucket/broken.tar.gz"), std::string::npos) << failed.failure_reason;
 }
 
 TEST_F(EndpointsTest, AnUpdateLosesNoRequest) {
@@ -339,8 +333,7 @@ TEST_F(EndpointsTest, AnUpdateLosesNoRequest) {
     for (int round = 0; round < 6; ++round) {
         ASSERT_TRUE(endpoints_->update(account_, kRegion, request("e", round % 2 == 0 ? "newer" : "good")));
         EXPECT_EQ(endpoints_->update(account_, kRegion, request("e", "good")).error().message,
-                  "Cannot update in-progress endpoint \"arn:aws:sagemaker:us-west-2:" + account_ +
-                      ":endpoint/e\".");
+                  "Cannot update in-progress endpoint \"arn:aws:sagemaker:us-west-2:" + account_ + ":endpoint/e\".");
         const Endpoint now = settled("e");
         EXPECT_EQ(now.status, "InService");
         EXPECT_EQ(now.config_name, round % 2 == 0 ? "newer" : "good");
@@ -376,8 +369,7 @@ TEST_F(EndpointsTest, ADeadOrSickReplicaIsReplaced) {
     const std::string second = executor_.alive().at(0);
     EXPECT_NE(second, first);
     executor_.behave(second, "silent");
-    EXPECT_TRUE(
-        eventually([&] { return executor_.alive() != std::vector{second} && invoke("e") == "1.7-1"; }));
+    EXPECT_TRUE(eventually([&] { return executor_.alive() != std::vector{second} && invoke("e") == "1.7-1"; }));
     EXPECT_EQ(endpoints_->describe(account_, kRegion, "e")->status, "InService");
 }
 
@@ -401,8 +393,8 @@ TEST_F(EndpointsTest, ARestartedServerTakesReplicasOver) {
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "creating"));
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "kept"));
     ASSERT_TRUE(endpoints_->remove(account_, kRegion, "died"));
-    EXPECT_TRUE(eventually(
-        [&] { return executor_.alive().empty() && std::filesystem::is_empty(folder_ + "/endpoints"); }));
+    EXPECT_TRUE(
+        eventually([&] { return executor_.alive().empty() && std::filesystem::is_empty(folder_ + "/endpoints"); }));
 }
 
 TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
@@ -413,9 +405,8 @@ TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
     const Json wish = Json::object(
         {{"EndpointName", "e"},
          {"DesiredWeightsAndCapacities",
-          Json::array(
-              {Json::object({{"VariantName", "a"}, {"DesiredWeight", 0.5}, {"DesiredInstanceCount", 1}}),
-               Json::object({{"VariantName", "b"}, {"DesiredInstanceCount", 3}})})}});
+          Json::array({Json::object({{"VariantName", "a"}, {"DesiredWeight", 0.5}, {"DesiredInstanceCount", 1}}),
+                       Json::object({{"VariantName", "b"}, {"DesiredInstanceCount", 3}})})}});
     ASSERT_TRUE(endpoints_->update_weights_and_capacities(account_, kRegion, wish));
     const Endpoint now = settled("e");
     EXPECT_EQ(now.status, "InService");
@@ -432,9 +423,9 @@ TEST_F(EndpointsTest, WeightsAndCountsChangeWhileServing) {
 }
 
 TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
-    EXPECT_EQ(endpoints_->create(account_, kRegion, request("e", "none")).error().message,
-              "Could not find endpoint configuration \"arn:aws:sagemaker:us-west-2:" + account_ +
-                  ":endpoint-config/none\".");
+    EXPECT_EQ(
+        endpoints_->create(account_, kRegion, request("e", "none")).error().message,
+        "Could not find endpoint configuration \"arn:aws:sagemaker:us-west-2:" + account_ + ":endpoint-config/none\".");
     EXPECT_EQ(endpoints_->describe(account_, kRegion, "e").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(endpoints_->remove(account_, kRegion, "e").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(endpoints_->update(account_, kRegion, request("e", "good")).error().kind, ErrorKind::NotFound);
@@ -444,10 +435,10 @@ TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
               "Millwright does not support DeploymentConfig yet.");
     const auto refusal = [&](Json variant_document, std::string_view member, Json value) {
         variant_document.set(member, std::move(value));
-        const auto made = configs_->create(
-            account_, kRegion,
-            Json::object({{"EndpointConfigName", "c"},
-                          {"ProductionVariants", Json::array({std::move(variant_document)})}}));
+        const auto made =
+            configs_->create(account_, kRegion,
+                             Json::object({{"EndpointConfigName", "c"},
+                                           {"ProductionVariants", Json::array({std::move(variant_document)})}}));
         return made ? "" : made.error().message;
     };
     const Json base = variant("v", "good", 1);
@@ -458,17 +449,16 @@ TEST_F(EndpointsTest, WhatIsMissingOrUnsupportedIsRefused) {
     EXPECT_EQ(refusal(base, "InitialVariantWeight", 0.0),
               "At least one production variant must have a weight greater than zero.");
     EXPECT_NE(refusal(base, "InitialInstanceCount", 1000).find("service limit"), std::string::npos);
-    EXPECT_EQ(configs_
-                  ->create(account_, kRegion,
-                           Json::object({{"EndpointConfigName", "c"},
-                                         {"ProductionVariants", Json::array({base, base})}}))
-                  .error()
-                  .message,
-              "Production variant names must be unique: v.");
+    EXPECT_EQ(
+        configs_
+            ->create(account_, kRegion,
+                     Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base, base})}}))
+            .error()
+            .message,
+        "Production variant names must be unique: v.");
     for (const char* member :
          {"DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants"}) {
-        Json config =
-            Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base})}});
+        Json config = Json::object({{"EndpointConfigName", "c"}, {"ProductionVariants", Json::array({base})}});
         config.set(member, Json::object());
         EXPECT_EQ(configs_->create(account_, kRegion, config).error().message,
                   "Millwright does not support " + std::string(member) + " yet.");

@@ -19,8 +19,7 @@ class CredentialCache {
   public:
     std::optional<aws::Credential> find(std::string_view access_key_id) const;
     uint64_t generation() const { return generation_.load(); }
-    void put(const std::string& access_key_id, const aws::Credential& credential,
-             uint64_t generation_before_read);
+    void put(const std::string& access_key_id, const aws::Credential& credential, uint64_t generation_before_read);
     void forget(std::string_view access_key_id);
     void clear();
 

@@ -12,8 +12,7 @@
 namespace millwright::resources {
 namespace {
 
-const std::vector<metadata_store::Migration> kMigrations = {
-    {"identity 1: roles, users, keys, sessions, grants", R"sql(
+const std::vector<metadata_store::Migration> kMigrations = {{"identity 1: roles, users, keys, sessions, grants", R"sql(
 CREATE TABLE iam_role(account TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, arn TEXT NOT NULL, id TEXT NOT NULL,
     assume_role_policy TEXT NOT NULL, description TEXT NOT NULL, created_ms INTEGER NOT NULL,
     max_session_seconds INTEGER NOT NULL, tags TEXT NOT NULL, PRIMARY KEY(account, name));
@@ -46,8 +45,8 @@ bool is_account_id(std::string_view text) {
 }
 
 Result<RootCredentials> make_root(const std::string& path, Random& random, const IdentitySettings& settings) {
-    const RootCredentials root{new_account_id(random), settings.region,
-                               "AKIA" + random.letters_and_digits(16), to_base64(random.bytes(30))};
+    const RootCredentials root{new_account_id(random), settings.region, "AKIA" + random.letters_and_digits(16),
+                               to_base64(random.bytes(30))};
     const Json document = Json::object({{"AccountId", root.account},
                                         {"Region", root.region},
                                         {"AccessKeyId", root.access_key_id},
@@ -64,8 +63,7 @@ Result<RootCredentials> open_root(const std::string& path, Random& random, const
     const auto document = Json::parse(text);
     if (!document) return invalid_input(path + " is not valid JSON");
     RootCredentials root{(*document)["AccountId"].string_or(""), (*document)["Region"].string_or(""),
-                         (*document)["AccessKeyId"].string_or(""),
-                         (*document)["SecretAccessKey"].string_or("")};
+                         (*document)["AccessKeyId"].string_or(""), (*document)["SecretAccessKey"].string_or("")};
     if (!is_account_id(root.account)) return invalid_input(path + ": AccountId must be 12 digits");
     if (root.region.empty() || root.access_key_id.empty() || root.secret_access_key.empty())
         return invalid_input(path + ": Region, AccessKeyId and SecretAccessKey must not be empty");
@@ -86,8 +84,8 @@ NewRole default_role(const std::string& account) {
 
 class StoredIdentity final : public Identity {
   public:
-    StoredIdentity(RootCredentials root, metadata_store::Database& database, const Clock& clock,
-                   Random& random, const IdentitySettings& settings)
+    StoredIdentity(RootCredentials root, metadata_store::Database& database, const Clock& clock, Random& random,
+                   const IdentitySettings& settings)
         : root_(std::move(root)),
           settings_(settings),
           roles_(database, clock, random),
@@ -131,8 +129,7 @@ class StoredIdentity final : public Identity {
                                              std::chrono::seconds lifetime) override {
         return new_session(role, session_name, lifetime, "");
     }
-    Result<TemporaryCredentials> session_for(const aws::Caller& caller,
-                                             std::chrono::seconds lifetime) override {
+    Result<TemporaryCredentials> session_for(const aws::Caller& caller, std::chrono::seconds lifetime) override {
         return sessions_.create({caller.account, caller.arn, caller.user_id, "", "", lifetime});
     }
 
@@ -140,9 +137,7 @@ class StoredIdentity final : public Identity {
         return sessions_.grant({std::string(run_id), root_.account, role.name});
     }
     Result<TemporaryCredentials> job_credentials(std::string_view path) override;
-    Result<void> withdraw_job_credentials(std::string_view run_id) override {
-        return sessions_.withdraw(run_id);
-    }
+    Result<void> withdraw_job_credentials(std::string_view run_id) override { return sessions_.withdraw(run_id); }
 
   private:
     Result<TemporaryCredentials> new_session(const Role& role, std::string_view session_name,
@@ -174,8 +169,7 @@ Result<Role> StoredIdentity::resolve_role(std::string_view account, std::string_
 }
 
 Result<TemporaryCredentials> StoredIdentity::new_session(const Role& role, std::string_view session_name,
-                                                         std::chrono::seconds lifetime,
-                                                         const std::string& run_id) {
+                                                         std::chrono::seconds lifetime, const std::string& run_id) {
     NewSession session;
     session.account = root_.account;
     session.caller_arn =
@@ -198,9 +192,8 @@ Result<TemporaryCredentials> StoredIdentity::job_credentials(std::string_view pa
 
 }  // namespace
 
-Result<std::unique_ptr<Identity>> Identity::open(const std::string& folder,
-                                                 metadata_store::Database& database, const Clock& clock,
-                                                 Random& random, const IdentitySettings& settings) {
+Result<std::unique_ptr<Identity>> Identity::open(const std::string& folder, metadata_store::Database& database,
+                                                 const Clock& clock, Random& random, const IdentitySettings& settings) {
     TRY(database.migrate("identity", kMigrations));
     auto root = TRY(open_root(folder + "/credentials.json", random, settings));
     auto identity = std::make_unique<StoredIdentity>(std::move(root), database, clock, random, settings);

@@ -49,9 +49,8 @@ class UserStore;
 class Identity : public aws::CredentialSource {
   public:
     // `folder`: the data directory; credentials.json (0600) in it holds account, region and root key pair.
-    static Result<std::unique_ptr<Identity>> open(const std::string& folder,
-                                                  metadata_store::Database& database, const Clock& clock,
-                                                  Random& random, const IdentitySettings& settings);
+    static Result<std::unique_ptr<Identity>> open(const std::string& folder, metadata_store::Database& database,
+                                                  const Clock& clock, Random& random, const IdentitySettings& settings);
 
     virtual const RootCredentials& root() const = 0;
     // NotFound for an unknown name unless roles are lenient.
@@ -61,8 +60,7 @@ class Identity : public aws::CredentialSource {
     virtual Result<TemporaryCredentials> assume_role(const Role& role, std::string_view session_name,
                                                      std::chrono::seconds lifetime) = 0;
     // Short-lived keys with the rights of `caller` itself (GetSessionToken).
-    virtual Result<TemporaryCredentials> session_for(const aws::Caller& caller,
-                                                     std::chrono::seconds lifetime) = 0;
+    virtual Result<TemporaryCredentials> session_for(const aws::Caller& caller, std::chrono::seconds lifetime) = 0;
 
     virtual RoleStore& roles() = 0;
     virtual UserStore& users() = 0;
@@ -70,7 +68,7 @@ class Identity : public aws::CredentialSource {
     // The container credentials endpoint: a job fetches short-lived keys of its role with a secret path,
     // renewed on each fetch until the grant is withdrawn. Grants survive a restart.
     virtual Result<std::string> grant_job_credentials(std::string_view run_id,
-                                                      const Role& role) = 0;  // "/v2/credentials/<secret>"
+                                                      const Role& role) = 0;          // "/v2/credentials/<secret>"
     virtual Result<TemporaryCredentials> job_credentials(std::string_view path) = 0;  // NotFound
     virtual Result<void> withdraw_job_credentials(std::string_view run_id) = 0;
 };

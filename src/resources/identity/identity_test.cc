@@ -67,8 +67,7 @@ TEST_F(IdentityTest, FirstStartMakesAnAccountThatLaterStartsKeep) {
     reopen();
     EXPECT_EQ(identity_->root().account, first.account);
     EXPECT_EQ(identity_->root().secret_access_key, first.secret_access_key);
-    EXPECT_EQ(identity_->find_credential(first.access_key_id)->caller.arn,
-              "arn:aws:iam::" + first.account + ":root");
+    EXPECT_EQ(identity_->find_credential(first.access_key_id)->caller.arn, "arn:aws:iam::" + first.account + ":root");
 }
 
 TEST_F(IdentityTest, ADamagedCredentialsFileIsAnErrorAndIsLeftAlone) {
@@ -82,8 +81,7 @@ TEST_F(IdentityTest, ADamagedCredentialsFileIsAnErrorAndIsLeftAlone) {
 }
 
 TEST_F(IdentityTest, TheDefaultRoleIsThereAndStays) {
-    EXPECT_EQ(roles().find(account(), "SageMakerRole")->arn,
-              "arn:aws:iam::" + account() + ":role/SageMakerRole");
+    EXPECT_EQ(roles().find(account(), "SageMakerRole")->arn, "arn:aws:iam::" + account() + ":role/SageMakerRole");
     EXPECT_EQ(roles().remove(account(), "SageMakerRole").error().kind, ErrorKind::Denied);
 }
 
@@ -91,16 +89,13 @@ TEST_F(IdentityTest, UnknownRolesResolveOnlyWhenLenient) {
     EXPECT_EQ(identity_->find_role(account(), "Nobody")->name, "SageMakerRole");
     EXPECT_EQ(identity_->resolve_role(account(), "arn:aws:iam::999999999999:role/service-role/X")->name,
               "SageMakerRole");
-    EXPECT_EQ(identity_->resolve_role(account(), "arn:aws:iam::1:user/X").error().kind,
-              ErrorKind::InvalidInput);
+    EXPECT_EQ(identity_->resolve_role(account(), "arn:aws:iam::1:user/X").error().kind, ErrorKind::InvalidInput);
     reopen(false);
     EXPECT_EQ(identity_->find_role(account(), "Nobody").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(identity_->resolve_role(account(), "arn:aws:iam::999999999999:role/SageMakerRole").error().kind,
               ErrorKind::NotFound);
     EXPECT_EQ(
-        identity_->resolve_role(account(), "arn:aws:iam::" + account() + ":role/wrong/path/SageMakerRole")
-            .error()
-            .kind,
+        identity_->resolve_role(account(), "arn:aws:iam::" + account() + ":role/wrong/path/SageMakerRole").error().kind,
         ErrorKind::NotFound);
     EXPECT_TRUE(identity_->resolve_role(account(), "arn:aws:iam::" + account() + ":role/SageMakerRole"));
     EXPECT_TRUE(identity_->resolve_role(account(), "SageMakerRole"));
@@ -140,12 +135,10 @@ TEST_F(IdentityTest, ARoleWithPoliciesIsNotDeleted) {
     ASSERT_TRUE(roles().attach(account(), "r", full));
     EXPECT_EQ(roles().attach(account(), "r", "arn:aws:iam::1:policy/Mine").error().kind, ErrorKind::NotFound);
     EXPECT_EQ(roles().attached(account(), "r", "", 10)->items, std::vector<std::string>{full});
-    EXPECT_EQ(roles().remove(account(), "r").error().message,
-              "Cannot delete entity, must detach all policies first.");
+    EXPECT_EQ(roles().remove(account(), "r").error().message, "Cannot delete entity, must detach all policies first.");
     ASSERT_TRUE(roles().detach(account(), "r", full));
     EXPECT_EQ(roles().detach(account(), "r", full).error().kind, ErrorKind::NotFound);
-    EXPECT_EQ(roles().remove(account(), "r").error().message,
-              "Cannot delete entity, must delete policies first.");
+    EXPECT_EQ(roles().remove(account(), "r").error().message, "Cannot delete entity, must delete policies first.");
     EXPECT_EQ(*roles().get_policy(account(), "r", "inline"), policy);
     ASSERT_TRUE(roles().remove_policy(account(), "r", "inline"));
     EXPECT_EQ(roles().get_policy(account(), "r", "inline").error().kind, ErrorKind::NotFound);

@@ -54,8 +54,7 @@ Result<void> read_actions(const Json& statement, PolicyKind kind, PolicyStatemen
     out.actions = TRY(one_or_many(statement[out.all_actions_but ? "NotAction" : "Action"]));
     for (const std::string& action : out.actions) {
         if (action != "*" && action.find(':') == action.npos)
-            return invalid_input(
-                "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+            return invalid_input("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
         if (kind == PolicyKind::Trust && !to_lower(action).starts_with("sts:") && action != "*")
             return invalid_input("AssumeRole policy may only specify STS AssumeRole actions.");
     }
@@ -63,9 +62,8 @@ Result<void> read_actions(const Json& statement, PolicyKind kind, PolicyStatemen
 }
 
 Result<PolicyStatement> read_statement(const Json& statement, PolicyKind kind) {
-    static constexpr std::string_view kKnown[] = {"Sid",          "Effect",      "Principal",
-                                                  "NotPrincipal", "Action",      "NotAction",
-                                                  "Resource",     "NotResource", "Condition"};
+    static constexpr std::string_view kKnown[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal", "Action",
+                                                  "NotAction", "Resource", "NotResource", "Condition"};
     if (!statement.is_object()) return invalid_input("Syntax errors in policy.");
     for (const JsonMember& member : statement.members())
         if (std::find(std::begin(kKnown), std::end(kKnown), member.name) == std::end(kKnown))
@@ -86,8 +84,7 @@ Result<PolicyStatement> read_statement(const Json& statement, PolicyKind kind) {
     }
     if (has_resource) return invalid_input("Has prohibited field Resource");
     if (statement.has("NotPrincipal"))
-        return invalid_input(
-            "NotPrincipal in a trust policy is not supported by Millwright; name the principals.");
+        return invalid_input("NotPrincipal in a trust policy is not supported by Millwright; name the principals.");
     if (!statement.has("Principal")) return invalid_input("Missing required field Principal");
     TRY(read_principal(statement["Principal"], out));
     return out;
@@ -95,8 +92,7 @@ Result<PolicyStatement> read_statement(const Json& statement, PolicyKind kind) {
 
 bool covers_assume_role(const PolicyStatement& statement) {
     bool listed = false;
-    for (const std::string& action : statement.actions)
-        listed |= wildcard_match(action, "sts:AssumeRole", true);
+    for (const std::string& action : statement.actions) listed |= wildcard_match(action, "sts:AssumeRole", true);
     return listed != statement.all_actions_but;
 }
 
@@ -153,8 +149,7 @@ Result<std::vector<PolicyStatement>> parse_policy(std::string_view document, Pol
     return out;
 }
 
-bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn,
-                  std::string_view account) {
+bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn, std::string_view account) {
     return decide(trust, [&](const PolicyStatement& statement) {
         for (const std::string& principal : statement.aws_principals)
             if (names_caller(principal, caller_arn, account)) return true;
@@ -174,8 +169,7 @@ bool trust_allows_service(const std::vector<PolicyStatement>& trust, std::string
 
 bool wildcard_match(std::string_view pattern, std::string_view text, bool ignore_case) {
     const auto same = [&](char a, char b) {
-        return a == b ||
-               (ignore_case && equals_ignoring_case(std::string_view(&a, 1), std::string_view(&b, 1)));
+        return a == b || (ignore_case && equals_ignoring_case(std::string_view(&a, 1), std::string_view(&b, 1)));
     };
     size_t p = 0, t = 0, star = pattern.npos, resume = 0;
     while (t < text.size()) {

@@ -31,8 +31,7 @@ Result<std::vector<PolicyStatement>> parse_policy(std::string_view document, Pol
 // account root; naming an account (or its root) admits every caller of it. A Deny that matches wins. An Allow
 // with a Condition does not match, a Deny with a Condition does: conditions are not evaluated, so the safe
 // side is taken.
-bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn,
-                  std::string_view account);
+bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn, std::string_view account);
 // The same for a service ("sagemaker.amazonaws.com").
 bool trust_allows_service(const std::vector<PolicyStatement>& trust, std::string_view service);
 

@@ -21,8 +21,7 @@ TEST(Policy, TrustNamesAccountsUsersRolesOrEveryone) {
     EXPECT_TRUE(allows(trust(R"("*")")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"*"})")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"123456789012"})")));
-    EXPECT_TRUE(
-        allows(trust(R"({"AWS":["arn:aws:iam::999999999999:root","arn:aws:iam::123456789012:root"]})")));
+    EXPECT_TRUE(allows(trust(R"({"AWS":["arn:aws:iam::999999999999:root","arn:aws:iam::123456789012:root"]})")));
     EXPECT_TRUE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/ada"})")));
     EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/bob"})")));
     EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::999999999999:root"})")));
@@ -35,23 +34,22 @@ TEST(Policy, TrustNamesAccountsUsersRolesOrEveryone) {
 
 TEST(Policy, ConditionsTakeTheSafeSide) {
     EXPECT_FALSE(allows(trust(R"("*")", R"(,"Condition":{"StringEquals":{"sts:ExternalId":"x"}})")));
-    EXPECT_FALSE(allows(
-        R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:*"},)"
-        R"({"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole","Condition":{"Bool":{"a":"b"}}}]})"));
+    EXPECT_FALSE(
+        allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:*"},)"
+               R"({"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole","Condition":{"Bool":{"a":"b"}}}]})"));
 }
 
 TEST(Policy, DenyWinsAndOtherActionsDoNotCount) {
-    EXPECT_FALSE(
-        allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},)"
-               R"({"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]})"));
+    EXPECT_FALSE(allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},)"
+                        R"({"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]})"));
     EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:TagSession"}})"));
     EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","NotAction":"sts:AssumeRole"}})"));
     EXPECT_TRUE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"STS:Assume*"}})"));
 }
 
 TEST(Policy, ServicesAreToldApart) {
-    const auto parsed = parse_policy(
-        trust(R"({"Service":["lambda.amazonaws.com","sagemaker.amazonaws.com"]})"), PolicyKind::Trust);
+    const auto parsed =
+        parse_policy(trust(R"({"Service":["lambda.amazonaws.com","sagemaker.amazonaws.com"]})"), PolicyKind::Trust);
     EXPECT_TRUE(trust_allows_service(*parsed, "sagemaker.amazonaws.com"));
     EXPECT_FALSE(trust_allows_service(*parsed, "ec2.amazonaws.com"));
 }
@@ -82,8 +80,8 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
          "Policy statement must contain resources."},
         {R"({"Statement":{"Effect":"Allow","Resource":"*"}})", PolicyKind::Permission,
          "Policy statement must contain actions."},
-        {R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}})",
-         PolicyKind::Permission, "Policy document should not specify a principal."},
+        {R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}})", PolicyKind::Permission,
+         "Policy document should not specify a principal."},
         {R"({"Statement":{"Effect":"Allow","Action":"read","Resource":"*"}})", PolicyKind::Permission,
          "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."},
     };

@@ -75,11 +75,11 @@ Result<Role> RoleStore::create(std::string_view account, const NewRole& wanted) 
     role.max_session_seconds = wanted.max_session_seconds;
     role.tags = wanted.tags;
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(tx.run(
-            "INSERT INTO iam_role(account, name, path, arn, id, assume_role_policy, description, created_ms, "
-            "max_session_seconds, tags) VALUES(?,?,?,?,?,?,?,?,?,?)",
-            account, role.name, role.path, role.arn, role.id, role.assume_role_policy, role.description,
-            to_epoch_milliseconds(role.created), role.max_session_seconds, encode_tags(role.tags)));
+        TRY(
+            tx.run("INSERT INTO iam_role(account, name, path, arn, id, assume_role_policy, description, created_ms, "
+                   "max_session_seconds, tags) VALUES(?,?,?,?,?,?,?,?,?,?)",
+                   account, role.name, role.path, role.arn, role.id, role.assume_role_policy, role.description,
+                   to_epoch_milliseconds(role.created), role.max_session_seconds, encode_tags(role.tags)));
         return {};
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
@@ -90,22 +90,20 @@ Result<Role> RoleStore::create(std::string_view account, const NewRole& wanted) 
 
 Result<Role> RoleStore::find(std::string_view account, std::string_view name) {
     return database_.read([&](Connection& c) -> Result<Role> {
-        const auto row = TRY(
-            c.query_one("SELECT " + std::string(kRoleColumns) + " FROM iam_role WHERE account=? AND name=?",
-                        account, name));
+        const auto row = TRY(c.query_one(
+            "SELECT " + std::string(kRoleColumns) + " FROM iam_role WHERE account=? AND name=?", account, name));
         if (!row) return no_such_role(name);
         return role_of(*row);
     });
 }
 
-Result<NamedPage<Role>> RoleStore::list(std::string_view account, std::string_view path_prefix,
-                                        std::string_view after, size_t limit) {
+Result<NamedPage<Role>> RoleStore::list(std::string_view account, std::string_view path_prefix, std::string_view after,
+                                        size_t limit) {
     return database_.read([&](Connection& c) -> Result<NamedPage<Role>> {
-        const auto rows =
-            TRY(c.query("SELECT " + std::string(kRoleColumns) +
-                            " FROM iam_role WHERE account=? AND name>? AND substr(path,1,length(?))=? "
-                            "ORDER BY name LIMIT ?",
-                        account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
+        const auto rows = TRY(c.query("SELECT " + std::string(kRoleColumns) +
+                                          " FROM iam_role WHERE account=? AND name>? AND substr(path,1,length(?))=? "
+                                          "ORDER BY name LIMIT ?",
+                                      account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
         NamedPage<Role> page;
         for (const Row& row : rows)
             if (page.items.size() < limit) page.items.push_back(role_of(row));
@@ -120,23 +118,20 @@ Result<void> RoleStore::remove(std::string_view account, std::string_view name) 
                      "The role " + std::string(name) + " is part of Millwright and cannot be deleted.", ""};
     return database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_role(tx, account, name));
-        if (TRY(tx.query_one("SELECT 1 FROM iam_role_attachment WHERE account=? AND role=? LIMIT 1", account,
-                             name)))
+        if (TRY(tx.query_one("SELECT 1 FROM iam_role_attachment WHERE account=? AND role=? LIMIT 1", account, name)))
             return Error{ErrorKind::Conflict, "Cannot delete entity, must detach all policies first.", ""};
-        if (TRY(tx.query_one("SELECT 1 FROM iam_role_policy WHERE account=? AND role=? LIMIT 1", account,
-                             name)))
+        if (TRY(tx.query_one("SELECT 1 FROM iam_role_policy WHERE account=? AND role=? LIMIT 1", account, name)))
             return Error{ErrorKind::Conflict, "Cannot delete entity, must delete policies first.", ""};
         TRY(tx.run("DELETE FROM iam_role WHERE account=? AND name=?", account, name));
         return {};
     });
 }
 
-Result<void> RoleStore::set_trust_policy(std::string_view account, std::string_view name,
-                                         std::string_view document) {
+Result<void> RoleStore::set_trust_policy(std::string_view account, std::string_view name, std::string_view document) {
     TRY(parse_policy(document, PolicyKind::Trust));
     return database_.write([&](Transaction& tx) -> Result<void> {
-        if (TRY(tx.run("UPDATE iam_role SET assume_role_policy=? WHERE account=? AND name=?", document,
-                       account, name)) == 0)
+        if (TRY(tx.run("UPDATE iam_role SET assume_role_policy=? WHERE account=? AND name=?", document, account,
+                       name)) == 0)
             return no_such_role(name);
         return {};
     });
@@ -147,8 +142,8 @@ Result<void> RoleStore::attach(std::string_view account, std::string_view name, 
         return not_found("Policy " + std::string(policy_arn) + " does not exist or is not attachable.");
     return database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_role(tx, account, name));
-        TRY(tx.run("INSERT OR IGNORE INTO iam_role_attachment(account, role, policy_arn) VALUES(?,?,?)",
-                   account, name, policy_arn));
+        TRY(tx.run("INSERT OR IGNORE INTO iam_role_attachment(account, role, policy_arn) VALUES(?,?,?)", account, name,
+                   policy_arn));
         return {};
     });
 }
@@ -156,8 +151,8 @@ Result<void> RoleStore::attach(std::string_view account, std::string_view name, 
 Result<void> RoleStore::detach(std::string_view account, std::string_view name, std::string_view policy_arn) {
     return database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_role(tx, account, name));
-        if (TRY(tx.run("DELETE FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn=?", account,
-                       name, policy_arn)) == 0)
+        if (TRY(tx.run("DELETE FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn=?", account, name,
+                       policy_arn)) == 0)
             return not_found("Policy " + std::string(policy_arn) + " was not found.");
         return {};
     });
@@ -168,10 +163,9 @@ Result<NamedPage<std::string>> RoleStore::attached(std::string_view account, std
     return database_.read([&](Connection& c) -> Result<NamedPage<std::string>> {
         TRY(require_role(c, account, name));
         return page_of(
-            TRY(c.query(
-                "SELECT policy_arn FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn>? "
-                "ORDER BY policy_arn LIMIT ?",
-                account, name, after, static_cast<int64_t>(limit + 1))),
+            TRY(c.query("SELECT policy_arn FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn>? "
+                        "ORDER BY policy_arn LIMIT ?",
+                        account, name, after, static_cast<int64_t>(limit + 1))),
             limit);
     });
 }
@@ -189,13 +183,11 @@ Result<void> RoleStore::put_policy(std::string_view account, std::string_view na
     });
 }
 
-Result<std::string> RoleStore::get_policy(std::string_view account, std::string_view name,
-                                          std::string_view policy) {
+Result<std::string> RoleStore::get_policy(std::string_view account, std::string_view name, std::string_view policy) {
     return database_.read([&](Connection& c) -> Result<std::string> {
         TRY(require_role(c, account, name));
-        const auto row =
-            TRY(c.query_one("SELECT document FROM iam_role_policy WHERE account=? AND role=? AND name=?",
-                            account, name, policy));
+        const auto row = TRY(c.query_one("SELECT document FROM iam_role_policy WHERE account=? AND role=? AND name=?",
+                                         account, name, policy));
         if (!row) return not_found("The role policy with name " + std::string(policy) + " cannot be found.");
         return row->text(0);
     });
@@ -212,12 +204,11 @@ Result<NamedPage<std::string>> RoleStore::list_policies(std::string_view account
     });
 }
 
-Result<void> RoleStore::remove_policy(std::string_view account, std::string_view name,
-                                      std::string_view policy) {
+Result<void> RoleStore::remove_policy(std::string_view account, std::string_view name, std::string_view policy) {
     return database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_role(tx, account, name));
-        if (TRY(tx.run("DELETE FROM iam_role_policy WHERE account=? AND role=? AND name=?", account, name,
-                       policy)) == 0)
+        if (TRY(tx.run("DELETE FROM iam_role_policy WHERE account=? AND role=? AND name=?", account, name, policy)) ==
+            0)
             return not_found("The role policy with name " + std::string(policy) + " cannot be found.");
         return {};
     });

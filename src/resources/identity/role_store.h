@@ -37,8 +37,8 @@ class RoleStore {
     // AlreadyExists; InvalidInput with IAM's text for a malformed trust policy.
     Result<Role> create(std::string_view account, const NewRole& role);
     Result<Role> find(std::string_view account, std::string_view name);
-    Result<NamedPage<Role>> list(std::string_view account, std::string_view path_prefix,
-                                 std::string_view after, size_t limit);
+    Result<NamedPage<Role>> list(std::string_view account, std::string_view path_prefix, std::string_view after,
+                                 size_t limit);
     // Conflict while policies are attached or inline; Denied for SageMakerRole.
     Result<void> remove(std::string_view account, std::string_view name);
     Result<void> set_trust_policy(std::string_view account, std::string_view name, std::string_view document);
@@ -48,8 +48,8 @@ class RoleStore {
     Result<void> attach(std::string_view account, std::string_view name, std::string_view policy_arn);
     Result<void> detach(std::string_view account, std::string_view name,
                         std::string_view policy_arn);  // NotFound
-    Result<NamedPage<std::string>> attached(std::string_view account, std::string_view name,
-                                            std::string_view after, size_t limit);
+    Result<NamedPage<std::string>> attached(std::string_view account, std::string_view name, std::string_view after,
+                                            size_t limit);
 
     Result<void> put_policy(std::string_view account, std::string_view name, std::string_view policy,
                             std::string_view document);

@@ -29,16 +29,14 @@ Result<TemporaryCredentials> SessionStore::create(const NewSession& session) {
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
         TRY(tx.run("DELETE FROM iam_session WHERE expires_ms<?", forget_before));
         // A grant withdrawn meanwhile must not leave keys behind.
-        if (!session.run_id.empty() &&
-            !TRY(tx.query_one("SELECT 1 FROM iam_job_grant WHERE run_id=?", session.run_id)))
+        if (!session.run_id.empty() && !TRY(tx.query_one("SELECT 1 FROM iam_job_grant WHERE run_id=?", session.run_id)))
             return not_found("no such credentials path");
         TRY(
             tx.run("INSERT INTO iam_session(id, account, secret, token, caller_arn, caller_id, role_arn, "
                    "run_id, expires_ms) "
                    "VALUES(?,?,?,?,?,?,?,?,?)",
-                   keys.access_key_id, session.account, keys.secret_access_key, keys.session_token,
-                   session.caller_arn, session.caller_user_id, session.role_arn, session.run_id,
-                   to_epoch_milliseconds(keys.expires)));
+                   keys.access_key_id, session.account, keys.secret_access_key, keys.session_token, session.caller_arn,
+                   session.caller_user_id, session.role_arn, session.run_id, to_epoch_milliseconds(keys.expires)));
         return {};
     });
     if (!stored) return stored.error();
@@ -67,8 +65,8 @@ std::optional<aws::Credential> SessionStore::find_credential(std::string_view ac
 Result<std::string> SessionStore::grant(const JobGrant& grant) {
     const std::string secret = random_.hex(64);
     return database_.write([&](Transaction& tx) -> Result<std::string> {
-        TRY(tx.run("INSERT OR IGNORE INTO iam_job_grant(run_id, secret, account, role) VALUES(?,?,?,?)",
-                   grant.run_id, secret, grant.account, grant.role_name));
+        TRY(tx.run("INSERT OR IGNORE INTO iam_job_grant(run_id, secret, account, role) VALUES(?,?,?,?)", grant.run_id,
+                   secret, grant.account, grant.role_name));
         const auto row = TRY(tx.query_one("SELECT secret FROM iam_job_grant WHERE run_id=?", grant.run_id));
         if (!row) return internal_error("a job grant vanished while it was made");
         return std::string(kGrantPath) + row->text(0);
@@ -102,8 +100,7 @@ Result<void> SessionStore::withdraw(std::string_view run_id) {
 std::optional<TemporaryCredentials> SessionStore::recent_keys(const std::string& run_id) {
     const MutexLock lock(mutex_);
     const auto entry = recent_.find(run_id);
-    if (entry == recent_.end() || entry->second.expires - clock_.now() < kJobKeyLifetime / 2)
-        return std::nullopt;
+    if (entry == recent_.end() || entry->second.expires - clock_.now() < kJobKeyLifetime / 2) return std::nullopt;
     return entry->second;
 }
 

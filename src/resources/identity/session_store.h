@@ -32,8 +32,7 @@ struct JobGrant {
 // Thread-safe.
 class SessionStore {
   public:
-    SessionStore(metadata_store::Database& database, const Clock& clock, Random& random,
-                 CredentialCache& cache)
+    SessionStore(metadata_store::Database& database, const Clock& clock, Random& random, CredentialCache& cache)
         : database_(database), clock_(clock), random_(random), cache_(cache) {}
 
     Result<TemporaryCredentials> create(const NewSession& session);

@@ -38,10 +38,9 @@ Result<User> UserStore::create(std::string_view account, const User& wanted) {
     user.id = "AIDA" + random_.letters_and_digits(17);
     user.created = clock_.now();
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(tx.run(
-            "INSERT INTO iam_user(account, name, path, arn, id, created_ms, tags) VALUES(?,?,?,?,?,?,?)",
-            account, user.name, user.path, user.arn, user.id, to_epoch_milliseconds(user.created),
-            encode_tags(user.tags)));
+        TRY(tx.run("INSERT INTO iam_user(account, name, path, arn, id, created_ms, tags) VALUES(?,?,?,?,?,?,?)",
+                   account, user.name, user.path, user.arn, user.id, to_epoch_milliseconds(user.created),
+                   encode_tags(user.tags)));
         return {};
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
@@ -53,20 +52,19 @@ Result<User> UserStore::create(std::string_view account, const User& wanted) {
 Result<User> UserStore::find(std::string_view account, std::string_view name) {
     return database_.read([&](Connection& c) -> Result<User> {
         const auto row = TRY(c.query_one(
-            "SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name=?", account,
-            name));
+            "SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name=?", account, name));
         if (!row) return no_such_user(name);
         return user_of(*row);
     });
 }
 
-Result<NamedPage<User>> UserStore::list(std::string_view account, std::string_view path_prefix,
-                                        std::string_view after, size_t limit) {
+Result<NamedPage<User>> UserStore::list(std::string_view account, std::string_view path_prefix, std::string_view after,
+                                        size_t limit) {
     return database_.read([&](Connection& c) -> Result<NamedPage<User>> {
-        const auto rows = TRY(
-            c.query("SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name>? "
-                    "AND substr(path,1,length(?))=? ORDER BY name LIMIT ?",
-                    account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
+        const auto rows =
+            TRY(c.query("SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name>? "
+                        "AND substr(path,1,length(?))=? ORDER BY name LIMIT ?",
+                        account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
         NamedPage<User> page;
         for (const Row& row : rows)
             if (page.items.size() < limit) page.items.push_back(user_of(row));
@@ -78,8 +76,7 @@ Result<NamedPage<User>> UserStore::list(std::string_view account, std::string_vi
 Result<void> UserStore::remove(std::string_view account, std::string_view name) {
     return database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_user(tx, account, name));
-        if (TRY(tx.query_one("SELECT 1 FROM iam_access_key WHERE account=? AND user=? LIMIT 1", account,
-                             name)))
+        if (TRY(tx.query_one("SELECT 1 FROM iam_access_key WHERE account=? AND user=? LIMIT 1", account, name)))
             return Error{ErrorKind::Conflict, "Cannot delete entity, must delete access keys first.", ""};
         TRY(tx.run("DELETE FROM iam_user WHERE account=? AND name=?", account, name));
         return {};
@@ -94,14 +91,13 @@ Result<AccessKey> UserStore::create_key(std::string_view account, std::string_vi
     key.created = clock_.now();
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_user(tx, account, user));
-        const auto held = TRY(
-            tx.query_one("SELECT count(*) FROM iam_access_key WHERE account=? AND user=?", account, user));
+        const auto held =
+            TRY(tx.query_one("SELECT count(*) FROM iam_access_key WHERE account=? AND user=?", account, user));
         if (held && held->integer(0) >= static_cast<int64_t>(kMaxAccessKeysPerUser))
-            return Error{
-                ErrorKind::LimitExceeded,
-                "Cannot exceed quota for AccessKeysPerUser: " + std::to_string(kMaxAccessKeysPerUser), ""};
-        TRY(tx.run("INSERT INTO iam_access_key(id, account, user, secret, created_ms) VALUES(?,?,?,?,?)",
-                   key.id, account, user, key.secret, to_epoch_milliseconds(key.created)));
+            return Error{ErrorKind::LimitExceeded,
+                         "Cannot exceed quota for AccessKeysPerUser: " + std::to_string(kMaxAccessKeysPerUser), ""};
+        TRY(tx.run("INSERT INTO iam_access_key(id, account, user, secret, created_ms) VALUES(?,?,?,?,?)", key.id,
+                   account, user, key.secret, to_epoch_milliseconds(key.created)));
         return {};
     });
     if (!stored) return stored.error();
@@ -119,8 +115,7 @@ Result<NamedPage<AccessKey>> UserStore::list_keys(std::string_view account, std:
         NamedPage<AccessKey> page;
         for (const Row& row : rows) {
             if (page.items.size() == limit) continue;
-            page.items.push_back(
-                {row.text(0), std::string(user), "", from_epoch_milliseconds(row.integer(1))});
+            page.items.push_back({row.text(0), std::string(user), "", from_epoch_milliseconds(row.integer(1))});
         }
         if (rows.size() > limit) page.last = page.items.back().id;
         return page;
@@ -130,8 +125,7 @@ Result<NamedPage<AccessKey>> UserStore::list_keys(std::string_view account, std:
 Result<void> UserStore::remove_key(std::string_view account, std::string_view user, std::string_view key_id) {
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_user(tx, account, user));
-        if (TRY(tx.run("DELETE FROM iam_access_key WHERE id=? AND account=? AND user=?", key_id, account,
-                       user)) == 0)
+        if (TRY(tx.run("DELETE FROM iam_access_key WHERE id=? AND account=? AND user=?", key_id, account, user)) == 0)
             return not_found("The Access Key with id " + std::string(key_id) + " cannot be found.");
         return {};
     });

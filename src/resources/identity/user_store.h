@@ -38,14 +38,13 @@ class UserStore {
     Result<User> create(std::string_view account,
                         const User& user);  // AlreadyExists; arn, id and created are made here
     Result<User> find(std::string_view account, std::string_view name);
-    Result<NamedPage<User>> list(std::string_view account, std::string_view path_prefix,
-                                 std::string_view after, size_t limit);
+    Result<NamedPage<User>> list(std::string_view account, std::string_view path_prefix, std::string_view after,
+                                 size_t limit);
     Result<void> remove(std::string_view account,
                         std::string_view name);  // Conflict while it has access keys
 
     Result<AccessKey> create_key(std::string_view account, std::string_view user);  // LimitExceeded
-    Result<NamedPage<AccessKey>> list_keys(std::string_view account, std::string_view user,
-                                           std::string_view after,
+    Result<NamedPage<AccessKey>> list_keys(std::string_view account, std::string_view user, std::string_view after,
                                            size_t limit);  // ordered by id; secrets left empty
     Result<void> remove_key(std::string_view account, std::string_view user, std::string_view key_id);
 

@@ -27,8 +27,7 @@ Result<std::string> take_term(std::string_view& text) {
         return term;
     }
     for (text.remove_prefix(1); !text.empty() && text.front() != '"'; text.remove_prefix(1)) {
-        if (text.front() == '\\' && text.size() > 1 && (text[1] == '"' || text[1] == '\\'))
-            text.remove_prefix(1);
+        if (text.front() == '\\' && text.size() > 1 && (text[1] == '"' || text[1] == '\\')) text.remove_prefix(1);
         term += text.front();
     }
     if (text.empty()) return invalid_input("Invalid filter pattern: a quote is not closed");
@@ -62,11 +61,8 @@ Result<FilterPattern> FilterPattern::parse(std::string_view text) {
 }
 
 bool FilterPattern::matches(std::string_view message) const {
-    const auto contained = [&](const std::string& term) {
-        return message.find(term) != std::string_view::npos;
-    };
-    return std::all_of(all_.begin(), all_.end(), contained) &&
-           std::none_of(none_.begin(), none_.end(), contained) &&
+    const auto contained = [&](const std::string& term) { return message.find(term) != std::string_view::npos; };
+    return std::all_of(all_.begin(), all_.end(), contained) && std::none_of(none_.begin(), none_.end(), contained) &&
            (any_.empty() || std::any_of(any_.begin(), any_.end(), contained));
 }
 

@@ -34,8 +34,7 @@ const std::vector<metadata_store::Migration> kSchema = {
      "name));"},
 };
 
-constexpr std::string_view kStreamColumns =
-    "SELECT id, name, created_ms, file, owned_by_job FROM log_stream ";
+constexpr std::string_view kStreamColumns = "SELECT id, name, created_ms, file, owned_by_job FROM log_stream ";
 
 Error no_group() { return {ErrorKind::NotFound, "The specified log group does not exist.", "group"}; }
 Error no_stream() { return {ErrorKind::NotFound, "The specified log stream does not exist.", "stream"}; }
@@ -62,12 +61,12 @@ class StoredLogs : public Logs {
     Result<void> put_events(const StreamName& name, const std::vector<PutEvent>& events) override;
     Result<SearchPage> search(const GroupName& name, const SearchQuery& query) override;
 
-    Result<EventPage> events_from(const LogStream& stream, std::optional<uint64_t> position,
-                                  const TimeRange& range, size_t limit) override {
+    Result<EventPage> events_from(const LogStream& stream, std::optional<uint64_t> position, const TimeRange& range,
+                                  size_t limit) override {
         return read_page_from(stream.path, position, range, limit);
     }
-    Result<EventPage> events_before(const LogStream& stream, std::optional<uint64_t> position,
-                                    const TimeRange& range, size_t limit) override {
+    Result<EventPage> events_before(const LogStream& stream, std::optional<uint64_t> position, const TimeRange& range,
+                                    size_t limit) override {
         return read_page_before(stream.path, position, range, limit);
     }
 
@@ -89,8 +88,7 @@ class StoredLogs : public Logs {
     Result<int64_t> group_id(Connection& connection, const GroupName& name) const;
     Result<std::optional<LogStream>> load_stream(Connection& connection, const StreamName& name) const;
     LogStream stream_of(const Row& row) const;
-    Result<std::vector<LogStream>> load_streams(const GroupName& name, const LogStreamQuery& query,
-                                                size_t limit);
+    Result<std::vector<LogStream>> load_streams(const GroupName& name, const LogStreamQuery& query, size_t limit);
     Result<LogPage<LogStream>> list_by_last_event(const GroupName& name, const LogStreamQuery& query);
     Result<OpenStream> open_for_appending(const std::string& path) const;
 
@@ -119,18 +117,16 @@ LogStream StoredLogs::stream_of(const Row& row) const {
 }
 
 Result<int64_t> StoredLogs::group_id(Connection& connection, const GroupName& name) const {
-    const auto row =
-        TRY(connection.query_one("SELECT id FROM log_group WHERE account=? AND region=? AND name=?",
-                                 name.account, name.region, name.group));
+    const auto row = TRY(connection.query_one("SELECT id FROM log_group WHERE account=? AND region=? AND name=?",
+                                              name.account, name.region, name.group));
     if (!row) return no_group();
     return row->integer(0);
 }
 
-Result<std::optional<LogStream>> StoredLogs::load_stream(Connection& connection,
-                                                         const StreamName& name) const {
+Result<std::optional<LogStream>> StoredLogs::load_stream(Connection& connection, const StreamName& name) const {
     const int64_t group = TRY(group_id(connection, {name.account, name.region, name.group}));
-    const auto row = TRY(connection.query_one(std::string(kStreamColumns) + "WHERE group_id=? AND name=?",
-                                              group, name.stream));
+    const auto row =
+        TRY(connection.query_one(std::string(kStreamColumns) + "WHERE group_id=? AND name=?", group, name.stream));
     return row ? std::optional(stream_of(*row)) : std::nullopt;
 }
 
@@ -143,10 +139,10 @@ Result<std::string> StoredLogs::open_job_stream(const StreamName& name) {
                             "ON CONFLICT(account, region, name) DO NOTHING",
                             name.account, name.region, name.group, now));
         const int64_t group = TRY(group_id(transaction, {name.account, name.region, name.group}));
-        TRY(transaction.run(
-            "INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,1) "
-            "ON CONFLICT(group_id, name) DO UPDATE SET owned_by_job=1",
-            group, name.stream, now, file));
+        TRY(
+            transaction.run("INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,1) "
+                            "ON CONFLICT(group_id, name) DO UPDATE SET owned_by_job=1",
+                            group, name.stream, now, file));
         return TRY(load_stream(transaction, name)).value().path;
     }));
     TRY(make_directories(path.substr(0, path.rfind('/')), 0700));
@@ -156,8 +152,8 @@ Result<std::string> StoredLogs::open_job_stream(const StreamName& name) {
 
 Result<void> StoredLogs::create_group(const GroupName& name) {
     return database_.write([&](Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("INSERT INTO log_group(account, region, name, created_ms) VALUES(?,?,?,?)",
-                            name.account, name.region, name.group, now_ms()));
+        TRY(transaction.run("INSERT INTO log_group(account, region, name, created_ms) VALUES(?,?,?,?)", name.account,
+                            name.region, name.group, now_ms()));
         return {};
     });
 }
@@ -166,9 +162,8 @@ Result<void> StoredLogs::create_stream(const StreamName& name) {
     const std::string file = new_file_name();
     return database_.write([&](Transaction& transaction) -> Result<void> {
         const int64_t group = TRY(group_id(transaction, {name.account, name.region, name.group}));
-        TRY(transaction.run(
-            "INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,0)", group,
-            name.stream, now_ms(), file));
+        TRY(transaction.run("INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,0)",
+                            group, name.stream, now_ms(), file));
         return {};
     });
 }
@@ -177,8 +172,7 @@ Result<void> StoredLogs::delete_group(const GroupName& name) {
     const auto deleted = TRY(database_.write([&](Transaction& transaction) -> Result<std::vector<LogStream>> {
         const int64_t group = TRY(group_id(transaction, name));
         std::vector<LogStream> streams;
-        for (const auto& row :
-             TRY(transaction.query(std::string(kStreamColumns) + "WHERE group_id=?", group)))
+        for (const auto& row : TRY(transaction.query(std::string(kStreamColumns) + "WHERE group_id=?", group)))
             streams.push_back(stream_of(row));
         TRY(transaction.run("DELETE FROM log_stream WHERE group_id=?", group));
         TRY(transaction.run("DELETE FROM log_group WHERE id=?", group));
@@ -210,9 +204,9 @@ void StoredLogs::remove_files(const std::vector<LogStream>& streams) {
 
 Result<LogGroup> StoredLogs::find_group(const GroupName& name) {
     return database_.read([&](Connection& connection) -> Result<LogGroup> {
-        const auto row = TRY(connection.query_one(
-            "SELECT id, name, created_ms FROM log_group WHERE account=? AND region=? AND name=?",
-            name.account, name.region, name.group));
+        const auto row = TRY(
+            connection.query_one("SELECT id, name, created_ms FROM log_group WHERE account=? AND region=? AND name=?",
+                                 name.account, name.region, name.group));
         if (!row) return no_group();
         return LogGroup{row->integer(0), row->text(1), row->integer(2)};
     });
@@ -256,8 +250,8 @@ Result<std::vector<LogStream>> StoredLogs::load_streams(const GroupName& name, c
     return database_.read([&](Connection& connection) -> Result<std::vector<LogStream>> {
         const int64_t group = TRY(group_id(connection, name));
         std::vector<LogStream> streams;
-        for (const auto& row : TRY(connection.query(sql, group, query.prefix, end_of_prefix(query.prefix),
-                                                    border, static_cast<uint64_t>(limit))))
+        for (const auto& row : TRY(connection.query(sql, group, query.prefix, end_of_prefix(query.prefix), border,
+                                                    static_cast<uint64_t>(limit))))
             streams.push_back(stream_of(row));
         return streams;
     });
@@ -274,12 +268,10 @@ Result<LogPage<LogStream>> StoredLogs::list_streams(const GroupName& name, const
 }
 
 // The times are in the files only, so all streams of the group are looked at: two small reads for each.
-Result<LogPage<LogStream>> StoredLogs::list_by_last_event(const GroupName& name,
-                                                          const LogStreamQuery& query) {
+Result<LogPage<LogStream>> StoredLogs::list_by_last_event(const GroupName& name, const LogStreamQuery& query) {
     auto streams = TRY(load_streams(name, query, INT64_MAX));
     for (LogStream& stream : streams) TRY(fill_times(stream));
-    const auto before = [&](int64_t time_a, const std::string& name_a, int64_t time_b,
-                            const std::string& name_b) {
+    const auto before = [&](int64_t time_a, const std::string& name_a, int64_t time_b, const std::string& name_b) {
         return query.descending ? std::tie(time_b, name_b) < std::tie(time_a, name_a)
                                 : std::tie(time_a, name_a) < std::tie(time_b, name_b);
     };
@@ -317,8 +309,7 @@ Result<StoredLogs::OpenStream> StoredLogs::open_for_appending(const std::string&
 
 Result<void> StoredLogs::put_events(const StreamName& name, const std::vector<PutEvent>& events) {
     const LogStream stream = TRY(find_stream(name));
-    if (stream.owned_by_job)
-        return Error{ErrorKind::Conflict, "the log stream is written by a job", name.stream};
+    if (stream.owned_by_job) return Error{ErrorKind::Conflict, "the log stream is written by a job", name.stream};
     const MutexLock lock(append_lock(stream));
     // It may have been deleted while we waited; then its file must not come back.
     if (TRY(find_stream(name)).path != stream.path) return no_stream();

@@ -13,9 +13,7 @@ namespace {
 
 const GroupName kGroup{"111122223333", "us-west-2", "/aws/sagemaker/TrainingJobs"};
 
-StreamName stream_name(std::string stream) {
-    return {kGroup.account, kGroup.region, kGroup.group, std::move(stream)};
-}
+StreamName stream_name(std::string stream) { return {kGroup.account, kGroup.region, kGroup.group, std::move(stream)}; }
 
 std::vector<std::string> messages(const EventPage& page) {
     std::vector<std::string> texts;
@@ -151,8 +149,7 @@ TEST_F(LogsTest, AnExhaustedPositionStaysAndLaterYieldsNewEvents) {
         EXPECT_EQ(none.end, second.end);
     }
     put("a", {{4, "four"}});
-    EXPECT_EQ(messages(logs_->events_from(find("a"), second.end, {}, 2).value()),
-              std::vector<std::string>{"four"});
+    EXPECT_EQ(messages(logs_->events_from(find("a"), second.end, {}, 2).value()), std::vector<std::string>{"four"});
     EXPECT_EQ(logs_->events_from(find("a"), 3, {}, 2).error().kind, ErrorKind::InvalidInput);
 }
 
@@ -168,8 +165,7 @@ TEST_F(LogsTest, PagesBackwardsFromTheEnd) {
     EXPECT_EQ(none.begin, first.begin);
     // The position after the last page leads forwards to what comes later.
     put("a", {{4, "four"}});
-    EXPECT_EQ(messages(logs_->events_from(find("a"), last.end, {}, 2).value()),
-              std::vector<std::string>{"four"});
+    EXPECT_EQ(messages(logs_->events_from(find("a"), last.end, {}, 2).value()), std::vector<std::string>{"four"});
 }
 
 TEST_F(LogsTest, TimeRangesAreHalfOpen) {
@@ -229,8 +225,7 @@ TEST_F(LogsTest, ListsStreamsByNameAndByLastEvent) {
 }
 
 TEST_F(LogsTest, ListsGroupsByPrefixAndPattern) {
-    for (const char* group : {"/a/x", "/a/y", "/b/X2"})
-        ASSERT_TRUE(logs_->create_group({"1", "r", group}).has_value());
+    for (const char* group : {"/a/x", "/a/y", "/b/X2"}) ASSERT_TRUE(logs_->create_group({"1", "r", group}).has_value());
     const auto names = [&](const LogGroupQuery& query) {
         std::string all;
         const auto page = logs_->list_groups("1", "r", query).value();
@@ -267,8 +262,7 @@ TEST_F(LogsTest, SearchMergesStreamsByTimeWhateverThePageSize) {
     put("w/1", {{3, "-"}});
     SearchQuery query;
     query.prefix = "v/";
-    for (query.limit = 1; query.limit < 9; ++query.limit)
-        EXPECT_EQ(search_all(query), "abcdefg") << query.limit;
+    for (query.limit = 1; query.limit < 9; ++query.limit) EXPECT_EQ(search_all(query), "abcdefg") << query.limit;
     query.streams = {"v/2", "v/2"};
     EXPECT_EQ(search_all(query), "bdg");
     query.streams = {"v/2", "nobody"};
@@ -293,8 +287,7 @@ TEST_F(LogsTest, SearchContinuesWithWhatIsWrittenLater) {
 TEST_F(LogsTest, SearchFiltersAndStopsAfterMuchReading) {
     create("a");
     std::vector<PutEvent> events;
-    for (int i = 0; i < 400; ++i)
-        events.push_back({i, std::string(100'000, 'x') + (i % 200 == 199 ? "needle" : "")});
+    for (int i = 0; i < 400; ++i) events.push_back({i, std::string(100'000, 'x') + (i % 200 == 199 ? "needle" : "")});
     put("a", events);
     SearchQuery query;
     query.pattern = FilterPattern::parse("needle").value();

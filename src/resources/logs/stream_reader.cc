@@ -41,17 +41,14 @@ class Cursor {
         if (at_ == buffer_.size()) {
             buffer_.clear();
             at_ = 0;
-            if (next_ < end_)
-                buffer_ = TRY(read_events(stream_->path, next_, kBufferedEvents, buffer_bytes_));
+            if (next_ < end_) buffer_ = TRY(read_events(stream_->path, next_, kBufferedEvents, buffer_bytes_));
             if (!buffer_.empty()) next_ = buffer_.back().end;
         }
         const bool available = at_ < buffer_.size() && buffer_[at_].offset < end_;
         return available ? &buffer_[at_] : nullptr;
     }
     LogEvent pop() { return std::move(buffer_[at_++]); }
-    SearchPosition position_of(const LogEvent& event) const {
-        return {event.time_ms, stream_->id, event.offset};
-    }
+    SearchPosition position_of(const LogEvent& event) const { return {event.time_ms, stream_->id, event.offset}; }
 
   private:
     const LogStream* stream_;
@@ -62,11 +59,9 @@ class Cursor {
 };
 
 // The cursor of one stream at the first event of the search; nullopt when it has none.
-Result<std::optional<Cursor>> make_cursor(const LogStream& stream, const SearchQuery& query,
-                                          size_t buffer_bytes) {
+Result<std::optional<Cursor>> make_cursor(const LogStream& stream, const SearchQuery& query, size_t buffer_bytes) {
     Borders borders = TRY(borders_of(stream.path, query.range));
-    if (query.after)
-        borders.begin = std::max(borders.begin, TRY(find_event_at(stream.path, query.after->time_ms)));
+    if (query.after) borders.begin = std::max(borders.begin, TRY(find_event_at(stream.path, query.after->time_ms)));
     Cursor cursor(stream, borders, buffer_bytes);
     for (;;) {
         const LogEvent* event = TRY(cursor.front());
@@ -79,8 +74,8 @@ Result<std::optional<Cursor>> make_cursor(const LogStream& stream, const SearchQ
 
 }  // namespace
 
-Result<EventPage> read_page_from(const std::string& path, std::optional<uint64_t> position,
-                                 const TimeRange& range, size_t limit) {
+Result<EventPage> read_page_from(const std::string& path, std::optional<uint64_t> position, const TimeRange& range,
+                                 size_t limit) {
     const Borders borders = TRY(borders_of(path, range));
     EventPage page;
     page.begin = page.end = std::max(position.value_or(borders.begin), borders.begin);
@@ -95,8 +90,8 @@ Result<EventPage> read_page_from(const std::string& path, std::optional<uint64_t
     return page;
 }
 
-Result<EventPage> read_page_before(const std::string& path, std::optional<uint64_t> position,
-                                   const TimeRange& range, size_t limit) {
+Result<EventPage> read_page_before(const std::string& path, std::optional<uint64_t> position, const TimeRange& range,
+                                   size_t limit) {
     const Borders borders = TRY(borders_of(path, range));
     EventPage page;
     page.begin = page.end = std::min(position.value_or(borders.end), borders.end);
@@ -125,14 +120,12 @@ Result<SearchPage> search_streams(const std::vector<LogStream>& streams, const S
     const size_t buffer_bytes = kSearchBufferBytes / std::max<size_t>(streams.size(), 1);
     std::vector<Cursor> cursors;
     for (const LogStream& stream : streams)
-        if (auto cursor = TRY(make_cursor(stream, query, buffer_bytes)))
-            cursors.push_back(std::move(*cursor));
+        if (auto cursor = TRY(make_cursor(stream, query, buffer_bytes))) cursors.push_back(std::move(*cursor));
 
     using Entry = std::pair<SearchPosition, size_t>;
     const auto later = [](const Entry& a, const Entry& b) { return order_of(a.first) > order_of(b.first); };
     std::priority_queue<Entry, std::vector<Entry>, decltype(later)> heads(later);
-    for (size_t i = 0; i < cursors.size(); ++i)
-        heads.emplace(cursors[i].position_of(*TRY(cursors[i].front())), i);
+    for (size_t i = 0; i < cursors.size(); ++i) heads.emplace(cursors[i].position_of(*TRY(cursors[i].front())), i);
 
     SearchPage page;
     size_t read = 0, found = 0;

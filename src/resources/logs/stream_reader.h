@@ -8,10 +8,10 @@
 
 namespace millwright::resources {
 
-Result<EventPage> read_page_from(const std::string& path, std::optional<uint64_t> position,
-                                 const TimeRange& range, size_t limit);
-Result<EventPage> read_page_before(const std::string& path, std::optional<uint64_t> position,
-                                   const TimeRange& range, size_t limit);
+Result<EventPage> read_page_from(const std::string& path, std::optional<uint64_t> position, const TimeRange& range,
+                                 size_t limit);
+Result<EventPage> read_page_before(const std::string& path, std::optional<uint64_t> position, const TimeRange& range,
+                                   size_t limit);
 // Time of the first or last event.
 Result<std::optional<int64_t>> first_event_time(const std::string& path);
 Result<std::optional<int64_t>> last_event_time(const std::string& path);

@@ -112,11 +112,10 @@ Result<void> StoredMetrics::put_in(Transaction& transaction, const std::vector<M
         const int64_t metric = TRY(store_metric(transaction, sample));
         const StatisticSet set = sample.statistics.value_or(
             StatisticSet{sample.count, sample.count * sample.value, sample.value, sample.value});
-        TRY(
-            transaction.run("INSERT INTO metric_sample(metric_id, time_ms, unit, samples, sum, minimum, "
-                            "maximum) VALUES(?,?,?,?,?,?,?)",
-                            metric, to_epoch_milliseconds(sample.time), sample.unit, set.samples, set.sum,
-                            set.minimum, set.maximum));
+        TRY(transaction.run(
+            "INSERT INTO metric_sample(metric_id, time_ms, unit, samples, sum, minimum, "
+            "maximum) VALUES(?,?,?,?,?,?,?)",
+            metric, to_epoch_milliseconds(sample.time), sample.unit, set.samples, set.sum, set.minimum, set.maximum));
     }
     return {};
 }
@@ -126,11 +125,11 @@ using ValuesByPeriod = std::map<std::pair<int64_t, std::string>, std::vector<Wei
 
 Result<ValuesByPeriod> load_values(Connection& connection, int64_t metric, const MetricQuery& query) {
     const int64_t from = to_epoch_milliseconds(query.from), period = query.period.count() * 1000;
-    const auto rows = TRY(connection.query(
-        "SELECT (time_ms - ?) / ? AS period, unit, minimum, SUM(samples) FROM metric_sample WHERE "
-        "metric_id=? AND time_ms>=? AND "
-        "time_ms<? AND minimum=maximum GROUP BY period, unit, minimum ORDER BY period, unit, minimum",
-        from, period, metric, from, to_epoch_milliseconds(query.until)));
+    const auto rows = TRY(
+        connection.query("SELECT (time_ms - ?) / ? AS period, unit, minimum, SUM(samples) FROM metric_sample WHERE "
+                         "metric_id=? AND time_ms>=? AND "
+                         "time_ms<? AND minimum=maximum GROUP BY period, unit, minimum ORDER BY period, unit, minimum",
+                         from, period, metric, from, to_epoch_milliseconds(query.until)));
     ValuesByPeriod values;
     for (const Row& row : rows) values[{row.integer(0), row.text(1)}].push_back({row.real(2), row.real(3)});
     return values;
@@ -139,8 +138,8 @@ Result<ValuesByPeriod> load_values(Connection& connection, int64_t metric, const
 Result<std::vector<MetricPeriod>> load_periods(Connection& connection, const MetricQuery& query) {
     const MetricName& name = query.metric;
     const auto metric = TRY(connection.query_one(
-        "SELECT id FROM metric WHERE account=? AND region=? AND namespace=? AND name=? AND dimensions=?",
-        name.account, name.region, name.metric_namespace, name.name, dimensions_text(name.dimensions)));
+        "SELECT id FROM metric WHERE account=? AND region=? AND namespace=? AND name=? AND dimensions=?", name.account,
+        name.region, name.metric_namespace, name.name, dimensions_text(name.dimensions)));
     std::vector<MetricPeriod> periods;
     if (!metric) return periods;
     const int64_t from = to_epoch_milliseconds(query.from), period = query.period.count() * 1000;
@@ -149,8 +148,8 @@ Result<std::vector<MetricPeriod>> load_periods(Connection& connection, const Met
         "metric_sample "
         "WHERE metric_id=? AND time_ms>=? AND time_ms<? GROUP BY period, unit ORDER BY period, unit",
         from, period, metric->integer(0), from, to_epoch_milliseconds(query.until)));
-    const auto values = query.percentiles.empty() ? ValuesByPeriod()
-                                                  : TRY(load_values(connection, metric->integer(0), query));
+    const auto values =
+        query.percentiles.empty() ? ValuesByPeriod() : TRY(load_values(connection, metric->integer(0), query));
     for (const Row& row : rows) {
         MetricPeriod found;
         found.unit = row.text(1);
@@ -159,8 +158,8 @@ Result<std::vector<MetricPeriod>> load_periods(Connection& connection, const Met
         found.statistics = {row.real(2), row.real(3), row.real(4), row.real(5)};
         const auto own = values.find({row.integer(0), found.unit});
         for (const double percent : query.percentiles)
-            found.percentiles.push_back(
-                own == values.end() ? std::nullopt : std::optional(percentile_of(own->second, percent)));
+            found.percentiles.push_back(own == values.end() ? std::nullopt
+                                                            : std::optional(percentile_of(own->second, percent)));
         periods.push_back(std::move(found));
     }
     return periods;
@@ -181,8 +180,8 @@ Result<MetricList> StoredMetrics::list(const MetricListQuery& query) {
                 "SELECT id, namespace, name, dimensions FROM metric WHERE id>? AND account=? AND region=? "
                 "AND (? IS NULL OR "
                 "namespace=?) AND (? IS NULL OR name=?) AND last_ms>=? ORDER BY id LIMIT ?",
-                after, query.account, query.region, query.metric_namespace, query.metric_namespace,
-                query.name, query.name, active, static_cast<uint64_t>(kListStep));
+                after, query.account, query.region, query.metric_namespace, query.metric_namespace, query.name,
+                query.name, active, static_cast<uint64_t>(kListStep));
         }));
         for (const Row& row : rows) {
             after = row.integer(0);
@@ -190,8 +189,7 @@ Result<MetricList> StoredMetrics::list(const MetricListQuery& query) {
             if (!has_all(dimensions, query)) continue;
             page.more = page.metrics.size() == query.limit;
             if (page.more) return page;
-            page.metrics.push_back(
-                {query.account, query.region, row.text(1), row.text(2), std::move(dimensions)});
+            page.metrics.push_back({query.account, query.region, row.text(1), row.text(2), std::move(dimensions)});
             page.last = after;
         }
         if (rows.size() < kListStep) return page;

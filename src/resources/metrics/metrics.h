@@ -29,7 +29,7 @@ struct MetricSample {
     Timestamp time{};
     double value = 0;
     std::string unit = "None";
-    double count = 1;                        // so many samples of this value
+    double count = 1;                          // so many samples of this value
     std::optional<StatisticSet> statistics{};  // in place of value and count
 };
 
@@ -79,8 +79,7 @@ class Metrics {
 
     virtual Result<void> put(const std::vector<MetricSample>& samples) = 0;
     // The same inside a caller's transaction, so that a log position and its samples are stored together.
-    virtual Result<void> put_in(metadata_store::Transaction& transaction,
-                                const std::vector<MetricSample>& samples) = 0;
+    virtual Result<void> put_in(metadata_store::Transaction& transaction, const std::vector<MetricSample>& samples) = 0;
 
     // Periods with samples, in order of time, then unit. A metric that does not exist has none.
     virtual Result<std::vector<MetricPeriod>> query(const MetricQuery& query) = 0;

@@ -137,8 +137,7 @@ TEST_F(MetricsTest, AFailedTransactionStoresNothing) {
 
 TEST_F(MetricsTest, ListsByNameDimensionAndActivityInPages) {
     for (int i = 0; i < 7; ++i)
-        put({sample("m" + std::to_string(i % 2), seconds(i), 1,
-                    {{"Host", std::to_string(i)}, {"Job", "j"}})});
+        put({sample("m" + std::to_string(i % 2), seconds(i), 1, {{"Host", std::to_string(i)}, {"Job", "j"}})});
     MetricListQuery all;
     all.account = "1";
     all.region = "r";
@@ -171,8 +170,7 @@ TEST_F(MetricsTest, ListsByNameDimensionAndActivityInPages) {
     some = all;
     some.account = "2";
     EXPECT_EQ(count(some), 0u);
-    EXPECT_EQ(metrics_->list(all).value().metrics.at(0).dimensions,
-              (Dimensions{{"Host", "0"}, {"Job", "j"}}));
+    EXPECT_EQ(metrics_->list(all).value().metrics.at(0).dimensions, (Dimensions{{"Host", "0"}, {"Job", "j"}}));
 }
 
 }  // namespace

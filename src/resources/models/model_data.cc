@@ -77,8 +77,7 @@ class Extraction {
 
 Error Extraction::damaged() const {
     const char* why = archive_error_string(reader_);
-    return invalid_input(std::string("the archive is damaged or not a tar.gz: ") +
-                         (why ? why : "unknown reason"));
+    return invalid_input(std::string("the archive is damaged or not a tar.gz: ") + (why ? why : "unknown reason"));
 }
 
 Result<void> Extraction::run() {
@@ -148,8 +147,7 @@ Result<void> Extraction::clear_place(const std::string& path) {
 }
 
 Result<void> Extraction::make_file(const std::string& path, mode_t mode) {
-    const Fd file(
-        openat(root_.get(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    const Fd file(openat(root_.get(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!file) return error_from_errno("cannot make a file of the model");
     return copy_data(file.get(), path);
 }
@@ -170,8 +168,8 @@ Result<void> Extraction::make_hard_link(const std::string& path, std::string_vie
     const std::vector<std::string> parts = TRY(clean_path(target));
     const std::string from = join(parts, "/");
     struct stat status {};
-    if (parts.empty() || from == path ||
-        fstatat(root_.get(), from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
+    if (parts.empty() || from == path || fstatat(root_.get(), from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(status.st_mode))
         return bad_entry(path, "is a hard link to something that is not a file of the archive");
     if (linkat(root_.get(), from.c_str(), root_.get(), path.c_str(), 0) != 0)
         return error_from_errno("cannot make a link of the model");
@@ -202,16 +200,15 @@ Result<void> Extraction::count(uint64_t bytes) {
         return Error{ErrorKind::LimitExceeded,
                      "the archive unpacks to more than " + std::to_string(limits_.max_bytes) + " bytes", ""};
     if (bytes_ > limits_.ratio_floor_bytes && bytes_ / limits_.max_ratio > packed_bytes_)
-        return Error{
-            ErrorKind::LimitExceeded,
-            "the archive unpacks to more than " + std::to_string(limits_.max_ratio) + " times its size", ""};
+        return Error{ErrorKind::LimitExceeded,
+                     "the archive unpacks to more than " + std::to_string(limits_.max_ratio) + " times its size", ""};
     if (std::chrono::steady_clock::now() > limits_.deadline)
         return Error{ErrorKind::LimitExceeded, "unpacking took too long", ""};
     return {};
 }
 
-Result<void> fetch_archive(object_store::ObjectStore& objects, const object_store::S3Uri& uri,
-                           const ModelData& data, const std::string& folder, const ModelDataLimits& limits) {
+Result<void> fetch_archive(object_store::ObjectStore& objects, const object_store::S3Uri& uri, const ModelData& data,
+                           const std::string& folder, const ModelDataLimits& limits) {
     const auto object = TRY(objects.get(uri.bucket, uri.key));
     const auto extracted = extract_model_archive(object.fd.get(), object.info.size, folder, limits);
     if (extracted || extracted.error().kind == ErrorKind::Internal) return extracted;
@@ -222,8 +219,8 @@ Result<void> fetch_archive(object_store::ObjectStore& objects, const object_stor
                  ""};
 }
 
-Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store::S3Uri& uri,
-                          const std::string& folder, const ModelDataLimits& limits) {
+Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store::S3Uri& uri, const std::string& folder,
+                          const ModelDataLimits& limits) {
     object_store::ListRequest request;
     request.prefix = uri.key;
     uint64_t files = 0;
@@ -231,18 +228,15 @@ Result<void> fetch_prefix(object_store::ObjectStore& objects, const object_store
         const auto page = TRY(objects.list(uri.bucket, request));
         for (const object_store::ObjectInfo& object : page.objects) {
             const std::string_view name = std::string_view(object.key).substr(uri.key.size());
-            if (name.empty() || (name.ends_with('/') && object.size == 0))
-                continue;  // "folder" keys of consoles
+            if (name.empty() || (name.ends_with('/') && object.size == 0)) continue;  // "folder" keys of consoles
             if (++files > limits.max_entries)
                 return Error{ErrorKind::LimitExceeded,
                              "the model has more than " + std::to_string(limits.max_entries) + " files", ""};
-            if (name.ends_with('/') || name.find("//") != name.npos)
-                return bad_entry(name, "is not a file name");
+            if (name.ends_with('/') || name.find("//") != name.npos) return bad_entry(name, "is not a file name");
             const std::vector<std::string> parts = TRY(clean_path(name));
             const std::string path = join(parts, "/");
             if (path != name) return bad_entry(name, "is not a plain relative path");
-            TRY(make_directories(folder + "/" +
-                                 path.substr(0, path.rfind('/') == path.npos ? 0 : path.rfind('/'))));
+            TRY(make_directories(folder + "/" + path.substr(0, path.rfind('/') == path.npos ? 0 : path.rfind('/'))));
             TRY(objects.link_to(uri.bucket, object.key, folder + "/" + path));
         }
         if (!page.truncated) break;
@@ -270,8 +264,7 @@ Result<void> fetch(object_store::ObjectStore& objects, const ModelData& data, co
 
 }  // namespace
 
-Result<void> extract_model_archive(int file, uint64_t size, const std::string& folder,
-                                   const ModelDataLimits& limits) {
+Result<void> extract_model_archive(int file, uint64_t size, const std::string& folder, const ModelDataLimits& limits) {
     ArchiveReader reader(archive_read_new(), &archive_read_free);
     if (!reader) return internal_error("cannot make an archive reader");
     archive_read_support_filter_gzip(reader.get());
@@ -283,8 +276,8 @@ Result<void> extract_model_archive(int file, uint64_t size, const std::string& f
     return Extraction(reader.get(), std::move(root), size, limits).run();
 }
 
-Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data,
-                              const std::string& folder, const ModelDataLimits& limits) {
+Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data, const std::string& folder,
+                              const ModelDataLimits& limits) {
     TRY(make_directories(folder));
     auto fetched = fetch(objects, data, folder, limits);
     if (fetched) return fetched;

@@ -34,7 +34,7 @@ Result<void> extract_model_archive(int archive, uint64_t size, const std::string
 
 // Brings the data of a model into the new folder `folder` (mode 0755). The message of a failure is one for a
 // user (FailureReason of an endpoint) when the kind is InvalidInput, NotFound or LimitExceeded.
-Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data,
-                              const std::string& folder, const ModelDataLimits& limits);
+Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data, const std::string& folder,
+                              const ModelDataLimits& limits);
 
 }  // namespace millwright::resources

@@ -18,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // One tar entry, written by hand because no library writes the broken ones.
-std::string entry(const std::string& name, char type = '0', const std::string& body = "",
-                  const std::string& link = "", int mode = 0644) {
+std::string entry(const std::string& name, char type = '0', const std::string& body = "", const std::string& link = "",
+                  int mode = 0644) {
     std::string header(512, '\0');
     const auto put = [&](size_t at, size_t size, const std::string& text) {
         header.replace(at, std::min(size, text.size()), text, 0, std::min(size, text.size()));
@@ -104,9 +104,7 @@ class ModelDataTest : public testing::Test {
         return extract(gzip(finished(entries)), limits);
     }
     std::string model() const { return top_ + "/model"; }
-    std::string content(const std::string& path) {
-        return read_file(model() + "/" + path).value_or("(missing)");
-    }
+    std::string content(const std::string& path) { return read_file(model() + "/" + path).value_or("(missing)"); }
 
     std::string top_;
 };
@@ -222,8 +220,7 @@ TEST_F(ModelDataTest, AFileCannotBeAFolder) {
 }
 
 TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
-    const std::string tar =
-        finished(entry("a", '0', std::string(5000, 'x')) + entry("b", '0', std::string(3000, 'y')));
+    const std::string tar = finished(entry("a", '0', std::string(5000, 'x')) + entry("b", '0', std::string(3000, 'y')));
     const std::string good = gzip(tar);
     ASSERT_TRUE(extract(good));
     for (const size_t cut : {size_t{0}, size_t{5}, size_t{20}, good.size() / 2, good.size() - 9})
@@ -244,8 +241,7 @@ TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
 TEST_F(ModelDataTest, BombsStopAtTheLimits) {
     ModelDataLimits limits;
     limits.max_bytes = 100'000;
-    EXPECT_EQ(extract_tar(entry("a", '0', std::string(200'000, 'x')), limits).error().kind,
-              ErrorKind::LimitExceeded);
+    EXPECT_EQ(extract_tar(entry("a", '0', std::string(200'000, 'x')), limits).error().kind, ErrorKind::LimitExceeded);
     EXPECT_LE(fs::file_size(model() + "/a"), 100'000u);
     limits = {};
     limits.max_entries = 10;

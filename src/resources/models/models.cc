@@ -13,9 +13,7 @@ using metadata_store::Transaction;
 
 constexpr std::string_view kTable = "sagemaker_model";
 
-Error no_such_model(const RecordName& name) {
-    return not_found("Could not find model \"" + name.arn("model") + "\".");
-}
+Error no_such_model(const RecordName& name) { return not_found("Could not find model \"" + name.arn("model") + "\"."); }
 
 Result<ModelData> read_s3_data_source(const Json& source) {
     TRY(only_supported(source, "ModelDataSource.S3DataSource.", {"S3Uri", "S3DataType", "CompressionType"}));
@@ -81,11 +79,9 @@ Model model_of(const RecordName& name, const Row& row) {
 }  // namespace
 
 Result<ServedContainer> read_container(const Json& container) {
-    TRY(only_supported(
-        container, "PrimaryContainer.",
-        {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
-    if (container["Mode"].string_or("SingleModel") != "SingleModel")
-        return not_supported_yet("Mode MultiModel");
+    TRY(only_supported(container, "PrimaryContainer.",
+                       {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
+    if (container["Mode"].string_or("SingleModel") != "SingleModel") return not_supported_yet("Mode MultiModel");
     if (!container.has("Image")) return invalid_input("PrimaryContainer.Image is required.");
     ServedContainer out;
     out.image = container["Image"].string_or("");
@@ -96,8 +92,7 @@ Result<ServedContainer> read_container(const Json& container) {
     for (const JsonMember& variable : container["Environment"].members())
         out.environment[variable.name] = variable.value.string_or("");
     for (const char* script : {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
-        if (const auto set = out.environment.find(script);
-            set != out.environment.end() && !set->second.empty())
+        if (const auto set = out.environment.find(script); set != out.environment.end() && !set->second.empty())
             return not_supported_yet("script mode (the environment variable " + std::string(script) + ")");
     out.data = TRY(read_model_data(container));
     return out;
@@ -113,9 +108,8 @@ Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
 }
 
 Result<void> Models::check(std::string_view account, const Json& request) {
-    TRY(only_supported(
-        request, "",
-        {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
+    TRY(only_supported(request, "",
+                       {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
     if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
     const ServedContainer container = TRY(read_container(request["PrimaryContainer"]));
     if (request.has("ExecutionRoleArn")) {
@@ -142,16 +136,15 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
     model.request.erase("Tags");
     const int64_t now = to_epoch_milliseconds(model.created);
     const auto stored = parts_.database.write([&](Transaction& tx) -> Result<void> {
-        TRY(tx.run(
-            "INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, "
-            "status, request) "
-            "VALUES(?,?,?,?,?,?,?,'',?)",
-            account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
+        TRY(
+            tx.run("INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, "
+                   "status, request) "
+                   "VALUES(?,?,?,?,?,?,?,'',?)",
+                   account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
         return parts_.tags.register_in(tx, model.arn, tags);
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
-        return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".",
-                     ""};
+        return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".", ""};
     if (!stored) return stored.error();
     return model;
 }
@@ -175,9 +168,8 @@ Result<RecordPage> Models::list(std::string_view account, std::string_view regio
 Result<void> Models::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
     return parts_.database.write([&](Transaction& tx) -> Result<void> {
-        const int64_t removed =
-            TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?", account,
-                       region, wanted.key()));
+        const int64_t removed = TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?",
+                                           account, region, wanted.key()));
         if (removed == 0) return no_such_model(wanted);
         return parts_.tags.forget_in(tx, wanted.arn("model"));
     });

@@ -26,8 +26,7 @@ class ModelsTest : public testing::Test {
         folder_ = mkdtemp(name);
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
         identity_ = Identity::open(folder_, *database_, clock_, system_random(), {}).value();
-        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock_, system_random())
-                       .value();
+        objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock_, system_random()).value();
         tags_ = Tags::open(*database_).value();
         models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock_}).value();
         account_ = identity_->root().account;
@@ -36,18 +35,15 @@ class ModelsTest : public testing::Test {
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
-    void put(std::string_view key) {
-        EXPECT_TRUE(objects_->put("bucket", key, {}, object_store::source_of("bytes")));
-    }
+    void put(std::string_view key) { EXPECT_TRUE(objects_->put("bucket", key, {}, object_store::source_of("bytes"))); }
     static Json request(std::string_view name, Json container) {
         return Json::object({{"ModelName", name},
                              {"PrimaryContainer", std::move(container)},
                              {"ExecutionRoleArn", "arn:aws:iam::123456789012:role/SageMakerRole"}});
     }
     static Json container() {
-        return Json::object(
-            {{"Image", "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"},
-             {"ModelDataUrl", "s3://bucket/m/model.tar.gz"}});
+        return Json::object({{"Image", "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"},
+                             {"ModelDataUrl", "s3://bucket/m/model.tar.gz"}});
     }
     std::string refusal(const Json& wanted) {
         const auto made = models_->create(account_, kRegion, wanted);
@@ -71,8 +67,7 @@ TEST_F(ModelsTest, AModelIsFoundWithoutRegardToCaseAndGoneWhenDeleted) {
     EXPECT_EQ(made->arn, "arn:aws:sagemaker:us-west-2:" + account_ + ":model/my-model");
     EXPECT_EQ(models_->find(account_, kRegion, "my-model")->name.name, "My-Model");
     EXPECT_EQ(tags_->list(made->arn)->size(), 1u);
-    EXPECT_EQ(refusal(request("MY-MODEL", container())),
-              "Cannot create already existing model \"" + made->arn + "\".");
+    EXPECT_EQ(refusal(request("MY-MODEL", container())), "Cannot create already existing model \"" + made->arn + "\".");
     ASSERT_TRUE(models_->remove(account_, kRegion, "my-model"));
     EXPECT_EQ(models_->find(account_, kRegion, "My-Model").error().message,
               "Could not find model \"" + made->arn + "\".");
@@ -96,8 +91,7 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
               "Millwright does not support script mode (the environment variable SAGEMAKER_PROGRAM) yet.");
     EXPECT_EQ(refusal(with("ModelDataUrl", "s3://bucket/none.tar.gz")),
               "Could not find model data at s3://bucket/none.tar.gz.");
-    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://nowhere/x")),
-              "Could not find model data at s3://nowhere/x.");
+    EXPECT_EQ(refusal(with("ModelDataUrl", "s3://nowhere/x")), "Could not find model data at s3://nowhere/x.");
     Json no_data = container();
     no_data.erase("ModelDataUrl");
     EXPECT_EQ(refusal(request("m", no_data)),
@@ -108,8 +102,7 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
     Json vpc = request("m", container());
     vpc.set("VpcConfig", Json::object());
     EXPECT_EQ(refusal(vpc), "Millwright does not support VpcConfig yet.");
-    EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u)
-        << "a refused request must leave nothing";
+    EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u) << "a refused request must leave nothing";
 }
 
 TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
@@ -118,9 +111,8 @@ TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
         out.erase("ModelDataUrl");
         out.set(
             "ModelDataSource",
-            Json::object(
-                {{"S3DataSource",
-                  Json::object({{"S3Uri", uri}, {"S3DataType", type}, {"CompressionType", compression}})}}));
+            Json::object({{"S3DataSource",
+                           Json::object({{"S3Uri", uri}, {"S3DataType", type}, {"CompressionType", compression}})}}));
         return out;
     };
     const auto form = [&](const Json& c) { return read_container(c)->data.form; };
@@ -134,21 +126,18 @@ TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
               "Could not find model data at s3://bucket/none/.");
     put("p/a/one");
     put("p/two");
-    ASSERT_TRUE(
-        fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/p/"}, folder_ + "/out", {}));
+    ASSERT_TRUE(fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/p/"}, folder_ + "/out", {}));
     EXPECT_TRUE(std::filesystem::exists(folder_ + "/out/a/one"));
     EXPECT_TRUE(std::filesystem::exists(folder_ + "/out/two"));
     put("evil/../../up");
     EXPECT_EQ(
-        fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/evil/"}, folder_ + "/out2", {})
-            .error()
-            .kind,
+        fetch_model_data(*objects_, {ModelData::Form::Prefix, "s3://bucket/evil/"}, folder_ + "/out2", {}).error().kind,
         ErrorKind::InvalidInput);
-    EXPECT_NE(fetch_model_data(*objects_, {ModelData::Form::TarGzip, "s3://bucket/m/model.tar.gz"},
-                               folder_ + "/out3", {})
-                  .error()
-                  .message.find("Failed to extract model data archive"),
-              std::string::npos);
+    EXPECT_NE(
+        fetch_model_data(*objects_, {ModelData::Form::TarGzip, "s3://bucket/m/model.tar.gz"}, folder_ + "/out3", {})
+            .error()
+            .message.find("Failed to extract model data archive"),
+        std::string::npos);
 }
 
 TEST_F(ModelsTest, AnUntrustedRoleIsRefused) {

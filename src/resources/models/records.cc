@@ -62,10 +62,10 @@ std::string RecordName::arn(std::string_view kind) const {
     return "arn:aws:sagemaker:" + region + ":" + account + ":" + std::string(kind) + "/" + key();
 }
 
-Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table,
-                                std::string_view account, std::string_view region, const RecordQuery& query) {
-    Statement statement{"SELECT name, arn, status, created_ms, modified_ms, name_key FROM " +
-                            std::string(table) + " WHERE account=? AND region=?",
+Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table, std::string_view account,
+                                std::string_view region, const RecordQuery& query) {
+    Statement statement{"SELECT name, arn, status, created_ms, modified_ms, name_key FROM " + std::string(table) +
+                            " WHERE account=? AND region=?",
                         {std::string(account), std::string(region)}};
     if (!query.name_contains.empty()) statement.where("instr(name_key,?)>0", to_lower(query.name_contains));
     if (!query.status_equals.empty()) statement.where("status=?", query.status_equals);
@@ -75,24 +75,21 @@ Result<RecordPage> list_records(metadata_store::Database& database, std::string_
     statement.where_time("modified_ms<?", query.modified_before);
     TRY(continue_after(statement, query));
     const std::string order = query.ascending ? " ASC" : " DESC";
-    statement.sql +=
-        " ORDER BY " + std::string(sort_column(query.sort_by)) + order + ", name_key" + order + " LIMIT ?";
+    statement.sql += " ORDER BY " + std::string(sort_column(query.sort_by)) + order + ", name_key" + order + " LIMIT ?";
     statement.parameters.emplace_back(static_cast<int64_t>(query.max_results + 1));
     return database.read([&](Connection& c) -> Result<RecordPage> {
         const std::vector<Row> rows = TRY(c.query_values(statement.sql, statement.parameters));
         RecordPage page;
         for (const Row& row : rows) {
             if (page.items.size() == query.max_results) break;
-            page.items.push_back({row.text(0), row.text(1), row.text(2),
-                                  from_epoch_milliseconds(row.integer(3)),
+            page.items.push_back({row.text(0), row.text(1), row.text(2), from_epoch_milliseconds(row.integer(3)),
                                   from_epoch_milliseconds(row.integer(4))});
         }
         if (rows.size() > query.max_results && !page.items.empty()) {
             const Row& last = rows[query.max_results - 1];
             const bool by_time = query.sort_by == RecordQuery::SortBy::CreationTime;
             const bool by_name = query.sort_by == RecordQuery::SortBy::Name;
-            page.next = {by_time ? std::to_string(last.integer(3)) : last.text(by_name ? 5 : 2),
-                         last.text(5)};
+            page.next = {by_time ? std::to_string(last.integer(3)) : last.text(by_name ? 5 : 2), last.text(5)};
         }
         return page;
     });

@@ -46,7 +46,7 @@ inline constexpr std::string_view kRecordColumns =
     "created_ms INTEGER NOT NULL, modified_ms INTEGER NOT NULL, status TEXT NOT NULL, ";
 
 // InvalidInput for a position that is not one.
-Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table,
-                                std::string_view account, std::string_view region, const RecordQuery& query);
+Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table, std::string_view account,
+                                std::string_view region, const RecordQuery& query);
 
 }  // namespace millwright::resources

@@ -12,34 +12,28 @@ using aws::ApiResult;
 using resources::Dimensions;
 
 ApiError invalid_value(std::string text) { return {400, "InvalidParameterValue", std::move(text)}; }
-ApiError invalid_combination(std::string text) {
-    return {400, "InvalidParameterCombination", std::move(text)};
-}
+ApiError invalid_combination(std::string text) { return {400, "InvalidParameterCombination", std::move(text)}; }
 ApiError missing_parameter(std::string text) { return {400, "MissingParameter", std::move(text)}; }
 
 ApiResult<Dimensions> dimensions_of(const Json& list, const std::string& path) {
     Dimensions dimensions;
-    for (const Json& item : list.items())
-        dimensions.emplace_back(item["Name"].as_string(), item["Value"].as_string());
+    for (const Json& item : list.items()) dimensions.emplace_back(item["Name"].as_string(), item["Value"].as_string());
     std::sort(dimensions.begin(), dimensions.end());
     const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
     const auto twice = std::adjacent_find(dimensions.begin(), dimensions.end(), same_name);
     if (twice != dimensions.end())
-        return invalid_value("The parameter " + path + " has the dimension " + twice->first +
-                             " more than once.");
+        return invalid_value("The parameter " + path + " has the dimension " + twice->first + " more than once.");
     return dimensions;
 }
 
 Json dimensions_document(const Dimensions& dimensions) {
     Json list = Json::array();
-    for (const auto& [name, value] : dimensions)
-        list.push_back(Json::object({{"Name", name}, {"Value", value}}));
+    for (const auto& [name, value] : dimensions) list.push_back(Json::object({{"Name", name}, {"Value", value}}));
     return list;
 }
 
 std::optional<Statistic> parse_statistic(std::string_view text) {
-    constexpr std::array<std::string_view, 5> kNames = {"Average", "Maximum", "Minimum", "SampleCount",
-                                                        "Sum"};
+    constexpr std::array<std::string_view, 5> kNames = {"Average", "Maximum", "Minimum", "SampleCount", "Sum"};
     if (std::find(kNames.begin(), kNames.end(), text) != kNames.end())
         return Statistic{std::string(text), std::nullopt};
     if (!text.starts_with('p') || text.find_first_not_of("0123456789.", 1) != std::string_view::npos)

@@ -69,8 +69,8 @@ class CloudwatchTest : public ::testing::Test {
                              {"Statistics", std::move(wanted)}});
     }
     Json data_query(std::string_view id, std::string_view stat, std::string_view job = "job") const {
-        const Json metric = Json::object(
-            {{"Namespace", kNamespace}, {"MetricName", "loss"}, {"Dimensions", dimensions(job)}});
+        const Json metric =
+            Json::object({{"Namespace", kNamespace}, {"MetricName", "loss"}, {"Dimensions", dimensions(job)}});
         return Json::object(
             {{"Id", id}, {"MetricStat", Json::object({{"Metric", metric}, {"Period", 60}, {"Stat", stat}})}});
     }
@@ -92,11 +92,9 @@ TEST_F(CloudwatchTest, StatisticsOfWhatWasPut) {
          one({{"Timestamp", start_ + 2}, {"Values", Json::array({1, 2})}, {"Counts", Json::array({3, 1})}}));
     call("PutMetricData",
          one({{"Timestamp", start_ + 60},
-              {"StatisticValues",
-               Json::object({{"SampleCount", 2}, {"Sum", 10}, {"Minimum", 3}, {"Maximum", 7}})}}));
-    const Json answer =
-        call("GetMetricStatistics",
-             statistics(60, Json::array({"Average", "Sum", "Minimum", "Maximum", "SampleCount"})));
+              {"StatisticValues", Json::object({{"SampleCount", 2}, {"Sum", 10}, {"Minimum", 3}, {"Maximum", 7}})}}));
+    const Json answer = call("GetMetricStatistics",
+                             statistics(60, Json::array({"Average", "Sum", "Minimum", "Maximum", "SampleCount"})));
     EXPECT_EQ(answer["Label"].as_string(), "loss");
     ASSERT_EQ(answer["Datapoints"].size(), 2u);
     const Json& first = answer["Datapoints"][0];
@@ -195,13 +193,12 @@ TEST_F(CloudwatchTest, PutMetricDataChecksEachDatum) {
     EXPECT_EQ(refusal("PutMetricData", one({})).substr(0, 17), "MissingParameter:");
     EXPECT_EQ(refusal("PutMetricData", one({{"Value", 1}, {"Values", Json::array({1})}})).substr(0, 28),
               "InvalidParameterCombination:");
-    EXPECT_EQ(refusal("PutMetricData", one({{"Values", Json::array({1, 2})}, {"Counts", Json::array({1})}})),
-              "InvalidParameterValue: The parameters " + path + ".Values and " + path +
-                  ".Counts must be of the same size.");
+    EXPECT_EQ(
+        refusal("PutMetricData", one({{"Values", Json::array({1, 2})}, {"Counts", Json::array({1})}})),
+        "InvalidParameterValue: The parameters " + path + ".Values and " + path + ".Counts must be of the same size.");
     EXPECT_EQ(refusal("PutMetricData", one({{"Value", 1e300}})),
               "InvalidParameterValue: The value 1e+300 for parameter " + path + ".Value is invalid.");
-    EXPECT_EQ(refusal("PutMetricData", one({{"Value", std::nan("")}})).substr(0, 22),
-              "InvalidParameterValue:");
+    EXPECT_EQ(refusal("PutMetricData", one({{"Value", std::nan("")}})).substr(0, 22), "InvalidParameterValue:");
     EXPECT_EQ(refusal("PutMetricData", one({{"Value", 1}, {"Timestamp", start_ - 15 * 86400}})).substr(0, 22),
               "InvalidParameterValue:");
     EXPECT_EQ(refusal("PutMetricData", one({{"Value", 1}, {"Timestamp", start_ + 3 * 3600}})).substr(0, 22),
@@ -215,15 +212,14 @@ TEST_F(CloudwatchTest, PutMetricDataChecksEachDatum) {
     reserved.set("Namespace", "AWS/SageMaker");
     EXPECT_EQ(refusal("PutMetricData", reserved),
               "InvalidParameterValue: The value AWS/SageMaker for parameter Namespace is invalid.");
-    EXPECT_EQ(call("ListMetrics", Json::object())["Metrics"].size(), 0u)
-        << "nothing of a refused request is stored";
+    EXPECT_EQ(call("ListMetrics", Json::object())["Metrics"].size(), 0u) << "nothing of a refused request is stored";
 }
 
 TEST_F(CloudwatchTest, ListMetricsPagesAndFilters) {
     Json data_list = Json::array();
     for (int i = 0; i < 501; ++i)
-        data_list.push_back(Json::object(
-            {{"MetricName", "m" + std::to_string(i)}, {"Value", 1}, {"Dimensions", dimensions("job")}}));
+        data_list.push_back(
+            Json::object({{"MetricName", "m" + std::to_string(i)}, {"Value", 1}, {"Dimensions", dimensions("job")}}));
     call("PutMetricData", Json::object({{"Namespace", kNamespace}, {"MetricData", data_list}}));
     const Json first = call("ListMetrics", Json::object());
     EXPECT_EQ(first["Metrics"].size(), 500u);
@@ -237,8 +233,7 @@ TEST_F(CloudwatchTest, ListMetricsPagesAndFilters) {
     const Json any = Json::array({Json::object({{"Name", "TrainingJobName"}})});
     EXPECT_EQ(count(Json::object({{"MetricName", "m7"}, {"Dimensions", any}})), 1u);
     EXPECT_EQ(count(Json::object({{"MetricName", "m7"}, {"Dimensions", dimensions("other")}})), 0u);
-    EXPECT_EQ(refusal("ListMetrics", Json::object({{"NextToken", "x"}})).substr(0, 22),
-              "InvalidParameterValue:");
+    EXPECT_EQ(refusal("ListMetrics", Json::object({{"NextToken", "x"}})).substr(0, 22), "InvalidParameterValue:");
 }
 
 }  // namespace

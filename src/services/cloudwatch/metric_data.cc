@@ -35,11 +35,9 @@ ApiResult<void> refuse_unsupported(const Call& call, const Json& query, const st
     if (query.has("Expression"))
         return validation_error("Millwright does not evaluate metric math expressions (" + path +
                                 ".Expression) yet; use MetricStat.");
-    if (!query.has("MetricStat"))
-        return validation_error("The parameter " + path + ".MetricStat is required.");
+    if (!query.has("MetricStat")) return validation_error("The parameter " + path + ".MetricStat is required.");
     if (query.has("Period"))
-        return validation_error("The parameter " + path +
-                                ".Period belongs to an Expression; use MetricStat.Period.");
+        return validation_error("The parameter " + path + ".Period belongs to an Expression; use MetricStat.Period.");
     if (query["Label"].string_or("").find("${") != std::string::npos)
         return validation_error("Millwright does not support dynamic labels (" + path + ".Label) yet.");
     if (query["AccountId"].string_or(call.caller.account) != call.caller.account)
@@ -58,8 +56,7 @@ ApiResult<Series> read_series(const Call& call, const Json& query, const std::st
         return validation_error("The value " + series.id + " for parameter " + path +
                                 ".Id is invalid: it must begin with a lowercase letter.");
     if (!metric.has("Namespace") || !metric.has("MetricName"))
-        return validation_error("The parameters " + path +
-                                ".MetricStat.Metric.Namespace and MetricName are required.");
+        return validation_error("The parameters " + path + ".MetricStat.Metric.Namespace and MetricName are required.");
     const auto statistic = parse_statistic(stat["Stat"].as_string());
     if (!statistic)
         return validation_error("The value " + stat["Stat"].as_string() + " for parameter " + path +
@@ -86,8 +83,7 @@ ApiResult<Series> read_series(const Call& call, const Json& query, const std::st
 ApiResult<std::vector<Series>> read_queries(const Call& call, const Json& input) {
     const Timestamp start = from_epoch_seconds(input["StartTime"].double_or(0));
     const Timestamp end = from_epoch_seconds(input["EndTime"].double_or(0));
-    if (start >= end)
-        return validation_error("The parameter StartTime must be less than the parameter EndTime.");
+    if (start >= end) return validation_error("The parameter StartTime must be less than the parameter EndTime.");
     const auto& queries = input["MetricDataQueries"].items();
     if (queries.empty() || queries.size() > kMaxQueries)
         return validation_error("The collection MetricDataQueries must have between 1 and " +
@@ -95,8 +91,8 @@ ApiResult<std::vector<Series>> read_queries(const Call& call, const Json& input)
     std::vector<Series> all;
     std::set<std::string> ids;
     for (size_t i = 0; i < queries.size(); ++i) {
-        all.push_back(TRY(
-            read_series(call, queries[i], "MetricDataQueries.member." + std::to_string(i + 1), start, end)));
+        all.push_back(
+            TRY(read_series(call, queries[i], "MetricDataQueries.member." + std::to_string(i + 1), start, end)));
         if (!ids.insert(all.back().id).second)
             return validation_error(
                 "The values for parameter Id in MetricDataQueries are not unique: " + all.back().id + ".");
@@ -150,8 +146,8 @@ ApiResult<Json> get_metric_data(resources::Metrics& metrics, const Call& call, c
     const bool ascending = input["ScanBy"].string_or("") == "TimestampAscending";
     const int64_t wanted = input["MaxDatapoints"].int_or(kMaxDatapoints);
     if (wanted < 1 || wanted > kMaxDatapoints)
-        return validation_error("The parameter MaxDatapoints must be between 1 and " +
-                                std::to_string(kMaxDatapoints) + ".");
+        return validation_error("The parameter MaxDatapoints must be between 1 and " + std::to_string(kMaxDatapoints) +
+                                ".");
     auto room = static_cast<size_t>(wanted);
     Place place = TRY(place_of(input["NextToken"]));
     Json results = Json::array();

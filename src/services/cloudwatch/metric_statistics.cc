@@ -18,8 +18,7 @@ struct Wanted {
 
 ApiResult<Wanted> statistics_of(const Json& input) {
     Wanted wanted;
-    for (const Json& name : input["Statistics"].items())
-        wanted.plain.push_back({name.as_string(), std::nullopt});
+    for (const Json& name : input["Statistics"].items()) wanted.plain.push_back({name.as_string(), std::nullopt});
     for (const Json& name : input["ExtendedStatistics"].items()) {
         const auto statistic = parse_statistic(name.as_string());
         if (!statistic || !statistic->percentile)
@@ -29,8 +28,7 @@ ApiResult<Wanted> statistics_of(const Json& input) {
         wanted.percentiles.push_back(*statistic);
     }
     if (wanted.plain.empty() && wanted.percentiles.empty())
-        return missing_parameter(
-            "At least one of the parameters Statistics and ExtendedStatistics must be specified.");
+        return missing_parameter("At least one of the parameters Statistics and ExtendedStatistics must be specified.");
     return wanted;
 }
 
@@ -45,13 +43,12 @@ ApiResult<MetricQuery> query_of(const Call& call, const Json& input) {
     const Timestamp start = from_epoch_seconds(input["StartTime"].double_or(0));
     query.from = floor_to(start, std::min(query.period, std::chrono::seconds(60)));
     query.until = from_epoch_seconds(input["EndTime"].double_or(0));
-    if (start >= query.until)
-        return invalid_value("The parameter StartTime must be less than the parameter EndTime.");
+    if (start >= query.until) return invalid_value("The parameter StartTime must be less than the parameter EndTime.");
     const auto points = (query.until - query.from) / query.period;
     if (points > kMaxDatapoints)
         return invalid_combination(
-            "You have requested up to " + std::to_string(points) +
-            " datapoints, which exceeds the limit of " + std::to_string(kMaxDatapoints) +
+            "You have requested up to " + std::to_string(points) + " datapoints, which exceeds the limit of " +
+            std::to_string(kMaxDatapoints) +
             ". You may reduce the datapoints requested by increasing Period, or decreasing the time range.");
     if (input.has("Unit")) query.unit = input["Unit"].as_string();
     return query;
@@ -59,8 +56,7 @@ ApiResult<MetricQuery> query_of(const Call& call, const Json& input) {
 
 Json datapoint(const MetricPeriod& period, const Wanted& wanted) {
     Json point = Json::object({{"Timestamp", to_epoch_seconds(period.start)}, {"Unit", period.unit}});
-    for (const Statistic& statistic : wanted.plain)
-        point.set(statistic.name, value_of(period, statistic).value());
+    for (const Statistic& statistic : wanted.plain) point.set(statistic.name, value_of(period, statistic).value());
     Json extended = Json::object();
     for (size_t i = 0; i < wanted.percentiles.size(); ++i)
         if (period.percentiles[i]) extended.set(wanted.percentiles[i].name, *period.percentiles[i]);

@@ -31,8 +31,7 @@ ApiResult<StatisticSet> read_set(const Json& input, const std::string& path) {
     set.sum = TRY(checked_number(input["Sum"], path + ".Sum"));
     set.minimum = TRY(checked_number(input["Minimum"], path + ".Minimum"));
     set.maximum = TRY(checked_number(input["Maximum"], path + ".Maximum"));
-    if (set.samples <= 0)
-        return invalid_value("The parameter " + path + ".SampleCount must be greater than 0.");
+    if (set.samples <= 0) return invalid_value("The parameter " + path + ".SampleCount must be greater than 0.");
     if (set.minimum > set.maximum)
         return invalid_value("The parameter " + path + ".Maximum must be greater than " + path + ".Minimum.");
     return set;
@@ -44,8 +43,7 @@ ApiResult<void> read_values(const Json& datum, const std::string& path, const Me
     const auto& values = datum["Values"].items();
     const auto& counts = datum["Counts"].items();
     if (!counts.empty() && counts.size() != values.size())
-        return invalid_value("The parameters " + path + ".Values and " + path +
-                             ".Counts must be of the same size.");
+        return invalid_value("The parameters " + path + ".Values and " + path + ".Counts must be of the same size.");
     if (values.size() > kMaxValues)
         return invalid_value("The collection " + path + ".Values must not have a size greater than " +
                              std::to_string(kMaxValues) + ".");
@@ -72,17 +70,14 @@ ApiResult<void> read_datum(const Json& datum, const std::string& path, MetricSam
         return invalid_value("The parameter " + path +
                              ".Timestamp must specify a time no more than two weeks in the past.");
     if (sample.time > now + kNewest)
-        return invalid_value("The parameter " + path +
-                             ".Timestamp must specify a time within two hours of now.");
+        return invalid_value("The parameter " + path + ".Timestamp must specify a time within two hours of now.");
     const int64_t resolution = datum["StorageResolution"].int_or(60);
     if (resolution != 1 && resolution != 60)
         return invalid_value("The parameter " + path + ".StorageResolution must be 1 or 60.");
-    const bool value = datum.has("Value"), values = datum["Values"].size() > 0,
-               set = datum.has("StatisticValues");
+    const bool value = datum.has("Value"), values = datum["Values"].size() > 0, set = datum.has("StatisticValues");
     if (value + values + set > 1)
-        return invalid_combination(
-            "The parameters " + path + ".Value, " + path + ".Values and " + path +
-            ".StatisticValues are mutually exclusive and you have specified more than one.");
+        return invalid_combination("The parameters " + path + ".Value, " + path + ".Values and " + path +
+                                   ".StatisticValues are mutually exclusive and you have specified more than one.");
     if (value) {
         sample.value = TRY(checked_number(datum["Value"], path + ".Value"));
         out.push_back(std::move(sample));
@@ -92,8 +87,8 @@ ApiResult<void> read_datum(const Json& datum, const std::string& path, MetricSam
         sample.statistics = TRY(read_set(datum["StatisticValues"], path + ".StatisticValues"));
         out.push_back(std::move(sample));
     } else {
-        return missing_parameter("At least one of the parameters " + path + ".Value, " + path +
-                                 ".Values or " + path + ".StatisticValues must be specified.");
+        return missing_parameter("At least one of the parameters " + path + ".Value, " + path + ".Values or " + path +
+                                 ".StatisticValues must be specified.");
     }
     return {};
 }
@@ -113,8 +108,8 @@ ApiResult<Json> put_metric_data(resources::Metrics& metrics, const Call& call, c
     const auto& data = input["MetricData"].items();
     if (data.empty()) return missing_parameter("The parameter MetricData is required.");
     if (data.size() > kMaxData)
-        return invalid_value("The collection MetricData must not have a size greater than " +
-                             std::to_string(kMaxData) + ".");
+        return invalid_value("The collection MetricData must not have a size greater than " + std::to_string(kMaxData) +
+                             ".");
     std::vector<MetricSample> samples;
     for (size_t i = 0; i < data.size(); ++i)
         TRY(read_datum(data[i], "MetricData.member." + std::to_string(i + 1), like, samples));

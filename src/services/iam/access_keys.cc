@@ -17,8 +17,7 @@ ApiResult<std::string> user_meant(const Call& call, const Json& input) {
     if (input.has("UserName")) return input["UserName"].as_string();
     const std::string& arn = call.caller.arn;
     if (arn.find(":user/") == arn.npos)
-        return ApiError(400, "ValidationError",
-                        "Must specify userName when calling with non-User credentials");
+        return ApiError(400, "ValidationError", "Must specify userName when calling with non-User credentials");
     return arn.substr(arn.rfind('/') + 1);
 }
 
@@ -36,8 +35,7 @@ ApiResult<Json> create_access_key(Identity& identity, const Call& call, const Js
 
 ApiResult<Json> list_access_keys(Identity& identity, const Call& call, const Json& input) {
     const std::string user = TRY(user_meant(call, input));
-    const auto page =
-        identity.users().list_keys(call.caller.account, user, TRY(page_start(input)), page_size(input));
+    const auto page = identity.users().list_keys(call.caller.account, user, TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("AccessKeyMetadata", *page, [](const AccessKey& key) {
         return Json::object({{"UserName", key.user},
@@ -49,8 +47,7 @@ ApiResult<Json> list_access_keys(Identity& identity, const Call& call, const Jso
 
 ApiResult<Json> delete_access_key(Identity& identity, const Call& call, const Json& input) {
     const std::string user = TRY(user_meant(call, input));
-    const auto done =
-        identity.users().remove_key(call.caller.account, user, input["AccessKeyId"].as_string());
+    const auto done = identity.users().remove_key(call.caller.account, user, input["AccessKeyId"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }

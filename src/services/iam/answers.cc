@@ -26,8 +26,7 @@ ApiError iam_error(const Error& failure) {
 
 std::vector<std::pair<std::string, std::string>> tags_of(const Json& tags) {
     std::vector<std::pair<std::string, std::string>> out;
-    for (const Json& tag : tags.items())
-        out.emplace_back(tag["Key"].string_or(""), tag["Value"].string_or(""));
+    for (const Json& tag : tags.items()) out.emplace_back(tag["Key"].string_or(""), tag["Value"].string_or(""));
     return out;
 }
 

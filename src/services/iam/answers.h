@@ -28,8 +28,7 @@ template <typename T, typename ToJson>
 Json page_document(std::string_view member, const resources::NamedPage<T>& page, ToJson to_json) {
     Json items = Json::array();
     for (const T& item : page.items) items.push_back(to_json(item));
-    Json answer =
-        Json::object({{std::string(member), std::move(items)}, {"IsTruncated", !page.last.empty()}});
+    Json answer = Json::object({{std::string(member), std::move(items)}, {"IsTruncated", !page.last.empty()}});
     if (!page.last.empty()) answer.set("Marker", to_base64(page.last));
     return answer;
 }

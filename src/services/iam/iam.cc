@@ -36,11 +36,8 @@ constexpr Entry kOperations[] = {
 }  // namespace
 
 aws::Service iam_service(resources::Identity& identity) {
-    aws::Service service{.signing_name = "iam",
-                         .model = "iam",
-                         .protocol = aws::Protocol::Query,
-                         .operations = {},
-                         .stream = nullptr};
+    aws::Service service{
+        .signing_name = "iam", .model = "iam", .protocol = aws::Protocol::Query, .operations = {}, .stream = nullptr};
     for (const Entry& entry : kOperations)
         service.operations.push_back(
             {entry.name, [&identity, handle = entry.handle](const aws::Call& call, const Json& input) {

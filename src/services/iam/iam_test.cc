@@ -22,8 +22,7 @@ class IamTest : public testing::Test {
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
         resources::IdentitySettings settings;
         settings.lenient_roles = false;
-        identity_ =
-            resources::Identity::open(folder_, *database_, system_clock(), system_random(), settings).value();
+        identity_ = resources::Identity::open(folder_, *database_, system_clock(), system_random(), settings).value();
         service_ = iam_service(*identity_);
         call_.caller = identity_->find_credential(identity_->root().access_key_id)->caller;
     }
@@ -59,8 +58,7 @@ TEST_F(IamTest, ARoleLivesFromCreateToDelete) {
     EXPECT_EQ((*call("GetRole", role("Trainer")))["Role"]["Description"].as_string(), "trains");
     EXPECT_EQ(failure("GetRole", role("Nobody")), "NoSuchEntity");
     Json changed = role("Trainer");
-    changed.set("PolicyDocument",
-                R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}})");
+    changed.set("PolicyDocument", R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}})");
     EXPECT_TRUE(call("UpdateAssumeRolePolicy", changed));
     changed.set("PolicyDocument", "{}");
     EXPECT_EQ(failure("UpdateAssumeRolePolicy", changed), "MalformedPolicyDocument");
@@ -126,9 +124,8 @@ TEST_F(IamTest, UsersHaveKeys) {
 }
 
 TEST_F(IamTest, SimulationSaysThatNothingIsDeniedYet) {
-    const Json input =
-        Json::object({{"PolicySourceArn", (*call("GetRole", role("SageMakerRole")))["Role"]["Arn"]},
-                      {"ActionNames", Json::array({Json("s3:GetObject"), Json("sagemaker:*")})}});
+    const Json input = Json::object({{"PolicySourceArn", (*call("GetRole", role("SageMakerRole")))["Role"]["Arn"]},
+                                     {"ActionNames", Json::array({Json("s3:GetObject"), Json("sagemaker:*")})}});
     const auto answer = call("SimulatePrincipalPolicy", input);
     ASSERT_TRUE(answer);
     ASSERT_EQ((*answer)["EvaluationResults"].size(), 2u);

@@ -12,23 +12,22 @@ using aws::Call;
 using resources::Identity;
 
 ApiResult<Json> attach_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done = identity.roles().attach(call.caller.account, input["RoleName"].as_string(),
-                                              input["PolicyArn"].as_string());
+    const auto done =
+        identity.roles().attach(call.caller.account, input["RoleName"].as_string(), input["PolicyArn"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
 
 ApiResult<Json> detach_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done = identity.roles().detach(call.caller.account, input["RoleName"].as_string(),
-                                              input["PolicyArn"].as_string());
+    const auto done =
+        identity.roles().detach(call.caller.account, input["RoleName"].as_string(), input["PolicyArn"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
 
 ApiResult<Json> list_attached_role_policies(Identity& identity, const Call& call, const Json& input) {
     if (input["PathPrefix"].string_or("/") != "/")
-        return ApiError(400, "InvalidInput",
-                        "Millwright does not support PathPrefix of ListAttachedRolePolicies yet.");
+        return ApiError(400, "InvalidInput", "Millwright does not support PathPrefix of ListAttachedRolePolicies yet.");
     const auto page = identity.roles().attached(call.caller.account, input["RoleName"].as_string(),
                                                 TRY(page_start(input)), page_size(input));
     if (!page) return iam_error(page.error());
@@ -38,9 +37,8 @@ ApiResult<Json> list_attached_role_policies(Identity& identity, const Call& call
 }
 
 ApiResult<Json> put_role_policy(Identity& identity, const Call& call, const Json& input) {
-    const auto done =
-        identity.roles().put_policy(call.caller.account, input["RoleName"].as_string(),
-                                    input["PolicyName"].as_string(), input["PolicyDocument"].as_string());
+    const auto done = identity.roles().put_policy(call.caller.account, input["RoleName"].as_string(),
+                                                  input["PolicyName"].as_string(), input["PolicyDocument"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
 }
@@ -50,8 +48,7 @@ ApiResult<Json> get_role_policy(Identity& identity, const Call& call, const Json
     const std::string& policy = input["PolicyName"].as_string();
     const auto document = identity.roles().get_policy(call.caller.account, role, policy);
     if (!document) return iam_error(document.error());
-    return Json::object(
-        {{"RoleName", role}, {"PolicyName", policy}, {"PolicyDocument", percent_encode(*document)}});
+    return Json::object({{"RoleName", role}, {"PolicyName", policy}, {"PolicyDocument", percent_encode(*document)}});
 }
 
 ApiResult<Json> list_role_policies(Identity& identity, const Call& call, const Json& input) {

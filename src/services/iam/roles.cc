@@ -35,8 +35,7 @@ Json role_with_tags(const Role& role) {
 
 ApiResult<Json> create_role(Identity& identity, const Call& call, const Json& input) {
     if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput",
-                        "Millwright does not support PermissionsBoundary of CreateRole yet.");
+        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateRole yet.");
     resources::NewRole wanted;
     wanted.name = input["RoleName"].as_string();
     wanted.path = input["Path"].string_or("/");

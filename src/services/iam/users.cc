@@ -31,8 +31,7 @@ Json user_with_tags(const User& user) {
 
 ApiResult<Json> create_user(Identity& identity, const Call& call, const Json& input) {
     if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput",
-                        "Millwright does not support PermissionsBoundary of CreateUser yet.");
+        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateUser yet.");
     User wanted;
     wanted.name = input["UserName"].as_string();
     wanted.path = input["Path"].string_or("/");

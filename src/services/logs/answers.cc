@@ -17,9 +17,7 @@ ApiError bad_token() { return invalid_parameter("The specified nextToken is inva
 ApiError invalid_parameter(std::string text) { return {400, "InvalidParameterException", std::move(text)}; }
 
 ApiError logs_error(const Error& failure, std::string_view kind) {
-    const std::string name(failure.detail == "group"    ? "log group"
-                           : failure.detail == "stream" ? "log stream"
-                                                        : kind);
+    const std::string name(failure.detail == "group" ? "log group" : failure.detail == "stream" ? "log stream" : kind);
     switch (failure.kind) {
         case ErrorKind::NotFound:
             return {400, "ResourceNotFoundException", "The specified " + name + " does not exist."};

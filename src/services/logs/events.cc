@@ -28,13 +28,11 @@ ApiResult<std::vector<PutEvent>> read_batch(const Json& events) {
     for (const Json& item : events.items()) {
         PutEvent event{item["timestamp"].as_int(), item["message"].as_string()};
         if (event.message.size() + kBytesPerEvent > kMaxEventBytes)
-            return invalid_parameter(
-                "Log event too large: " + std::to_string(event.message.size() + kBytesPerEvent) +
-                " bytes exceeds limit of " + std::to_string(kMaxEventBytes));
+            return invalid_parameter("Log event too large: " + std::to_string(event.message.size() + kBytesPerEvent) +
+                                     " bytes exceeds limit of " + std::to_string(kMaxEventBytes));
         bytes += event.message.size() + kBytesPerEvent;
         if (!batch.empty() && event.time_ms < batch.back().time_ms)
-            return invalid_parameter(
-                "Log events in a single PutLogEvents request must be in chronological order.");
+            return invalid_parameter("Log events in a single PutLogEvents request must be in chronological order.");
         batch.push_back(std::move(event));
     }
     if (bytes > kMaxBatchBytes)
@@ -50,12 +48,9 @@ ApiResult<std::vector<PutEvent>> read_batch(const Json& events) {
 // none.
 Json reject_by_time(std::vector<PutEvent>& batch, int64_t now_ms) {
     Json rejected;
-    const auto before = [](int64_t time) {
-        return [time](const PutEvent& event) { return event.time_ms < time; };
-    };
+    const auto before = [](int64_t time) { return [time](const PutEvent& event) { return event.time_ms < time; }; };
     const auto too_new = std::partition_point(batch.begin(), batch.end(), before(now_ms + kNewestMs + 1));
-    if (too_new != batch.end())
-        rejected.set("tooNewLogEventStartIndex", static_cast<int64_t>(too_new - batch.begin()));
+    if (too_new != batch.end()) rejected.set("tooNewLogEventStartIndex", static_cast<int64_t>(too_new - batch.begin()));
     batch.erase(too_new, batch.end());
     const auto accepted = std::partition_point(batch.begin(), batch.end(), before(now_ms - kOldestMs));
     if (accepted != batch.begin())
@@ -86,20 +81,19 @@ ApiResult<uint64_t> read_stream_token(std::string_view kind, const resources::Lo
     return static_cast<uint64_t>(fields[0]);
 }
 
-Result<resources::EventPage> read_page(resources::Logs& logs, const resources::LogStream& stream,
-                                       bool forward, std::optional<uint64_t> position, const TimeRange& range,
-                                       size_t limit) {
+Result<resources::EventPage> read_page(resources::Logs& logs, const resources::LogStream& stream, bool forward,
+                                       std::optional<uint64_t> position, const TimeRange& range, size_t limit) {
     return forward ? logs.events_from(stream, position, range, limit)
                    : logs.events_before(stream, position, range, limit);
 }
 
 Json found_document(const resources::FoundEvent& found) {
-    return Json::object({{"logStreamName", found.stream},
-                         {"timestamp", found.event.time_ms},
-                         {"message", found.event.message},
-                         {"ingestionTime", found.event.time_ms},
-                         {"eventId", make_token("e", {found.position.stream_id,
-                                                      static_cast<int64_t>(found.position.offset)})}});
+    return Json::object(
+        {{"logStreamName", found.stream},
+         {"timestamp", found.event.time_ms},
+         {"message", found.event.message},
+         {"ingestionTime", found.event.time_ms},
+         {"eventId", make_token("e", {found.position.stream_id, static_cast<int64_t>(found.position.offset)})}});
 }
 
 }  // namespace
@@ -143,8 +137,8 @@ ApiResult<Json> get_log_events(const LogsContext& context, const Call& call, con
     if (!page) return logs_error(page.error(), "log stream");
     Json events = Json::array();
     for (const LogEvent& event : page->events)
-        events.push_back(Json::object(
-            {{"timestamp", event.time_ms}, {"message", event.message}, {"ingestionTime", event.time_ms}}));
+        events.push_back(
+            Json::object({{"timestamp", event.time_ms}, {"message", event.message}, {"ingestionTime", event.time_ms}}));
     return Json::object({{"events", std::move(events)},
                          {"nextForwardToken", stream_token("f", *stream, page->end)},
                          {"nextBackwardToken", stream_token("b", *stream, page->begin)}});

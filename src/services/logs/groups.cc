@@ -18,16 +18,13 @@ Json group_document(const aws::Caller& caller, const resources::LogGroup& group)
                          {"logGroupClass", "STANDARD"}});
 }
 
-bool wants_other_class(const Json& input) {
-    return input["logGroupClass"].string_or("STANDARD") != "STANDARD";
-}
+bool wants_other_class(const Json& input) { return input["logGroupClass"].string_or("STANDARD") != "STANDARD"; }
 
 }  // namespace
 
 ApiResult<Json> create_log_group(const LogsContext& context, const Call& call, const Json& input) {
     TRY(refuse_members(call, input, {"kmsKeyId", "tags", "deletionProtectionEnabled"}));
-    if (wants_other_class(input))
-        return invalid_parameter("Millwright has log groups of class STANDARD only.");
+    if (wants_other_class(input)) return invalid_parameter("Millwright has log groups of class STANDARD only.");
     const auto made = context.logs.create_group(TRY(group_of(call, input)));
     if (!made) return logs_error(made.error(), "log group");
     return Json::object();

@@ -98,8 +98,7 @@ TEST_F(LogsServiceTest, MissingAndTakenNamesHaveAwsTexts) {
 TEST_F(LogsServiceTest, ATailEndsOnEachPollAndSeesNewLinesOnTheNext) {
     make_stream("job/algo-1");
     put("job/algo-1", {{0, "a"}, {1, "b"}, {2, "c"}});
-    Json input =
-        in_group({{"logStreamName", "job/algo-1"}, {"startFromHead", true}, {"limit", 2}, {"startTime", 0}});
+    Json input = in_group({{"logStreamName", "job/algo-1"}, {"startFromHead", true}, {"limit", 2}, {"startTime", 0}});
     std::string seen;
     for (int page = 0;; ++page) {
         ASSERT_LT(page, 5);
@@ -133,10 +132,8 @@ TEST_F(LogsServiceTest, TokensOfOtherStreamsOrNobodyAreRefused) {
     make_stream("s");
     make_stream("t");
     put("s", {{0, "a"}});
-    const std::string token =
-        call("GetLogEvents", in_group({{"logStreamName", "s"}}))["nextForwardToken"].as_string();
-    EXPECT_TRUE(
-        try_call("GetLogEvents", in_group({{"logStreamName", "s"}, {"nextToken", token}})).has_value());
+    const std::string token = call("GetLogEvents", in_group({{"logStreamName", "s"}}))["nextForwardToken"].as_string();
+    EXPECT_TRUE(try_call("GetLogEvents", in_group({{"logStreamName", "s"}, {"nextToken", token}})).has_value());
     std::string between = token;
     between[21] = '1';
     for (const std::string& bad :
@@ -156,9 +153,8 @@ TEST_F(LogsServiceTest, DescribeLogStreamsSendsATokenOnlyWhenMoreRemain) {
     Json answer = call("DescribeLogStreams", input);
     EXPECT_EQ(answer["logStreams"].size(), 2u);
     EXPECT_FALSE(answer.has("nextToken"));
-    EXPECT_EQ(
-        answer["logStreams"][0]["arn"].as_string(),
-        "arn:aws:logs:us-west-2:111122223333:log-group:/aws/sagemaker/TrainingJobs:log-stream:job/algo-1");
+    EXPECT_EQ(answer["logStreams"][0]["arn"].as_string(),
+              "arn:aws:logs:us-west-2:111122223333:log-group:/aws/sagemaker/TrainingJobs:log-stream:job/algo-1");
     input.set("limit", 1);
     answer = call("DescribeLogStreams", input);
     ASSERT_TRUE(answer.has("nextToken"));
@@ -209,17 +205,16 @@ TEST_F(LogsServiceTest, FilterLogEventsMatchesTermsOverStreams) {
     EXPECT_EQ(refusal("FilterLogEvents", in_group({{"filterPattern", "{ $.a = 1 }"}})),
               "InvalidParameterException: Invalid filter pattern: Millwright does not evaluate JSON patterns "
               "yet; use terms");
-    EXPECT_EQ(refusal("FilterLogEvents",
-                      in_group({{"logStreamNames", Json::array({"x"})}, {"logStreamNamePrefix", "y"}})),
-              "InvalidParameterException: logStreamNames and logStreamNamePrefix cannot be used together.");
+    EXPECT_EQ(
+        refusal("FilterLogEvents", in_group({{"logStreamNames", Json::array({"x"})}, {"logStreamNamePrefix", "y"}})),
+        "InvalidParameterException: logStreamNames and logStreamNamePrefix cannot be used together.");
 }
 
 TEST_F(LogsServiceTest, PutLogEventsChecksTheBatch) {
     make_stream("s");
     const auto batch = [&](std::vector<std::pair<int64_t, std::string>> events) {
         Json list = Json::array();
-        for (auto& [time, text] : events)
-            list.push_back(Json::object({{"timestamp", time}, {"message", text}}));
+        for (auto& [time, text] : events) list.push_back(Json::object({{"timestamp", time}, {"message", text}}));
         return in_group({{"logStreamName", "s"}, {"logEvents", list}});
     };
     EXPECT_EQ(refusal("PutLogEvents", batch({{now_ms_, "b"}, {now_ms_ - 1, "a"}})),
@@ -230,11 +225,12 @@ TEST_F(LogsServiceTest, PutLogEventsChecksTheBatch) {
               "span more than 24 hours.");
     EXPECT_EQ(refusal("PutLogEvents", batch({{now_ms_, std::string(262'144, 'x')}})),
               "InvalidParameterException: Log event too large: 262170 bytes exceeds limit of 262144");
-    EXPECT_EQ(refusal("PutLogEvents", batch(std::vector<std::pair<int64_t, std::string>>(5, {now_ms_, std::string(220'000, 'x')}))),
+    EXPECT_EQ(refusal("PutLogEvents",
+                      batch(std::vector<std::pair<int64_t, std::string>>(5, {now_ms_, std::string(220'000, 'x')}))),
               "InvalidParameterException: Upload too large: 1100130 bytes exceeds limit of 1048576");
     const int64_t two_weeks = 14 * 24 * int64_t{3'600'000};
-    const Json old = call(
-        "PutLogEvents", batch({{now_ms_ - two_weeks - 60'000, "old"}, {now_ms_ - two_weeks + 60'000, "ok"}}));
+    const Json old =
+        call("PutLogEvents", batch({{now_ms_ - two_weeks - 60'000, "old"}, {now_ms_ - two_weeks + 60'000, "ok"}}));
     EXPECT_EQ(old["rejectedLogEventsInfo"]["tooOldLogEventEndIndex"].as_int(), 1);
     const Json early = call("PutLogEvents", batch({{now_ms_, "now"}, {now_ms_ + 3 * 3'600'000, "future"}}));
     EXPECT_EQ(early["rejectedLogEventsInfo"]["tooNewLogEventStartIndex"].as_int(), 1);
@@ -243,32 +239,26 @@ TEST_F(LogsServiceTest, PutLogEventsChecksTheBatch) {
 }
 
 TEST_F(LogsServiceTest, StreamsOfJobsAreReadOnly) {
-    const auto path =
-        logs_->open_job_stream({"111122223333", "us-west-2", std::string(kGroup), "job/algo-1"}).value();
+    const auto path = logs_->open_job_stream({"111122223333", "us-west-2", std::string(kGroup), "job/algo-1"}).value();
     std::ofstream(path, std::ios::app) << "5 line\n";
     const Json events = Json::array({Json::object({{"timestamp", now_ms_}, {"message", "x"}})});
-    EXPECT_EQ(refusal("PutLogEvents", in_group({{"logStreamName", "job/algo-1"}, {"logEvents", events}}))
-                  .substr(0, 26),
+    EXPECT_EQ(refusal("PutLogEvents", in_group({{"logStreamName", "job/algo-1"}, {"logEvents", events}})).substr(0, 26),
               "OperationAbortedException:");
     EXPECT_EQ(texts(call("GetLogEvents", in_group({{"logStreamName", "job/algo-1"}}))), "line ");
 }
 
 TEST_F(LogsServiceTest, GroupsAreDescribedAndFoundByArn) {
     make_stream("s");
-    const Json group =
-        call("DescribeLogGroups", Json::object({{"logGroupNamePrefix", "/aws/"}}))["logGroups"][0];
-    EXPECT_EQ(group["arn"].as_string(),
-              "arn:aws:logs:us-west-2:111122223333:log-group:/aws/sagemaker/TrainingJobs:*");
+    const Json group = call("DescribeLogGroups", Json::object({{"logGroupNamePrefix", "/aws/"}}))["logGroups"][0];
+    EXPECT_EQ(group["arn"].as_string(), "arn:aws:logs:us-west-2:111122223333:log-group:/aws/sagemaker/TrainingJobs:*");
     Json by_arn = Json::object({{"logGroupIdentifier", group["logGroupArn"]}});
     EXPECT_EQ(call("DescribeLogStreams", by_arn)["logStreams"].size(), 1u);
     by_arn.set("logGroupIdentifier", "arn:aws:logs:us-west-2:999900000000:log-group:" + std::string(kGroup));
     EXPECT_EQ(refusal("DescribeLogStreams", by_arn),
               "ResourceNotFoundException: The specified log group does not exist.");
     EXPECT_EQ(refusal("DescribeLogStreams", Json::object()).substr(0, 26), "InvalidParameterException:");
-    EXPECT_EQ(call("DescribeLogGroups", Json::object({{"logGroupNamePrefix", "/none"}}))["logGroups"].size(),
-              0u);
-    EXPECT_EQ(refusal("CreateLogGroup",
-                      Json::object({{"logGroupName", "g"}, {"tags", Json::object({{"a", "b"}})}})),
+    EXPECT_EQ(call("DescribeLogGroups", Json::object({{"logGroupNamePrefix", "/none"}}))["logGroups"].size(), 0u);
+    EXPECT_EQ(refusal("CreateLogGroup", Json::object({{"logGroupName", "g"}, {"tags", Json::object({{"a", "b"}})}})),
               "InvalidParameterException: Millwright does not support tags of CreateLogGroup yet.");
     call("DeleteLogStream", in_group({{"logStreamName", "s"}}));
     call("DeleteLogGroup", in_group());

@@ -20,14 +20,18 @@ constexpr Answer kAnswers[] = {
     {"GetBucketPolicyStatus", "", "NoSuchBucketPolicy", "The bucket policy does not exist"},
     {"GetBucketTagging", "", "NoSuchTagSet", "The TagSet does not exist"},
     {"GetBucketCors", "", "NoSuchCORSConfiguration", "The CORS configuration does not exist"},
-    {"GetBucketLifecycleConfiguration", "", "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"},
+    {"GetBucketLifecycleConfiguration", "", "NoSuchLifecycleConfiguration",
+     "The lifecycle configuration does not exist"},
     {"GetBucketEncryption", "", "ServerSideEncryptionConfigurationNotFoundError",
      "The server side encryption configuration was not found"},
-    {"GetBucketWebsite", "", "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration"},
-    {"GetBucketReplication", "", "ReplicationConfigurationNotFoundError", "The replication configuration was not found"},
+    {"GetBucketWebsite", "", "NoSuchWebsiteConfiguration",
+     "The specified bucket does not have a website configuration"},
+    {"GetBucketReplication", "", "ReplicationConfigurationNotFoundError",
+     "The replication configuration was not found"},
     {"GetObjectLockConfiguration", "", "ObjectLockConfigurationNotFoundError",
      "Object Lock configuration does not exist for this bucket"},
-    {"GetPublicAccessBlock", "", "NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found"},
+    {"GetPublicAccessBlock", "", "NoSuchPublicAccessBlockConfiguration",
+     "The public access block configuration was not found"},
 };
 
 }  // namespace
@@ -58,7 +62,9 @@ ApiResult<void> get_acl(Exchange& exchange) {
     xml.open("AccessControlPolicy", kXmlNamespace);
     write_owner(xml, "Owner", bucket.account);
     xml.open("AccessControlList").open("Grant");
-    xml.open("Grantee").attribute("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance").attribute("xsi:type", "CanonicalUser");
+    xml.open("Grantee")
+        .attribute("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
+        .attribute("xsi:type", "CanonicalUser");
     xml.element("ID", owner_id(bucket.account)).element("DisplayName", bucket.account).close();
     xml.element("Permission", "FULL_CONTROL").close().close().close();
     return exchange.send_xml(xml);

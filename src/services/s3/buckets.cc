@@ -11,12 +11,15 @@ ApiResult<void> check_location(const std::string& region, const std::string& con
     } else if (constraint == region) {
         return {};
     } else if (constraint.empty()) {
-        return ApiError{400, "IllegalLocationConstraintException",
-                        "The unspecified location constraint is incompatible for the region specific endpoint this request was "
-                        "sent to."};
+        return ApiError{
+            400, "IllegalLocationConstraintException",
+            "The unspecified location constraint is incompatible for the region specific endpoint this request was "
+            "sent to."};
     }
-    return ApiError{400, "IllegalLocationConstraintException",
-                    "The " + constraint + " location constraint is incompatible for the region specific endpoint this request was sent to."};
+    return ApiError{
+        400, "IllegalLocationConstraintException",
+        "The " + constraint +
+            " location constraint is incompatible for the region specific endpoint this request was sent to."};
 }
 
 ApiResult<void> refuse_bucket_options(const Exchange& exchange) {
@@ -27,7 +30,8 @@ ApiResult<void> refuse_bucket_options(const Exchange& exchange) {
         if (exchange.has_header(grant)) return not_implemented("access control lists other than private");
     if (exchange.header("x-amz-bucket-object-lock-enabled") == "true") return not_implemented("object lock");
     const std::string ownership = exchange.header("x-amz-object-ownership");
-    if (!ownership.empty() && ownership != "BucketOwnerEnforced") return not_implemented("object ownership " + ownership);
+    if (!ownership.empty() && ownership != "BucketOwnerEnforced")
+        return not_implemented("object ownership " + ownership);
     return {};
 }
 
@@ -81,9 +85,10 @@ ApiResult<void> create_bucket(Exchange& exchange) {
     const auto created = exchange.store.create_bucket(account, region, exchange.bucket());
     if (!created && created.error().kind == ErrorKind::AlreadyExists) {
         const auto existing = TRY(in_s3(exchange.store.find_bucket(exchange.bucket())));
-        ApiError error(409, "BucketAlreadyExists",
-                       "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
-                       "Please select a different name and try again.");
+        ApiError error(
+            409, "BucketAlreadyExists",
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+            "Please select a different name and try again.");
         error.members.set("BucketName", exchange.bucket());
         if (existing.account != account) return error;
         error.code = "BucketAlreadyOwnedByYou";

@@ -29,7 +29,8 @@ std::optional<uint64_t> digits(std::string_view text) {
 
 }  // namespace
 
-Condition check_conditions(const net::Headers& headers, std::string_view prefix, std::string_view etag, Timestamp modified) {
+Condition check_conditions(const net::Headers& headers, std::string_view prefix, std::string_view etag,
+                           Timestamp modified) {
     const auto header = [&](std::string_view name) { return headers.find(std::string(prefix) + std::string(name)); };
     const auto time_of = [&](std::string_view name) -> std::optional<Timestamp> {
         const auto text = header(name);
@@ -58,7 +59,9 @@ Range parse_range(std::string_view header, uint64_t size) {
     if (dash == std::string_view::npos) return {};
     const std::string_view before = trim(header.substr(0, dash)), after = trim(header.substr(dash + 1));
     const auto first = digits(before), last = digits(after);
-    if ((!first && !before.empty()) || (!last && !after.empty()) || (!first && !last) || (first && last && *first > *last)) return {};
+    if ((!first && !before.empty()) || (!last && !after.empty()) || (!first && !last) ||
+        (first && last && *first > *last))
+        return {};
     if (!first) {
         const uint64_t length = std::min(*last, size);
         if (length == 0) return {Range::Kind::Unsatisfiable, 0, 0};

@@ -16,7 +16,8 @@ struct Condition {
     std::string_view header = {};  // the one that failed
 };
 // `prefix` is "" for the object itself, "x-amz-copy-source-" for the source of a copy.
-Condition check_conditions(const net::Headers& headers, std::string_view prefix, std::string_view etag, Timestamp modified);
+Condition check_conditions(const net::Headers& headers, std::string_view prefix, std::string_view etag,
+                           Timestamp modified);
 
 struct Range {
     enum class Kind { Whole, Part, Unsatisfiable };

@@ -31,8 +31,8 @@ TEST(Range, KnowsWhatCannotBeSatisfied) {
 }
 
 TEST(Range, IgnoresWhatIsNoSingleRange) {
-    for (const auto* text : {"", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,3-4", "items=0-1", "bytes=+1-2",
-                             "bytes=1-2x"})
+    for (const auto* text : {"", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,3-4", "items=0-1",
+                             "bytes=+1-2", "bytes=1-2x"})
         EXPECT_EQ(parsed(text, 10), "whole") << text;
 }
 
@@ -40,7 +40,9 @@ TEST(Conditions, FollowTheOrderOfTheStandard) {
     const auto modified = *parse_rfc1123("Sun, 22 Nov 2026 10:15:30 GMT") + std::chrono::milliseconds(400);
     const std::string same = "Sun, 22 Nov 2026 10:15:30 GMT", before = "Sun, 22 Nov 2026 10:15:29 GMT",
                       later = "Sun, 22 Nov 2026 10:15:31 GMT";
-    const auto verdict = [&](const net::Headers& headers) { return check_conditions(headers, "", "abc", modified).verdict; };
+    const auto verdict = [&](const net::Headers& headers) {
+        return check_conditions(headers, "", "abc", modified).verdict;
+    };
     EXPECT_EQ(verdict({}), Verdict::Proceed);
     EXPECT_EQ(verdict({{"If-Match", "\"abc\""}}), Verdict::Proceed);
     EXPECT_EQ(verdict({{"If-Match", "abc"}}), Verdict::Proceed);
@@ -56,8 +58,9 @@ TEST(Conditions, FollowTheOrderOfTheStandard) {
     EXPECT_EQ(verdict({{"If-Unmodified-Since", before}}), Verdict::Failed);
     EXPECT_EQ(verdict({{"If-Match", "\"abc\""}, {"If-Unmodified-Since", before}}), Verdict::Proceed);
     EXPECT_EQ(verdict({{"If-None-Match", "\"x\""}, {"If-Modified-Since", later}}), Verdict::Proceed);
-    EXPECT_EQ(check_conditions({{"x-amz-copy-source-If-Match", "\"x\""}}, "x-amz-copy-source-", "abc", modified).verdict,
-              Verdict::Failed);
+    EXPECT_EQ(
+        check_conditions({{"x-amz-copy-source-If-Match", "\"x\""}}, "x-amz-copy-source-", "abc", modified).verdict,
+        Verdict::Failed);
 }
 
 }  // namespace

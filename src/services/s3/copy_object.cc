@@ -28,14 +28,15 @@ ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
     if (path.starts_with('/')) path.remove_prefix(1);
     const size_t slash = path.find('/');
     if (path.starts_with("arn:") || slash == std::string_view::npos || slash + 1 == path.size())
-        return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source",
-                                decoded);
+        return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+                                "x-amz-copy-source", decoded);
     CopySource source{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)), {}};
     TRY(open_bucket(exchange, source.bucket, "x-amz-source-expected-bucket-owner"));
     source.object = TRY(in_s3(exchange.store.get(source.bucket, source.key)));
     const auto condition = check_conditions(exchange.request.headers, "x-amz-copy-source-", source.object.info.etag,
                                             source.object.info.modified);
-    if (condition.verdict != Verdict::Proceed) return precondition_failed("x-amz-copy-source-" + std::string(condition.header));
+    if (condition.verdict != Verdict::Proceed)
+        return precondition_failed("x-amz-copy-source-" + std::string(condition.header));
     return source;
 }
 
@@ -48,11 +49,14 @@ ApiResult<void> copy_object(Exchange& exchange) {
     const auto source = TRY(open_copy_source(exchange));
     const auto& info = source.object.info;
     if (info.size > object_store::kMaxPutBytes)
-        return invalid_request("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120");
+        return invalid_request(
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120");
     const bool same = source.bucket == exchange.bucket() && source.key == exchange.key();
-    if (same && !replace && !exchange.has_header("x-amz-storage-class") && !exchange.has_header("x-amz-server-side-encryption"))
-        return invalid_request("This copy request is illegal because it is trying to copy an object to itself without changing the "
-                               "object's metadata, storage class, website redirect location or encryption attributes.");
+    if (same && !replace && !exchange.has_header("x-amz-storage-class") &&
+        !exchange.has_header("x-amz-server-side-encryption"))
+        return invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes.");
 
     object_store::PutOptions options;
     if (replace) {

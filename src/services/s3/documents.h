@@ -23,7 +23,8 @@ struct DeleteDocument {
 // <Delete>. MalformedXML; NotImplemented for conditional deletes.
 aws::ApiResult<DeleteDocument> parse_delete(std::string_view text);
 
-// The LocationConstraint of <CreateBucketConfiguration>, "" when there is none. NotImplemented for directory buckets, tags.
+// The LocationConstraint of <CreateBucketConfiguration>, "" when there is none. NotImplemented for directory buckets,
+// tags.
 aws::ApiResult<std::string> parse_location_constraint(std::string_view text);
 
 }  // namespace millwright::s3

@@ -19,16 +19,19 @@ TEST(CompletedParts, AreReadInTheOrderGiven) {
 }
 
 TEST(CompletedParts, RefuseOtherDocuments) {
-    for (const auto* text : {"<Delete/>", "<CompleteMultipartUpload>", "x", "<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
-                             "<CompleteMultipartUpload><Part><PartNumber>0</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
-                             "<CompleteMultipartUpload><Part><PartNumber>10001</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
-                             "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>"})
+    for (const auto* text :
+         {"<Delete/>", "<CompleteMultipartUpload>", "x", "<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
+          "<CompleteMultipartUpload><Part><PartNumber>0</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
+          "<CompleteMultipartUpload><Part><PartNumber>10001</PartNumber><ETag>a</ETag></Part></"
+          "CompleteMultipartUpload>",
+          "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>"})
         EXPECT_EQ(parse_completed_parts(text).error().code, "MalformedXML") << text;
 }
 
 TEST(Delete, KeepsKeysExactly) {
-    const auto document = parse_delete("<Delete><Object><Key> a&amp;b/../ </Key></Object><Object><Key>c</Key>"
-                                       "<VersionId>null</VersionId></Object><Quiet>true</Quiet></Delete>");
+    const auto document = parse_delete(
+        "<Delete><Object><Key> a&amp;b/../ </Key></Object><Object><Key>c</Key>"
+        "<VersionId>null</VersionId></Object><Quiet>true</Quiet></Delete>");
     ASSERT_TRUE(document);
     EXPECT_TRUE(document->quiet);
     ASSERT_EQ(document->objects.size(), 2u);
@@ -45,7 +48,8 @@ TEST(Delete, TakesOneToAThousandKeys) {
     EXPECT_EQ(of(0).error().code, "MalformedXML");
     EXPECT_TRUE(of(1000));
     EXPECT_EQ(of(1001).error().code, "MalformedXML");
-    EXPECT_EQ(parse_delete("<Delete><Object><Key>k</Key><ETag>x</ETag></Object></Delete>").error().code, "NotImplemented");
+    EXPECT_EQ(parse_delete("<Delete><Object><Key>k</Key><ETag>x</ETag></Object></Delete>").error().code,
+              "NotImplemented");
 }
 
 TEST(LocationConstraint, MayBeAbsent) {
@@ -53,8 +57,9 @@ TEST(LocationConstraint, MayBeAbsent) {
     EXPECT_EQ(*parse_location_constraint("<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint>"
                                          "</CreateBucketConfiguration>"),
               "eu-west-1");
-    EXPECT_EQ(parse_location_constraint("<CreateBucketConfiguration><Bucket/></CreateBucketConfiguration>").error().code,
-              "NotImplemented");
+    EXPECT_EQ(
+        parse_location_constraint("<CreateBucketConfiguration><Bucket/></CreateBucketConfiguration>").error().code,
+        "NotImplemented");
     EXPECT_EQ(parse_location_constraint("<Other/>").error().code, "MalformedXML");
 }
 

@@ -40,10 +40,12 @@ constexpr Mapping kMappings[] = {
 aws::ApiError named(const Error& failure) {
     if (failure.detail.starts_with(kBody)) {
         if (failure.kind == ErrorKind::Unavailable)
-            return {400, "RequestTimeout",
-                    "Your socket connection to the server was not read from or written to within the timeout period. Idle "
-                    "connections will be closed."};
-        return {400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"};
+            return {
+                400, "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period. Idle "
+                "connections will be closed."};
+        return {400, "IncompleteBody",
+                "You did not provide the number of bytes specified by the Content-Length HTTP header"};
     }
     for (const auto& mapping : kMappings)
         if (mapping.kind == failure.kind && mapping.detail == failure.detail)

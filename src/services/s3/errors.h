@@ -33,7 +33,8 @@ inline constexpr std::string_view kBody = "body: ";
 inline aws::ApiError invalid_request(std::string text) { return {400, "InvalidRequest", std::move(text)}; }
 inline aws::ApiError access_denied() { return {403, "AccessDenied", "Access Denied"}; }
 inline aws::ApiError malformed_xml() {
-    return {400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"};
+    return {400, "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published schema"};
 }
 inline aws::ApiError invalid_uri() { return {400, "InvalidURI", "Couldn't parse the specified URI."}; }
 inline aws::ApiError precondition_failed(std::string_view condition) {

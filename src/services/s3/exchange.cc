@@ -90,7 +90,8 @@ void write_checksums(XmlWriter& xml, const std::map<std::string, std::string>& c
     if (!checksums.empty() && !type.empty()) xml.element("ChecksumType", type);
 }
 
-void add_checksum_headers(net::Headers& headers, const std::map<std::string, std::string>& checksums, std::string_view type) {
+void add_checksum_headers(net::Headers& headers, const std::map<std::string, std::string>& checksums,
+                          std::string_view type) {
     for (const auto& [name, value] : checksums) headers.add("x-amz-checksum-" + to_lower(name), value);
     if (!checksums.empty() && !type.empty()) headers.add("x-amz-checksum-type", std::string(type));
 }
@@ -100,14 +101,16 @@ ApiResult<int> number_parameter(const Exchange& exchange, std::string_view name,
     if (!text || text->empty()) return otherwise;
     const auto value = parse_int(*text);
     if (!value || *value < low || *value > INT32_MAX)
-        return invalid_argument("Provided " + std::string(name) + " not an integer or within integer range", name, *text);
+        return invalid_argument("Provided " + std::string(name) + " not an integer or within integer range", name,
+                                *text);
     return static_cast<int>(std::min<int64_t>(*value, high));
 }
 
 ApiResult<bool> wants_url_encoding(const Exchange& exchange) {
     const auto encoding = exchange.parameter("encoding-type");
     if (!encoding || encoding->empty()) return false;
-    if (*encoding != "url") return invalid_argument("Invalid Encoding Method specified in Request", "encoding-type", *encoding);
+    if (*encoding != "url")
+        return invalid_argument("Invalid Encoding Method specified in Request", "encoding-type", *encoding);
     return true;
 }
 

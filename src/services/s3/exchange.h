@@ -41,11 +41,12 @@ struct Exchange {
     ApiResult<void> send_empty(int status, net::Headers headers = {});
 };
 
-// The bucket of the request. NoSuchBucket; AccessDenied when it is another account's, or not that of the owner the client
-// expects (x-amz-expected-bucket-owner).
+// The bucket of the request. NoSuchBucket; AccessDenied when it is another account's, or not that of the owner the
+// client expects (x-amz-expected-bucket-owner).
 ApiResult<object_store::BucketInfo> open_bucket(const Exchange& exchange);
 // The same for any bucket; `owner_header` names the expected owner.
-ApiResult<object_store::BucketInfo> open_bucket(const Exchange& exchange, const std::string& name, std::string_view owner_header);
+ApiResult<object_store::BucketInfo> open_bucket(const Exchange& exchange, const std::string& name,
+                                                std::string_view owner_header);
 
 // The whole body of a request with a document, verified against Content-MD5 and x-amz-checksum-*.
 ApiResult<std::string> read_document(const Exchange& exchange);
@@ -59,7 +60,8 @@ std::string quoted(std::string_view etag);
 std::string unquoted(std::string_view etag);
 // <ChecksumCRC32>…, and <ChecksumType> when there are any.
 void write_checksums(XmlWriter& xml, const std::map<std::string, std::string>& checksums, std::string_view type);
-void add_checksum_headers(net::Headers& headers, const std::map<std::string, std::string>& checksums, std::string_view type);
+void add_checksum_headers(net::Headers& headers, const std::map<std::string, std::string>& checksums,
+                          std::string_view type);
 // A whole number parameter between `low` and `high`; larger ones count as `high`. InvalidArgument otherwise.
 ApiResult<int> number_parameter(const Exchange& exchange, std::string_view name, int otherwise, int low, int high);
 // Text as the client wants it: percent-encoded with encoding-type=url.

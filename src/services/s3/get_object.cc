@@ -6,12 +6,9 @@ namespace millwright::s3 {
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kOverrides[] = {
-    {"response-content-type", "Content-Type"},
-    {"response-content-language", "Content-Language"},
-    {"response-content-encoding", "Content-Encoding"},
-    {"response-content-disposition", "Content-Disposition"},
-    {"response-cache-control", "Cache-Control"},
-    {"response-expires", "Expires"},
+    {"response-content-type", "Content-Type"},         {"response-content-language", "Content-Language"},
+    {"response-content-encoding", "Content-Encoding"}, {"response-content-disposition", "Content-Disposition"},
+    {"response-cache-control", "Cache-Control"},       {"response-expires", "Expires"},
 };
 
 net::Headers describe(const Exchange& exchange, const object_store::ObjectInfo& object) {
@@ -31,15 +28,16 @@ net::Headers describe(const Exchange& exchange, const object_store::ObjectInfo& 
 ApiResult<Range> wanted_range(const Exchange& exchange, const object_store::ObjectInfo& object, net::Headers& headers) {
     const auto part_text = exchange.parameter("partNumber");
     if (!part_text) return parse_range(exchange.header("Range"), object.size);
-    if (exchange.has_header("Range")) return invalid_request("Cannot specify both Range header and partNumber query parameter");
+    if (exchange.has_header("Range"))
+        return invalid_request("Cannot specify both Range header and partNumber query parameter");
     const auto part = parse_int(*part_text);
     if (!part || *part < 1 || *part > object_store::kMaxParts)
-        return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber", *part_text);
+        return invalid_argument("Part number must be an integer between 1 and 10000, inclusive", "partNumber",
+                                *part_text);
     const auto number = static_cast<size_t>(*part);
     if (number > std::max<size_t>(object.part_sizes.size(), 1))
         return ApiError{416, "InvalidPartNumber", "The requested partnumber is not satisfiable"};
-    if (object.part_sizes.empty())
-        return object.size == 0 ? Range{} : Range{Range::Kind::Part, 0, object.size};
+    if (object.part_sizes.empty()) return object.size == 0 ? Range{} : Range{Range::Kind::Part, 0, object.size};
     headers.add("x-amz-mp-parts-count", std::to_string(object.part_sizes.size()));
     Range range{Range::Kind::Part, 0, object.part_sizes[number - 1]};
     for (size_t i = 0; i + 1 < number; ++i) range.first += object.part_sizes[i];

@@ -31,7 +31,8 @@ void write_head(XmlWriter& xml, const Exchange& exchange, const Listing& listing
     xml.open("ListBucketResult", kXmlNamespace);
     xml.element("Name", exchange.bucket());
     xml.element("Prefix", shown(listing.request.prefix, listing.url_encoded));
-    if (!listing.request.delimiter.empty()) xml.element("Delimiter", shown(listing.request.delimiter, listing.url_encoded));
+    if (!listing.request.delimiter.empty())
+        xml.element("Delimiter", shown(listing.request.delimiter, listing.url_encoded));
     xml.element("MaxKeys", std::to_string(listing.max_keys));
     if (listing.url_encoded) xml.element("EncodingType", "url");
     xml.element("IsTruncated", listing.page.truncated ? "true" : "false");
@@ -70,12 +71,14 @@ ApiResult<void> list_objects(Exchange& exchange) {
 ApiResult<void> list_objects_v2(Exchange& exchange) {
     const auto bucket = TRY(open_bucket(exchange));
     if (exchange.parameter("list-type") != "2")
-        return invalid_argument("Invalid List Type specified in Request", "list-type", *exchange.parameter("list-type"));
+        return invalid_argument("Invalid List Type specified in Request", "list-type",
+                                *exchange.parameter("list-type"));
     const std::string start_after = exchange.parameter("start-after").value_or("");
     const auto token = exchange.parameter("continuation-token");
     const auto resumed = from_base64(token.value_or(""));
     if (!resumed || (token && resumed->empty()))
-        return invalid_argument("The continuation token provided is incorrect", "continuation-token", token.value_or(""));
+        return invalid_argument("The continuation token provided is incorrect", "continuation-token",
+                                token.value_or(""));
     const Listing listing = TRY(read_listing(exchange, token ? *resumed : start_after));
     XmlWriter xml;
     write_head(xml, exchange, listing);

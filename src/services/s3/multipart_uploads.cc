@@ -1,10 +1,10 @@
 #include "base/strings.h"
+#include "object_store/writing.h"
 #include "services/s3/conditions.h"
 #include "services/s3/copy_source.h"
 #include "services/s3/documents.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
-#include "object_store/writing.h"
 
 namespace millwright::s3 {
 namespace {
@@ -21,14 +21,16 @@ ApiResult<int> part_number(const Exchange& exchange) {
 
 std::string upload_id(const Exchange& exchange) { return exchange.parameter("uploadId").value_or(""); }
 
-void write_upload(XmlWriter& xml, const object_store::UploadInfo& upload, const std::string& account, bool url_encoded) {
+void write_upload(XmlWriter& xml, const object_store::UploadInfo& upload, const std::string& account,
+                  bool url_encoded) {
     xml.open("Upload").element("Key", shown(upload.key, url_encoded)).element("UploadId", upload.id);
     write_owner(xml, "Initiator", account);
     write_owner(xml, "Owner", account);
     xml.element("StorageClass", upload.options.storage_class);
     xml.element("Initiated", format_iso8601(upload.initiated, Fraction::Milliseconds));
     if (!upload.options.checksum_algorithm.empty())
-        xml.element("ChecksumAlgorithm", upload.options.checksum_algorithm).element("ChecksumType", upload.options.checksum_type);
+        xml.element("ChecksumAlgorithm", upload.options.checksum_algorithm)
+            .element("ChecksumType", upload.options.checksum_type);
     xml.close();
 }
 
@@ -63,12 +65,13 @@ ApiResult<void> upload_part(Exchange& exchange) {
     const auto digests = TRY(read_digests(exchange.request.headers));
     object_store::PartOptions options;
     options.length = exchange.request.body->length();
-    if (!options.length) return ApiError{411, "MissingContentLength", "You must provide the Content-Length HTTP header."};
+    if (!options.length)
+        return ApiError{411, "MissingContentLength", "You must provide the Content-Length HTTP header."};
     options.expected_checksums = digests.expected;
     options.expected_md5 = digests.md5;
     options.compute_checksums = digests.in_trailer;
-    const auto part = TRY(in_s3(exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange), number, options,
-                                                           body_source(exchange.request))));
+    const auto part = TRY(in_s3(exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange),
+                                                           number, options, body_source(exchange.request))));
     net::Headers headers{{"ETag", quoted(part.etag)}};
     add_checksum_headers(headers, part.checksums, "");
     return exchange.send_empty(200, std::move(headers));
@@ -83,17 +86,18 @@ ApiResult<void> upload_part_copy(Exchange& exchange) {
         range = parse_range(*text, source.object.info.size);
         const bool open_ended = text->ends_with('-') || text->starts_with("bytes=-");
         if (range.kind == Range::Kind::Whole || open_ended)
-            return invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are "
-                                    "the zero-based offsets of the first and last bytes to copy",
-                                    "x-amz-copy-source-range", *text);
+            return invalid_argument(
+                "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are "
+                "the zero-based offsets of the first and last bytes to copy",
+                "x-amz-copy-source-range", *text);
         if (range.kind == Range::Kind::Unsatisfiable)
             return ApiError{416, "InvalidRange", "The requested range is not satisfiable"};
     }
     object_store::PartOptions options;
     options.length = range.length;
-    const auto part = TRY(in_s3(exchange.store.upload_part(
-        exchange.bucket(), exchange.key(), upload_id(exchange), number, options,
-        object_store::source_of_file(source.object.fd.get(), range.first, range.length))));
+    const auto part = TRY(in_s3(
+        exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange), number, options,
+                                   object_store::source_of_file(source.object.fd.get(), range.first, range.length))));
     XmlWriter xml;
     xml.open("CopyPartResult", kXmlNamespace);
     xml.element("LastModified", format_iso8601(part.modified, Fraction::Milliseconds));
@@ -152,8 +156,8 @@ ApiResult<void> list_parts(Exchange& exchange) {
     const int marker = TRY(number_parameter(exchange, "part-number-marker", 0, 0, object_store::kMaxParts));
     const std::string id = upload_id(exchange);
     const auto upload = TRY(in_s3(exchange.store.find_upload(exchange.bucket(), exchange.key(), id)));
-    const auto page = TRY(in_s3(
-        exchange.store.list_parts(exchange.bucket(), exchange.key(), id, marker, static_cast<size_t>(limit))));
+    const auto page = TRY(
+        in_s3(exchange.store.list_parts(exchange.bucket(), exchange.key(), id, marker, static_cast<size_t>(limit))));
     XmlWriter xml;
     xml.open("ListPartsResult", kXmlNamespace);
     xml.element("Bucket", exchange.bucket()).element("Key", exchange.key()).element("UploadId", id);
@@ -161,7 +165,8 @@ ApiResult<void> list_parts(Exchange& exchange) {
     write_owner(xml, "Owner", bucket.account);
     xml.element("StorageClass", upload.options.storage_class);
     if (!upload.options.checksum_algorithm.empty())
-        xml.element("ChecksumAlgorithm", upload.options.checksum_algorithm).element("ChecksumType", upload.options.checksum_type);
+        xml.element("ChecksumAlgorithm", upload.options.checksum_algorithm)
+            .element("ChecksumType", upload.options.checksum_type);
     xml.element("PartNumberMarker", std::to_string(marker));
     xml.element("NextPartNumberMarker", std::to_string(page.parts.empty() ? marker : page.parts.back().number));
     xml.element("MaxParts", std::to_string(limit)).element("IsTruncated", page.truncated ? "true" : "false");

@@ -50,8 +50,8 @@ constexpr Refused kRefused[] = {
     {"x-amz-write-offset-bytes", "appending to objects"},
 };
 
-constexpr std::string_view kStorageClasses[] = {"STANDARD",    "REDUCED_REDUNDANCY", "STANDARD_IA",  "ONEZONE_IA", "INTELLIGENT_TIERING",
-                                                "GLACIER_IR"};
+constexpr std::string_view kStorageClasses[] = {"STANDARD",   "REDUCED_REDUNDANCY",  "STANDARD_IA",
+                                                "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"};
 
 ApiResult<void> refuse_unsupported(std::string_view name, const std::string& value) {
     for (const auto& refused : kRefused) {
@@ -71,9 +71,10 @@ ApiResult<void> check_encryption(const std::map<std::string, std::string>& heade
     if (kind != headers.end() && !kms && kind->second != "AES256")
         return invalid_argument("The encryption method specified is not supported", kEncryptionPrefix, kind->second);
     if (headers.contains("x-amz-server-side-encryption-aws-kms-key-id") && !kms)
-        return invalid_argument("Server Side Encryption with AWS KMS managed key requires HTTP header "
-                                "x-amz-server-side-encryption : aws:kms",
-                                kEncryptionPrefix, kind == headers.end() ? "" : kind->second);
+        return invalid_argument(
+            "Server Side Encryption with AWS KMS managed key requires HTTP header "
+            "x-amz-server-side-encryption : aws:kms",
+            kEncryptionPrefix, kind == headers.end() ? "" : kind->second);
     return {};
 }
 
@@ -91,16 +92,20 @@ ApiResult<Digests> read_digests(const net::Headers& headers) {
         const auto* algorithm = find_algorithm(name);
         if (!algorithm) continue;
         const auto raw = from_base64(value);
-        if (!raw || raw->size() != algorithm->bytes) return invalid_request("Value for " + name + " header is invalid.");
+        if (!raw || raw->size() != algorithm->bytes)
+            return invalid_request("Value for " + name + " header is invalid.");
         digests.expected[std::string(algorithm->name)] = value;
     }
     if (digests.expected.size() > 1)
         return invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
     for (const auto name : split(headers.get("x-amz-trailer"), ','))
-        if (const auto* algorithm = find_algorithm(to_lower(trim(name)))) digests.in_trailer.emplace_back(algorithm->name);
-    if (headers.has("x-amz-sdk-checksum-algorithm") && digests.expected.empty() && digests.in_trailer.empty() && !digests.md5)
-        return invalid_request("x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
-                               "headers were found.");
+        if (const auto* algorithm = find_algorithm(to_lower(trim(name))))
+            digests.in_trailer.emplace_back(algorithm->name);
+    if (headers.has("x-amz-sdk-checksum-algorithm") && digests.expected.empty() && digests.in_trailer.empty() &&
+        !digests.md5)
+        return invalid_request(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
+            "headers were found.");
     return digests;
 }
 
@@ -114,8 +119,9 @@ std::string checksum_of(const std::string& name, std::string_view bytes) {
 ApiResult<std::string> checksum_algorithm(const net::Headers& headers) {
     const std::string name = headers.get("x-amz-checksum-algorithm");
     if (!name.empty() && !object_store::is_checksum_algorithm(name))
-        return invalid_request("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, "
-                               "CRC32C, CRC64NVME, SHA1, SHA256]");
+        return invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, "
+            "CRC32C, CRC64NVME, SHA1, SHA256]");
     return name;
 }
 

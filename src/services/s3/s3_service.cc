@@ -65,11 +65,43 @@ constexpr Route kRoutes[] = {
 // Query parameters that turn a request into another operation. One of these on a request whose route does not name it
 // asks for something that is not there.
 constexpr std::string_view kSubresources[] = {
-    "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory",
-    "legal-hold", "lifecycle", "location", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification",
-    "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication",
-    "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "uploadId", "uploads", "versioning",
-    "versions", "website", "append",
+    "accelerate",
+    "acl",
+    "analytics",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+    "append",
 };
 
 Level level_of(const Target& target) {
@@ -83,7 +115,8 @@ ApiResult<const Route*> find_route(const Exchange& exchange) {
         if (!route.parameter.empty() && !exchange.parameter(route.parameter)) continue;
         if (!route.header.empty() && !exchange.has_header(route.header)) continue;
         for (const auto& [name, value] : exchange.query)
-            if (name != route.parameter && std::find(std::begin(kSubresources), std::end(kSubresources), name) != std::end(kSubresources))
+            if (name != route.parameter &&
+                std::find(std::begin(kSubresources), std::end(kSubresources), name) != std::end(kSubresources))
                 return not_implemented("the S3 operation " + exchange.request.method + " ?" + name);
         return &route;
     }

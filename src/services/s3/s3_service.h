@@ -10,8 +10,8 @@
 namespace millwright::s3 {
 
 struct S3Settings {
-    // Host names this server is known by. "bucket.<domain>" names a bucket, "<domain>" itself and any other host mean path
-    // style; "s3.<region>.amazonaws.com" is understood always (clients behind the proxy).
+    // Host names this server is known by. "bucket.<domain>" names a bucket, "<domain>" itself and any other host mean
+    // path style; "s3.<region>.amazonaws.com" is understood always (clients behind the proxy).
     std::vector<std::string> domains = {"localhost"};
 };
 

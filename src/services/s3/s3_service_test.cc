@@ -87,8 +87,8 @@ class S3ServiceTest : public testing::Test {
         database_.reset();
         ASSERT_TRUE(remove_tree(folder_));
     }
-    Answer call(const std::string& method, const std::string& target, const std::string& body = "", net::Headers headers = {},
-                bool cut = false) {
+    Answer call(const std::string& method, const std::string& target, const std::string& body = "",
+                net::Headers headers = {}, bool cut = false) {
         TextBody reader(body, cut);
         if (!headers.has("Host")) headers.add("Host", "127.0.0.1:9770");
         net::Request request{method, target, std::move(headers), &reader, "test"};
@@ -143,7 +143,8 @@ TEST_F(S3ServiceTest, CreatesListsAndDeletesBuckets) {
 TEST_F(S3ServiceTest, KeepsBucketsOfOthersClosed) {
     ASSERT_EQ(put("k", "v").status, 200);
     account_ = "999999999999";
-    for (const auto* method : {"GET", "HEAD", "DELETE"}) EXPECT_EQ(call(method, "/bkt/k").code, "AccessDenied") << method;
+    for (const auto* method : {"GET", "HEAD", "DELETE"})
+        EXPECT_EQ(call(method, "/bkt/k").code, "AccessDenied") << method;
     EXPECT_EQ(call("GET", "/bkt").code, "AccessDenied");
     EXPECT_EQ(call("PUT", "/bkt/x", "v").code, "AccessDenied");
     EXPECT_EQ(call("PUT", "/bkt", kOregon).code, "BucketAlreadyExists");
@@ -157,11 +158,12 @@ TEST_F(S3ServiceTest, ChecksTheExpectedOwner) {
 }
 
 TEST_F(S3ServiceTest, GivesBackWhatWasPut) {
-    const auto stored = put("dir/a b+c", "hello", {{"Content-Type", "text/plain"},
-                                                    {"Cache-Control", "no-cache"},
-                                                    {"x-amz-meta-Owner", "me"},
-                                                    {"x-amz-server-side-encryption", "aws:kms"},
-                                                    {"x-amz-server-side-encryption-aws-kms-key-id", "key"}});
+    const auto stored = put("dir/a b+c", "hello",
+                            {{"Content-Type", "text/plain"},
+                             {"Cache-Control", "no-cache"},
+                             {"x-amz-meta-Owner", "me"},
+                             {"x-amz-server-side-encryption", "aws:kms"},
+                             {"x-amz-server-side-encryption-aws-kms-key-id", "key"}});
     ASSERT_EQ(stored.status, 200) << stored.code;
     EXPECT_EQ(stored.headers.get("ETag"), "\"5d41402abc4b2a76b9719d911017c592\"");
     EXPECT_EQ(stored.headers.get("x-amz-server-side-encryption"), "aws:kms");
@@ -175,7 +177,8 @@ TEST_F(S3ServiceTest, GivesBackWhatWasPut) {
     const auto head = call("HEAD", "/bkt/dir/a%20b+c");
     EXPECT_EQ(head.length, 5u);
     EXPECT_EQ(head.body, "");
-    EXPECT_EQ(call("GET", "/dir/a%20b%2Bc", "", {{"Host", "bkt.localhost:9770"}}).body, "hello") << "virtual-host style";
+    EXPECT_EQ(call("GET", "/dir/a%20b%2Bc", "", {{"Host", "bkt.localhost:9770"}}).body, "hello")
+        << "virtual-host style";
     EXPECT_EQ(call("GET", "/bkt/dir/a%20b+c?response-content-type=x/y").headers.get("Content-Type"), "x/y");
 }
 
@@ -218,24 +221,31 @@ TEST_F(S3ServiceTest, StoresNothingWhenADigestIsWrong) {
     EXPECT_EQ(call("HEAD", "/bkt/k").status, 404);
     const auto stored = put("k", "data", {{"x-amz-sdk-checksum-algorithm", "CRC32"}, {"x-amz-checksum-crc32", right}});
     EXPECT_EQ(stored.headers.get("x-amz-checksum-crc32"), right);
-    EXPECT_EQ(call("GET", "/bkt/k", "", {{"x-amz-checksum-mode", "ENABLED"}}).headers.get("x-amz-checksum-crc32"), right);
+    EXPECT_EQ(call("GET", "/bkt/k", "", {{"x-amz-checksum-mode", "ENABLED"}}).headers.get("x-amz-checksum-crc32"),
+              right);
     EXPECT_FALSE(call("GET", "/bkt/k").headers.has("x-amz-checksum-crc32"));
 }
 
 TEST_F(S3ServiceTest, RefusesWhatItDoesNotDo) {
-    for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
-             {"x-amz-acl", "public-read"}, {"x-amz-tagging", "a=b"}, {"x-amz-grant-read", "id=x"}, {"x-amz-object-lock-mode", "GOVERNANCE"},
-             {"x-amz-server-side-encryption-customer-algorithm", "AES256"}, {"x-amz-website-redirect-location", "/"},
-             {"x-amz-storage-class", "GLACIER"}})
+    for (const auto& [name, value] :
+         std::vector<std::pair<std::string, std::string>>{{"x-amz-acl", "public-read"},
+                                                          {"x-amz-tagging", "a=b"},
+                                                          {"x-amz-grant-read", "id=x"},
+                                                          {"x-amz-object-lock-mode", "GOVERNANCE"},
+                                                          {"x-amz-server-side-encryption-customer-algorithm", "AES256"},
+                                                          {"x-amz-website-redirect-location", "/"},
+                                                          {"x-amz-storage-class", "GLACIER"}})
         EXPECT_EQ(put("k", "v", {{name, value}}).code, "NotImplemented") << name;
-    for (const auto* target : {"/bkt?policy", "/bkt?versioning", "/bkt?tagging", "/bkt?lifecycle", "/bkt/k?tagging", "/bkt/k?acl",
-                               "/bkt?cors", "/bkt/k?retention"})
+    for (const auto* target : {"/bkt?policy", "/bkt?versioning", "/bkt?tagging", "/bkt?lifecycle", "/bkt/k?tagging",
+                               "/bkt/k?acl", "/bkt?cors", "/bkt/k?retention"})
         EXPECT_EQ(call("PUT", target, "x").code, "NotImplemented") << target;
     EXPECT_EQ(call("GET", "/bkt?versions").code, "NotImplemented");
     EXPECT_EQ(call("POST", "/bkt", "form").code, "NotImplemented");
     EXPECT_EQ(call("DELETE", "/bkt?policy").code, "NotImplemented");
     EXPECT_EQ(call("HEAD", "/bkt").status, 200) << "the bucket was not deleted";
-    EXPECT_EQ(put("k", "v", {{"x-amz-acl", "bucket-owner-full-control"}, {"x-amz-storage-class", "STANDARD_IA"}}).status, 200);
+    EXPECT_EQ(
+        put("k", "v", {{"x-amz-acl", "bucket-owner-full-control"}, {"x-amz-storage-class", "STANDARD_IA"}}).status,
+        200);
     EXPECT_EQ(call("HEAD", "/bkt/k").headers.get("x-amz-storage-class"), "STANDARD_IA");
 }
 
@@ -257,10 +267,12 @@ TEST_F(S3ServiceTest, ListsWithBothVersions) {
     const auto rest = xml(call("GET", "/bkt?list-type=2&delimiter=/&continuation-token=" +
                                           percent_encode(v2.text_of("NextContinuationToken"))));
     EXPECT_EQ(all(rest, "Contents", "Key"), std::vector<std::string>{"d"});
-    EXPECT_EQ(all(xml(call("GET", "/bkt?list-type=2&start-after=b%20c")), "Contents", "Key"), std::vector<std::string>{"d"});
+    EXPECT_EQ(all(xml(call("GET", "/bkt?list-type=2&start-after=b%20c")), "Contents", "Key"),
+              std::vector<std::string>{"d"});
     const auto v1 = xml(call("GET", "/bkt?delimiter=/&max-keys=1"));
     EXPECT_EQ(v1.text_of("NextMarker"), "a/");
-    EXPECT_EQ(all(xml(call("GET", "/bkt?delimiter=/&marker=a/")), "Contents", "Key"), (std::vector<std::string>{"b c", "d"}));
+    EXPECT_EQ(all(xml(call("GET", "/bkt?delimiter=/&marker=a/")), "Contents", "Key"),
+              (std::vector<std::string>{"b c", "d"}));
     for (const auto* bad : {"/bkt?max-keys=-1", "/bkt?max-keys=x", "/bkt?encoding-type=x", "/bkt?list-type=3",
                             "/bkt?list-type=2&continuation-token=%21"})
         EXPECT_EQ(call("GET", bad).code, "InvalidArgument") << bad;
@@ -271,22 +283,27 @@ TEST_F(S3ServiceTest, CopiesObjects) {
     EXPECT_EQ(call("PUT", "/bkt/copy", "", {{"x-amz-copy-source", "bkt/source"}}).status, 200);
     EXPECT_EQ(call("GET", "/bkt/copy").headers.get("x-amz-meta-a"), "1");
     EXPECT_EQ(call("GET", "/bkt/copy").body, "data");
-    EXPECT_EQ(call("PUT", "/bkt/new", "", {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-metadata-directive", "REPLACE"},
-                                           {"x-amz-meta-b", "2"}}).status, 200);
+    EXPECT_EQ(
+        call("PUT", "/bkt/new", "",
+             {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-metadata-directive", "REPLACE"}, {"x-amz-meta-b", "2"}})
+            .status,
+        200);
     EXPECT_FALSE(call("GET", "/bkt/new").headers.has("x-amz-meta-a"));
     EXPECT_EQ(call("GET", "/bkt/new").headers.get("x-amz-meta-b"), "2");
     EXPECT_EQ(call("PUT", "/bkt/source", "", {{"x-amz-copy-source", "/bkt/source"}}).code, "InvalidRequest");
     EXPECT_EQ(call("PUT", "/bkt/x", "", {{"x-amz-copy-source", "/bkt/none"}}).code, "NoSuchKey");
     EXPECT_EQ(call("PUT", "/bkt/x", "", {{"x-amz-copy-source", "nothing"}}).code, "InvalidArgument");
-    EXPECT_EQ(call("PUT", "/bkt/x", "", {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-copy-source-if-match", "x"}}).code,
-              "PreconditionFailed");
+    EXPECT_EQ(
+        call("PUT", "/bkt/x", "", {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-copy-source-if-match", "x"}}).code,
+        "PreconditionFailed");
 }
 
 TEST_F(S3ServiceTest, DeletesManyKeys) {
     put("a", "1");
     put("b&c", "2");
-    const std::string body = "<Delete><Object><Key>a</Key></Object><Object><Key>b&amp;c</Key></Object><Object><Key>none</Key></Object>"
-                             "<Object><Key></Key></Object></Delete>";
+    const std::string body =
+        "<Delete><Object><Key>a</Key></Object><Object><Key>b&amp;c</Key></Object><Object><Key>none</Key></Object>"
+        "<Object><Key></Key></Object></Delete>";
     const net::Headers md5{{"Content-MD5", to_base64(digest(DigestKind::Md5, body))}};
     EXPECT_EQ(call("POST", "/bkt?delete", body).code, "InvalidRequest");
     EXPECT_EQ(call("POST", "/bkt?delete", body + " ", md5).code, "BadDigest");
@@ -298,7 +315,8 @@ TEST_F(S3ServiceTest, DeletesManyKeys) {
 }
 
 TEST_F(S3ServiceTest, UploadsInParts) {
-    const auto started = xml(call("POST", "/bkt/big?uploads", "", {{"Content-Type", "x/y"}, {"x-amz-checksum-algorithm", "CRC32"}}));
+    const auto started =
+        xml(call("POST", "/bkt/big?uploads", "", {{"Content-Type", "x/y"}, {"x-amz-checksum-algorithm", "CRC32"}}));
     const std::string id = started.text_of("UploadId"), upload = "/bkt/big?uploadId=" + id;
     const std::string one(5 << 20, '1'), two = "two";
     const auto first = call("PUT", upload + "&partNumber=1", one), second = call("PUT", upload + "&partNumber=2", two);
@@ -309,8 +327,8 @@ TEST_F(S3ServiceTest, UploadsInParts) {
     EXPECT_EQ(all(xml(call("GET", upload)), "Part", "Size"), (std::vector<std::string>{"5242880", "3"}));
     EXPECT_EQ(all(xml(call("GET", "/bkt?uploads")), "Upload", "Key"), std::vector<std::string>{"big"});
     const auto list = [](const std::string& a, const std::string& b) {
-        return "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" + a + "</ETag></Part><Part><PartNumber>2</PartNumber><ETag>" +
-               b + "</ETag></Part></CompleteMultipartUpload>";
+        return "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" + a +
+               "</ETag></Part><Part><PartNumber>2</PartNumber><ETag>" + b + "</ETag></Part></CompleteMultipartUpload>";
     };
     EXPECT_EQ(call("POST", upload, list("x", "y")).code, "InvalidPart");
     EXPECT_EQ(call("POST", upload, "").code, "MalformedXML");
@@ -332,8 +350,11 @@ TEST_F(S3ServiceTest, CopiesIntoPartsAndAborts) {
     ASSERT_EQ(copied.status, 200) << copied.code;
     EXPECT_EQ(xml(copied).text_of("ETag"), "\"" + to_hex(digest(DigestKind::Md5, "234")) + "\"");
     for (const auto* range : {"bytes=5-", "bytes=-2", "0-4"})
-        EXPECT_EQ(call("PUT", upload + "&partNumber=1", "", {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-copy-source-range", range}}).code,
-                  "InvalidArgument") << range;
+        EXPECT_EQ(call("PUT", upload + "&partNumber=1", "",
+                       {{"x-amz-copy-source", "/bkt/source"}, {"x-amz-copy-source-range", range}})
+                      .code,
+                  "InvalidArgument")
+            << range;
     EXPECT_EQ(call("DELETE", upload).status, 204);
     EXPECT_EQ(call("DELETE", upload).code, "NoSuchUpload");
 }

@@ -18,8 +18,9 @@ TEST(BucketOfHost, KnowsVirtualHostStyle) {
 }
 
 TEST(BucketOfHost, MeansPathStyleOtherwise) {
-    for (const auto* host : {"localhost", "localhost:9770", "127.0.0.1:9770", "[::1]:9770", "ml.example.org", "example.org", "",
-                             "s3.us-west-2.amazonaws.com", "s3.amazonaws.com", "other.example.com", "x_y.localhost", ".localhost"})
+    for (const auto* host :
+         {"localhost", "localhost:9770", "127.0.0.1:9770", "[::1]:9770", "ml.example.org", "example.org", "",
+          "s3.us-west-2.amazonaws.com", "s3.amazonaws.com", "other.example.com", "x_y.localhost", ".localhost"})
         EXPECT_EQ(bucket_of_host(host, kDomains), "") << host;
 }
 

@@ -35,26 +35,22 @@ constexpr struct {
 };
 
 bool is_endpoint_name(std::string_view name) {
-    if (name.empty() || name.size() > kMaxEndpointName || name.front() == '-' || name.back() == '-')
-        return false;
+    if (name.empty() || name.size() > kMaxEndpointName || name.front() == '-' || name.back() == '-') return false;
     for (const char c : name)
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'))
-            return false;
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-')) return false;
     return true;
 }
 
 // "/endpoints/<name>/invocations" -> name.
 ApiResult<std::string> endpoint_of(const net::Request& request) {
     const std::vector<std::string_view> parts = split(request.raw_path(), '/');
-    const bool known =
-        parts.size() == 4 && parts[0].empty() && parts[1] == "endpoints" && request.method == "POST";
+    const bool known = parts.size() == 4 && parts[0].empty() && parts[1] == "endpoints" && request.method == "POST";
     if (known && parts[3] == "async-invocations")
         return validation_error("Millwright does not support InvokeEndpointAsync yet.");
     if (known && parts[3] == "invocations-response-stream")
         return validation_error("Millwright does not support InvokeEndpointWithResponseStream yet.");
     if (!known || parts[3] != "invocations")
-        return ApiError(404, "UnknownOperationException",
-                        "There is no operation " + request.method + " on this path.");
+        return ApiError(404, "UnknownOperationException", "There is no operation " + request.method + " on this path.");
     std::string name = percent_decode(parts[2]);
     if (!is_endpoint_name(name))
         return validation_error(
@@ -98,16 +94,14 @@ ApiError model_error(const Call& call, const InvocationFailure& failure, int sta
     const std::string side = status >= 400 && status < 500 ? "client" : "server";
     text = valid_utf8(std::string_view(text).substr(0, kMaxModelMessage));
     ApiError error(424, "ModelError",
-                   "Received " + side + " error (" + std::to_string(status) +
-                       ") from primary with message \"" + text + "\". See https://" + call.caller.region +
-                       ".console.aws.amazon.com/cloudwatch/home?region=" + call.caller.region +
-                       "#logEventViewer:group=" + failure.log_group + " in account " + call.caller.account +
-                       " for more information.");
-    error.members =
-        Json::object({{"OriginalStatusCode", status},
-                      {"OriginalMessage", text},
-                      {"LogStreamArn", "arn:aws:logs:" + call.caller.region + ":" + call.caller.account +
-                                           ":log-group:" + failure.log_group}});
+                   "Received " + side + " error (" + std::to_string(status) + ") from primary with message \"" + text +
+                       "\". See https://" + call.caller.region + ".console.aws.amazon.com/cloudwatch/home?region=" +
+                       call.caller.region + "#logEventViewer:group=" + failure.log_group + " in account " +
+                       call.caller.account + " for more information.");
+    error.members = Json::object({{"OriginalStatusCode", status},
+                                  {"OriginalMessage", text},
+                                  {"LogStreamArn", "arn:aws:logs:" + call.caller.region + ":" + call.caller.account +
+                                                       ":log-group:" + failure.log_group}});
     return error;
 }
 
@@ -120,8 +114,8 @@ ApiError error_of(const Call& call, const std::string& endpoint, const Invocatio
             return validation_error("Endpoint " + endpoint + account + " is not in service: its status is " +
                                     failure.message + ".");
         case Kind::UnknownVariant:
-            return validation_error("Variant " + failure.message + " not found for endpoint " + endpoint +
-                                    account + ".");
+            return validation_error("Variant " + failure.message + " not found for endpoint " + endpoint + account +
+                                    ".");
         case Kind::NoReplica:
             return {503, "ServiceUnavailable",
                     "Every instance of the variant is being restarted. Try your call again."};
@@ -136,8 +130,7 @@ ApiError error_of(const Call& call, const std::string& endpoint, const Invocatio
         case Kind::Broken:
             break;
     }
-    return model_error(call, failure, 500,
-                       "The container did not give a whole answer (" + failure.message + ").");
+    return model_error(call, failure, 500, "The container did not give a whole answer (" + failure.message + ").");
 }
 
 ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request& request,

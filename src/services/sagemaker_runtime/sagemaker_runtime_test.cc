@@ -42,9 +42,7 @@ class MemoryResponse final : public net::ResponseWriter {
     Result<void> send_file(int, const net::Headers&, int, uint64_t, uint64_t) override {
         return internal_error("not here");
     }
-    Result<void> send_headers_only(int, const net::Headers&, uint64_t) override {
-        return internal_error("not here");
-    }
+    Result<void> send_headers_only(int, const net::Headers&, uint64_t) override { return internal_error("not here"); }
     Result<void> start(int, const net::Headers&) override { return internal_error("not here"); }
     Result<void> write(std::string_view) override { return internal_error("not here"); }
     Result<void> finish() override { return internal_error("not here"); }
@@ -60,9 +58,9 @@ class EchoChannel final : public resources::ReplicaChannel {
     bool ping(std::chrono::milliseconds) override { return true; }
     Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds) override {
         if (failure) return *failure;
-        return ReplicaReply{status, "text/csv", std::string(request.custom_attributes),
-                            std::string(request.content_type) + "|" + std::string(request.accept) + "|" +
-                                std::string(request.body)};
+        return ReplicaReply{
+            status, "text/csv", std::string(request.custom_attributes),
+            std::string(request.content_type) + "|" + std::string(request.accept) + "|" + std::string(request.body)};
     }
     int status = 200;
     std::optional<Error> failure;
@@ -143,11 +141,10 @@ TEST_F(RuntimeTest, ModelErrorsCarryTheOriginal) {
     const auto failed = post(path_);
     EXPECT_EQ(failed.error().status, 424);
     EXPECT_EQ(failed.error().code, "ModelError");
-    EXPECT_EQ(
-        failed.error().message,
-        "Received client error (415) from primary with message \"||1,2\". See "
-        "https://us-west-2.console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEventViewer:group="
-        "/aws/sagemaker/Endpoints/my-endpoint in account 123456789012 for more information.");
+    EXPECT_EQ(failed.error().message,
+              "Received client error (415) from primary with message \"||1,2\". See "
+              "https://us-west-2.console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEventViewer:group="
+              "/aws/sagemaker/Endpoints/my-endpoint in account 123456789012 for more information.");
     EXPECT_EQ(failed.error().members["OriginalStatusCode"].as_int(), 415);
     EXPECT_EQ(failed.error().members["OriginalMessage"].as_string(), "||1,2");
     EXPECT_EQ(failed.error().members["LogStreamArn"].as_string(),

@@ -18,8 +18,8 @@ constexpr int64_t kLongestSessionToken = 36 * 3600;
 ApiError validation_error(std::string text) { return {400, "ValidationError", std::move(text)}; }
 
 ApiError not_offered(std::string_view member, std::string_view operation) {
-    return validation_error("Millwright does not support " + std::string(member) + " of " +
-                            std::string(operation) + " yet.");
+    return validation_error("Millwright does not support " + std::string(member) + " of " + std::string(operation) +
+                            " yet.");
 }
 
 // The SDKs take the role of a session out of this ARN and refuse a user or the account root, so the root key
@@ -27,8 +27,7 @@ ApiError not_offered(std::string_view member, std::string_view operation) {
 Json identity_document(const Identity& identity, const aws::Caller& caller) {
     std::string arn = caller.arn;
     if (caller.access_key_id == identity.root().access_key_id || arn.ends_with(":root"))
-        arn = "arn:aws:sts::" + caller.account + ":assumed-role/" + std::string(resources::kDefaultRoleName) +
-              "/root";
+        arn = "arn:aws:sts::" + caller.account + ":assumed-role/" + std::string(resources::kDefaultRoleName) + "/root";
     return Json::object({{"UserId", caller.user_id}, {"Account", caller.account}, {"Arn", arn}});
 }
 
@@ -48,8 +47,7 @@ ApiError may_not_assume(const Call& call, std::string_view role_arn) {
 ApiResult<int64_t> session_seconds(const Call& call, const Role& role, const Json& input) {
     const int64_t wanted = input["DurationSeconds"].int_or(std::min<int64_t>(3600, role.max_session_seconds));
     if (wanted > role.max_session_seconds)
-        return validation_error(
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
+        return validation_error("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
     const bool chained = call.caller.arn.find(":assumed-role/") != std::string::npos;
     if (chained && wanted > kChainedSessionSeconds)
         return validation_error(
@@ -75,9 +73,9 @@ ApiResult<Json> assume_role(Identity& identity, const Call& call, const Json& in
     const int64_t seconds = TRY(session_seconds(call, *role, input));
     const auto keys =
         TRY(identity.assume_role(*role, input["RoleSessionName"].as_string(), std::chrono::seconds(seconds)));
-    return Json::object({{"Credentials", credentials_document(keys)},
-                         {"AssumedRoleUser", Json::object({{"AssumedRoleId", keys.assumed_role_id},
-                                                           {"Arn", keys.assumed_role_arn}})}});
+    return Json::object(
+        {{"Credentials", credentials_document(keys)},
+         {"AssumedRoleUser", Json::object({{"AssumedRoleId", keys.assumed_role_id}, {"Arn", keys.assumed_role_arn}})}});
 }
 
 ApiResult<Json> get_session_token(Identity& identity, const Call& call, const Json& input) {
@@ -99,22 +97,16 @@ ApiResult<Json> get_access_key_info(const Identity& identity, const Json& input)
 }  // namespace
 
 aws::Service sts_service(Identity& identity) {
-    aws::Service service{.signing_name = "sts",
-                         .model = "sts",
-                         .protocol = aws::Protocol::Query,
-                         .operations = {},
-                         .stream = nullptr};
+    aws::Service service{
+        .signing_name = "sts", .model = "sts", .protocol = aws::Protocol::Query, .operations = {}, .stream = nullptr};
     service.operations = {
         {"GetCallerIdentity",
          [&identity](const Call& call, const Json&) -> ApiResult<Json> {
              return identity_document(identity, call.caller);
          }},
-        {"AssumeRole",
-         [&identity](const Call& call, const Json& input) { return assume_role(identity, call, input); }},
+        {"AssumeRole", [&identity](const Call& call, const Json& input) { return assume_role(identity, call, input); }},
         {"GetSessionToken",
-         [&identity](const Call& call, const Json& input) {
-             return get_session_token(identity, call, input);
-         }},
+         [&identity](const Call& call, const Json& input) { return get_session_token(identity, call, input); }},
         {"GetAccessKeyInfo",
          [&identity](const Call&, const Json& input) { return get_access_key_info(identity, input); }},
     };

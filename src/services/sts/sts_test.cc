@@ -18,8 +18,7 @@ class StsTest : public testing::Test {
         char name[] = "/tmp/mw_sts_XXXXXX";
         folder_ = mkdtemp(name);
         database_ = metadata_store::Database::open(folder_ + "/metadata.db").value();
-        identity_ =
-            resources::Identity::open(folder_, *database_, system_clock(), system_random(), {}).value();
+        identity_ = resources::Identity::open(folder_, *database_, system_clock(), system_random(), {}).value();
         service_ = sts_service(*identity_);
         root_ = identity_->find_credential(identity_->root().access_key_id)->caller;
         account_ = root_.account;
@@ -53,8 +52,7 @@ TEST_F(StsTest, TheRootKeyPairPresentsItselfAsASessionOfTheDefaultRole) {
     const auto answer = call("GetCallerIdentity", root_);
     EXPECT_EQ((*answer)["Arn"].as_string(), "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/root");
     EXPECT_EQ((*answer)["Account"].as_string(), account_);
-    EXPECT_EQ((*call("GetCallerIdentity", ada_))["Arn"].as_string(),
-              "arn:aws:iam::" + account_ + ":user/ada");
+    EXPECT_EQ((*call("GetCallerIdentity", ada_))["Arn"].as_string(), "arn:aws:iam::" + account_ + ":user/ada");
 }
 
 TEST_F(StsTest, AssumedRolesSignAsTheRole) {
@@ -66,8 +64,7 @@ TEST_F(StsTest, AssumedRolesSignAsTheRole) {
               "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/s");
     EXPECT_EQ((*answer)["AssumedRoleUser"]["Arn"].as_string(),
               "arn:aws:sts::" + account_ + ":assumed-role/SageMakerRole/s");
-    EXPECT_EQ(call("AssumeRole", credential->caller, assume("SageMakerRole", 7200)).error().code,
-              "ValidationError")
+    EXPECT_EQ(call("AssumeRole", credential->caller, assume("SageMakerRole", 7200)).error().code, "ValidationError")
         << "a chained session lasts an hour at most";
 }
 
@@ -82,8 +79,8 @@ TEST_F(StsTest, TheTrustPolicyDecides) {
     EXPECT_EQ(refused.error().code, "AccessDenied");
     EXPECT_EQ(refused.error().message,
               "User: arn:aws:iam::" + account_ +
-                  ":user/ada is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::" +
-                  account_ + ":role/JobsOnly");
+                  ":user/ada is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::" + account_ +
+                  ":role/JobsOnly");
 }
 
 TEST_F(StsTest, SessionsLastNoLongerThanTheRoleAllows) {
@@ -113,8 +110,7 @@ TEST_F(StsTest, SessionTokensKeepTheCaller) {
     EXPECT_EQ(credential->caller.arn, ada_.arn);
     EXPECT_EQ(call("GetSessionToken", credential->caller).error().code, "AccessDenied");
     EXPECT_EQ(
-        (*call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", ada_.access_key_id}})))["Account"]
-            .as_string(),
+        (*call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", ada_.access_key_id}})))["Account"].as_string(),
         account_);
     EXPECT_FALSE(call("GetAccessKeyInfo", ada_, Json::object({{"AccessKeyId", "AKIAUNKNOWN"}})));
 }
