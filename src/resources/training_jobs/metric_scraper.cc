@@ -88,7 +88,7 @@ class InotifyScraper : public MetricScraper {
     void take_events();
     int until_next_due();
     void read_due();
-    void mark(int64_t id);
+    void mark(int64_t id) REQUIRES(mutex_);
     void wake();
 
     TrainingJobStore& store_;
@@ -127,6 +127,7 @@ Result<std::shared_ptr<Watch>> InotifyScraper::open(const ScrapedJob& job) {
     std::vector<LogPosition> fresh;
     for (size_t host = 0; host < job.log_files.size(); ++host) fresh.push_back({static_cast<int>(host), job.log_files[host], 0});
     TRY(store_.watch_logs(job.id, fresh));
+    MutexLock lock(watch->mutex);
     watch->logs = TRY(store_.log_positions(job.id));
     return watch;
 }
@@ -135,6 +136,7 @@ Result<void> InotifyScraper::watch(const ScrapedJob& job) {
     auto watch = TRY(open(job));
     MutexLock lock(mutex_);
     if (watches_.count(job.id)) return {};
+    MutexLock reading(watch->mutex);
     for (const auto& log : watch->logs) {
         // The launcher may not have written yet; it appends to what it finds.
         TRY(open_file(log.path, O_WRONLY | O_APPEND | O_CREAT, 0600));
@@ -221,7 +223,6 @@ void InotifyScraper::take_events() {
     }
 }
 
-// REQUIRES: mutex_ is held.
 void InotifyScraper::mark(int64_t id) { due_.emplace(id, Steady::now() + kPause); }
 
 int InotifyScraper::until_next_due() {
@@ -238,11 +239,14 @@ void InotifyScraper::read_due() {
     {
         MutexLock lock(mutex_);
         const auto now = Steady::now();
-        std::erase_if(due_, [&](const auto& entry) {
-            if (entry.second > now) return false;
-            if (const auto watch = watches_.find(entry.first); watch != watches_.end()) ready.push_back(watch->second);
-            return true;
-        });
+        for (auto entry = due_.begin(); entry != due_.end();) {
+            if (entry->second > now) {
+                ++entry;
+                continue;
+            }
+            if (const auto watch = watches_.find(entry->first); watch != watches_.end()) ready.push_back(watch->second);
+            entry = due_.erase(entry);
+        }
     }
     for (const auto& watch : ready) {
         // Not lost: read again with the next line, or when the job ends.
