@@ -13,8 +13,10 @@ data = load_digits().data.astype(np.float32)
 account, region = os.environ["MILLWRIGHT_ACCOUNT"], os.environ["AWS_DEFAULT_REGION"]
 bucket = f"sagemaker-{region}-{account}"
 s3 = boto3.client("s3")
-if bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]:
+try:
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+except s3.exceptions.BucketAlreadyOwnedByYou:
+    pass
 
 # data_location and output_path are given, so this generation of the SDK never asks a fixed AWS host for the account.
 estimator = PCA(role="SageMakerRole", train_instance_count=1, train_instance_type="ml.m5.large", num_components=10,

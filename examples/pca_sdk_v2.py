@@ -14,8 +14,6 @@ from reference import principal_directions, subspace_sine
 data = load_digits().data.astype(np.float32)
 session = sagemaker.Session()
 bucket = session.default_bucket()
-if bucket not in [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]]:
-    boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": session.boto_region_name})
 
 estimator = sagemaker.PCA(role="SageMakerRole", instance_count=1, instance_type="ml.m5.large", num_components=10,
                           output_path=f"s3://{bucket}/digits/output", base_job_name="digits-pca", sagemaker_session=session)

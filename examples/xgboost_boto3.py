@@ -14,8 +14,10 @@ role = f"arn:aws:iam::{account}:role/SageMakerRole"
 image = f"246618743249.dkr.ecr.{region}.amazonaws.com/sagemaker-xgboost:1.7-1"
 s3, sagemaker, runtime, logs = (boto3.client(n) for n in ("s3", "sagemaker", "sagemaker-runtime", "logs"))
 
-if bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]:
+try:
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+except s3.exceptions.BucketAlreadyOwnedByYou:
+    pass
 text = io.StringIO()
 np.savetxt(text, np.column_stack([data.target, data.data]), delimiter=",", fmt="%.9g")
 s3.put_object(Bucket=bucket, Key=f"{name}/train/data.csv", Body=text.getvalue().encode())

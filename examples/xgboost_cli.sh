@@ -8,7 +8,7 @@ image=246618743249.dkr.ecr.$AWS_DEFAULT_REGION.amazonaws.com/sagemaker-xgboost:1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-aws s3 ls "s3://$bucket" > /dev/null 2>&1 || aws s3 mb "s3://$bucket"
+aws s3 ls "s3://$bucket" > /dev/null 2>&1 || aws s3 mb "s3://$bucket" || aws s3 ls "s3://$bucket" > /dev/null
 # y = 1 when x1 > x2: 400 rows
 awk 'BEGIN { srand(1); for (i = 0; i < 400; i++) { a = rand(); b = rand(); print (a > b ? 1 : 0) "," a "," b } }' > "$work/data.csv"
 aws s3 cp --no-progress "$work/data.csv" "s3://$bucket/$name/train/data.csv"

@@ -16,8 +16,10 @@ features, labels = data.data[order].astype(np.float32), data.target[order]
 account, region = os.environ["MILLWRIGHT_ACCOUNT"], os.environ["AWS_DEFAULT_REGION"]
 bucket = f"sagemaker-{region}-{account}"
 s3 = boto3.client("s3")
-if bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]:
+try:
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+except s3.exceptions.BucketAlreadyOwnedByYou:
+    pass
 text = io.StringIO()
 np.savetxt(text, np.column_stack([labels[:455], features[:455]]), delimiter=",", fmt="%.9g")
 s3.put_object(Bucket=bucket, Key="introduction/training/data.csv", Body=text.getvalue().encode())

@@ -5,7 +5,6 @@ Nothing in it knows Millwright: `eval "$(millwright env)"` is what points it the
 import io
 import os
 
-import boto3
 import numpy as np
 import sagemaker
 from sagemaker.deserializers import CSVDeserializer
@@ -23,8 +22,6 @@ train, held_out = slice(0, 455), slice(455, None)
 
 session = sagemaker.Session()
 bucket = session.default_bucket()
-if bucket not in [b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]]:
-    boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": session.boto_region_name})
 
 
 def upload(part, name):

@@ -63,7 +63,7 @@ def test_duplicate_name(sm, training_request, finish, unique):
 @pytest.mark.parametrize("hyperparameters, reason", [
     ({"num_round": "5", "nonsense": "1"}, "Extraneous hyperparameter found: nonsense"),
     ({"objective": "binary:logistic"}, "Missing required hyperparameter: num_round"),
-    ({"num_round": "5", "eta": "7"}, "Hyperparameter eta: value 7"),
+    ({"num_round": "5", "eta": "7"}, "Hyperparameter eta: 7.0 is not in [0, 1]"),
     ({"num_round": "many"}, "Hyperparameter num_round: could not parse value"),
 ])
 def test_bad_hyperparameter(sm, training_request, finish, unique, hyperparameters, reason):
