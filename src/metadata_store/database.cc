@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <deque>
 #include <future>
 #include <thread>
@@ -167,6 +168,7 @@ using Work = std::function<Result<void>(Transaction&)>;
 
 struct Pending {
     const Work* work;
+    Durable durable;
     std::promise<Result<void>> done;
 };
 
@@ -203,9 +205,9 @@ class SqliteDatabase final : public Database {
         return {};
     }
 
-    Result<void> write_void(const Work& work) override {
+    Result<void> write_void(const Work& work, Durable durable) override {
         CHECK(std::this_thread::get_id() != committer_.get_id());
-        auto pending = std::make_unique<Pending>(Pending{&work, {}});
+        auto pending = std::make_unique<Pending>(Pending{&work, durable, {}});
         auto outcome = pending->done.get_future();
         {
             const MutexLock lock(mutex_);
@@ -230,15 +232,17 @@ class SqliteDatabase final : public Database {
 
   private:
     Result<void> apply(std::string_view component, const Migration& step, int64_t version) {
-        // On the committing thread like every write, so nothing else is half done meanwhile.
-        return write([&](Transaction& tx) -> Result<void> {
+        // On the committing thread like every write, so nothing else is half done meanwhile. Whatever is written with
+        // the new schema comes after it, so the first write that must be safe makes the schema safe too.
+        const auto work = [&](Transaction& tx) -> Result<void> {
             TRY(writer_->execute(std::string(step.sql)));
             TRY(
                 tx.run("INSERT INTO schema_version(component, version) VALUES(?1,?2) "
                        "ON CONFLICT(component) DO UPDATE SET version=?2",
                        component, version));
             return {};
-        });
+        };
+        return write(work, Durable::WithNext);
     }
 
     Result<std::unique_ptr<Handle>> take_reader() {
@@ -270,10 +274,20 @@ class SqliteDatabase final : public Database {
         }
     }
 
+    // The log of writes is one file written in order, so the fsync of a later commit covers those before it that had
+    // none of their own.
+    Result<void> begin(bool sync) {
+        if (sync != syncing_) TRY(writer_->execute(sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
+        syncing_ = sync;
+        return writer_->execute("BEGIN IMMEDIATE");
+    }
+
     // Runs each writer in a savepoint of its own, then makes all of them durable with one fsync.
     void commit(std::vector<std::unique_ptr<Pending>>& group) {
         std::vector<Result<void>> outcomes;
-        Result<void> begun = broken_ ? Result<void>(*broken_) : writer_->execute("BEGIN IMMEDIATE");
+        const bool sync = std::any_of(group.begin(), group.end(),
+                                      [](const auto& pending) { return pending->durable == Durable::Now; });
+        Result<void> begun = broken_ ? Result<void>(*broken_) : begin(sync);
         if (begun) {
             for (const auto& pending : group) outcomes.push_back(run_in_savepoint(*pending->work));
             begun = writer_->in_transaction() ? writer_->execute("COMMIT")
@@ -305,6 +319,7 @@ class SqliteDatabase final : public Database {
 
     const std::string path_;
     std::unique_ptr<Handle> writer_;  // committing thread only, after start()
+    bool syncing_ = true;             // committing thread only: whether a commit of writer_ ends with an fsync
     std::optional<Error> broken_;     // committing thread only
     Mutex mutex_;
     Condition work_arrived_;

@@ -96,6 +96,13 @@ struct Migration {
     std::string_view sql;   // several statements
 };
 
+// When a write is safe from a power cut. Either way it is atomic, is seen by every read from then on, and outlives a
+// crash of the server.
+enum class Durable {
+    Now,       // when the call returns: what a client is told must be written so
+    WithNext,  // no later than when any later write with Now returns: spares a step on the way to such a write its fsync
+};
+
 class Database {
   public:
     // Creates the file (0600) if needed and applies missing migrations, each in one transaction. Each module passes its
@@ -104,15 +111,16 @@ class Database {
     virtual ~Database() = default;  // finishes queued writes
     virtual Result<void> migrate(std::string_view component, const std::vector<Migration>& steps) = 0;
 
-    // Runs `work` on the committing thread, in a savepoint of the current group, and returns after the group is on
-    // disk. `work` must be quick and must not call the database again. Thread-safe.
-    virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work) = 0;
+    // Runs `work` on the committing thread, in a savepoint of the current group, and returns after the group is
+    // committed and, unless `durable` is WithNext, on disk. `work` must be quick and must not call the database again.
+    // Thread-safe.
+    virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work, Durable durable) = 0;
     // Runs `work` on a pooled read connection that sees the newest commit. Thread-safe.
     virtual Result<void> read_void(const std::function<Result<void>(Connection&)>& work) = 0;
 
     template <typename Work>
-    auto write(Work work) -> decltype(work(std::declval<Transaction&>())) {
-        return run<Transaction>(work, [this](const auto& inner) { return write_void(inner); });
+    auto write(Work work, Durable durable = Durable::Now) -> decltype(work(std::declval<Transaction&>())) {
+        return run<Transaction>(work, [this, durable](const auto& inner) { return write_void(inner, durable); });
     }
     template <typename Work>
     auto read(Work work) -> decltype(work(std::declval<Connection&>())) {

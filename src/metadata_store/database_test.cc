@@ -1,13 +1,27 @@
 #include "metadata_store/database.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+
+namespace {
+std::atomic<int> syncs{0};
+}
+
+// SQLite calls this one instead of libc's.
+extern "C" int fdatasync(int fd) {
+    ++syncs;
+    return static_cast<int>(syscall(SYS_fdatasync, fd));
+}
 
 namespace millwright::metadata_store {
 namespace {
@@ -55,6 +69,38 @@ TEST_F(DatabaseTest, RowsSurviveReopening) {
     EXPECT_EQ((*row)->text(0), "a");
     EXPECT_EQ((*row)->real(1), 0.5);
     EXPECT_TRUE((*row)->is_null(2));
+}
+TEST_F(DatabaseTest, AWriteThatIsDurableWithTheNextOneWaitsForNoDiskOfItsOwn) {
+    const auto early = [&](const std::string& name) {
+        return database_->write([&](Transaction& tx) { return tx.run("INSERT INTO item(name,size) VALUES(?,1)", name); },
+                                Durable::WithNext);
+    };
+    ASSERT_TRUE(insert("a"));
+    int before = syncs;
+    EXPECT_EQ(*early("b"), 1);
+    EXPECT_EQ(*early("c"), 1);
+    EXPECT_EQ(syncs, before);
+    EXPECT_EQ(count(), 3);
+    before = syncs;
+    EXPECT_TRUE(insert("d"));
+    EXPECT_EQ(syncs, before + 1);
+    reopen();
+    EXPECT_EQ(count(), 4);
+}
+TEST_F(DatabaseTest, AWriteThatIsDurableWithTheNextOneOutlivesACrash) {
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto database = Database::open(path_ + "2").value();
+        const bool good = database->migrate("test", kSchema) &&
+                          database->write([](Transaction& tx) { return tx.run("INSERT INTO item(name) VALUES('x')"); },
+                                          Durable::WithNext);
+        kill(getpid(), good ? SIGKILL : SIGTERM);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    database_ = Database::open(path_ + "2").value();
+    EXPECT_EQ(count(), 1);
 }
 TEST_F(DatabaseTest, AFailedWriterLeavesNothingAndHurtsNobodyElse) {
     ASSERT_TRUE(insert("a"));
