@@ -100,7 +100,8 @@ struct Migration {
 // crash of the server.
 enum class Durable {
     Now,       // when the call returns: what a client is told must be written so
-    WithNext,  // no later than when any later write with Now returns: spares a step on the way to such a write its fsync
+    WithNext,  // no later than when any later write with Now returns: spares a step on the way to such a write its
+               // fsync
 };
 
 class Database {

@@ -72,8 +72,9 @@ TEST_F(DatabaseTest, RowsSurviveReopening) {
 }
 TEST_F(DatabaseTest, AWriteThatIsDurableWithTheNextOneWaitsForNoDiskOfItsOwn) {
     const auto early = [&](const std::string& name) {
-        return database_->write([&](Transaction& tx) { return tx.run("INSERT INTO item(name,size) VALUES(?,1)", name); },
-                                Durable::WithNext);
+        return database_->write(
+            [&](Transaction& tx) { return tx.run("INSERT INTO item(name,size) VALUES(?,1)", name); },
+            Durable::WithNext);
     };
     ASSERT_TRUE(insert("a"));
     int before = syncs;

@@ -67,6 +67,7 @@ class Identity : public aws::CredentialSource {
 
     // The container credentials endpoint: a job fetches short-lived keys of its role with a secret path,
     // renewed on each fetch until the grant is withdrawn. Grants survive a restart.
+    // Both are safe from a power cut with the caller's own record of the job, which comes after them.
     virtual Result<std::string> grant_job_credentials(std::string_view run_id,
                                                       const Role& role) = 0;          // "/v2/credentials/<secret>"
     virtual Result<TemporaryCredentials> job_credentials(std::string_view path) = 0;  // NotFound

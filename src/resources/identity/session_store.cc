@@ -6,6 +6,7 @@ namespace millwright::resources {
 namespace {
 
 using metadata_store::Connection;
+using metadata_store::Durable;
 using metadata_store::Row;
 using metadata_store::Transaction;
 
@@ -64,13 +65,15 @@ std::optional<aws::Credential> SessionStore::find_credential(std::string_view ac
 
 Result<std::string> SessionStore::grant(const JobGrant& grant) {
     const std::string secret = random_.hex(64);
-    return database_.write([&](Transaction& tx) -> Result<std::string> {
-        TRY(tx.run("INSERT OR IGNORE INTO iam_job_grant(run_id, secret, account, role) VALUES(?,?,?,?)", grant.run_id,
-                   secret, grant.account, grant.role_name));
-        const auto row = TRY(tx.query_one("SELECT secret FROM iam_job_grant WHERE run_id=?", grant.run_id));
-        if (!row) return internal_error("a job grant vanished while it was made");
-        return std::string(kGrantPath) + row->text(0);
-    });
+    return database_.write(
+        [&](Transaction& tx) -> Result<std::string> {
+            TRY(tx.run("INSERT OR IGNORE INTO iam_job_grant(run_id, secret, account, role) VALUES(?,?,?,?)",
+                       grant.run_id, secret, grant.account, grant.role_name));
+            const auto row = TRY(tx.query_one("SELECT secret FROM iam_job_grant WHERE run_id=?", grant.run_id));
+            if (!row) return internal_error("a job grant vanished while it was made");
+            return std::string(kGrantPath) + row->text(0);
+        },
+        Durable::WithNext);
 }
 
 Result<JobGrant> SessionStore::find_grant(std::string_view path) {
@@ -84,12 +87,14 @@ Result<JobGrant> SessionStore::find_grant(std::string_view path) {
 }
 
 Result<void> SessionStore::withdraw(std::string_view run_id) {
-    const auto ended = database_.write([&](Transaction& tx) -> Result<std::vector<Row>> {
-        auto sessions = TRY(tx.query("SELECT id FROM iam_session WHERE run_id=?", run_id));
-        TRY(tx.run("DELETE FROM iam_session WHERE run_id=?", run_id));
-        TRY(tx.run("DELETE FROM iam_job_grant WHERE run_id=?", run_id));
-        return sessions;
-    });
+    const auto ended = database_.write(
+        [&](Transaction& tx) -> Result<std::vector<Row>> {
+            auto sessions = TRY(tx.query("SELECT id FROM iam_session WHERE run_id=?", run_id));
+            TRY(tx.run("DELETE FROM iam_session WHERE run_id=?", run_id));
+            TRY(tx.run("DELETE FROM iam_job_grant WHERE run_id=?", run_id));
+            return sessions;
+        },
+        Durable::WithNext);
     if (!ended) return ended.error();
     for (const Row& row : *ended) cache_.forget(row.text(0));
     const MutexLock lock(mutex_);

@@ -20,6 +20,7 @@ namespace {
 
 using metadata_store::Connection;
 using metadata_store::Database;
+using metadata_store::Durable;
 using metadata_store::Row;
 using metadata_store::Transaction;
 
@@ -131,20 +132,28 @@ Result<std::optional<LogStream>> StoredLogs::load_stream(Connection& connection,
 }
 
 Result<std::string> StoredLogs::open_job_stream(const StreamName& name) {
+    const auto known = TRY(database_.read([&](Connection& connection) -> Result<std::optional<LogStream>> {
+        auto found = load_stream(connection, name);
+        if (!found && found.error().kind == ErrorKind::NotFound) return std::optional<LogStream>();
+        return found;
+    }));
+    if (known && known->owned_by_job && file_exists(known->path)) return known->path;
     const int64_t now = now_ms();
     const std::string file = new_file_name();
-    const std::string path = TRY(database_.write([&](Transaction& transaction) -> Result<std::string> {
-        TRY(
-            transaction.run("INSERT INTO log_group(account, region, name, created_ms) VALUES(?,?,?,?) "
-                            "ON CONFLICT(account, region, name) DO NOTHING",
-                            name.account, name.region, name.group, now));
-        const int64_t group = TRY(group_id(transaction, {name.account, name.region, name.group}));
-        TRY(
-            transaction.run("INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,1) "
-                            "ON CONFLICT(group_id, name) DO UPDATE SET owned_by_job=1",
-                            group, name.stream, now, file));
-        return TRY(load_stream(transaction, name)).value().path;
-    }));
+    const std::string path = TRY(database_.write(
+        [&](Transaction& transaction) -> Result<std::string> {
+            TRY(
+                transaction.run("INSERT INTO log_group(account, region, name, created_ms) VALUES(?,?,?,?) "
+                                "ON CONFLICT(account, region, name) DO NOTHING",
+                                name.account, name.region, name.group, now));
+            const int64_t group = TRY(group_id(transaction, {name.account, name.region, name.group}));
+            TRY(transaction.run(
+                "INSERT INTO log_stream(group_id, name, created_ms, file, owned_by_job) VALUES(?,?,?,?,1) "
+                "ON CONFLICT(group_id, name) DO UPDATE SET owned_by_job=1",
+                group, name.stream, now, file));
+            return TRY(load_stream(transaction, name)).value().path;
+        },
+        Durable::WithNext));
     TRY(make_directories(path.substr(0, path.rfind('/')), 0700));
     TRY(open_file(path, O_WRONLY | O_CREAT | O_APPEND, 0600));
     return path;

@@ -120,6 +120,7 @@ class Logs {
     virtual ~Logs() = default;
 
     // Makes group and stream if they are missing and returns the file a launcher may append to. Idempotent.
+    // Safe from a power cut with the caller's own record of the job, which comes after it.
     virtual Result<std::string> open_job_stream(const StreamName& name) = 0;
 
     virtual Result<void> create_group(const GroupName& name) = 0;    // AlreadyExists

@@ -9,6 +9,7 @@ namespace {
 
 using metadata_store::Connection;
 using metadata_store::Database;
+using metadata_store::Durable;
 using metadata_store::Row;
 using metadata_store::Transaction;
 using metadata_store::Value;
@@ -288,6 +289,10 @@ Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::st
 }
 
 Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& change, Timestamp now) {
+    // After a power cut no run is alive: one that was being staged is staged again, one that ran is known by what its
+    // launcher left. Both steps are only shown, so they wait for no disk.
+    const bool only_shown = change.to == Phase::Staging || change.to == Phase::Running;
+    const auto durable = only_shown ? Durable::WithNext : Durable::Now;
     return database_.write([&](Transaction& transaction) -> Result<bool> {
         const auto row = TRY(transaction.query_one("SELECT phase, stop_requested FROM training_job WHERE id=?", id));
         if (!row) return not_found("the training job is gone");
@@ -295,7 +300,7 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
         if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
         TRY(apply(transaction, id, change, row->integer(1) != 0, now));
         return true;
-    });
+    }, durable);
 }
 
 Result<void> TrainingJobStore::explain_waiting(int64_t id, const std::string& reason, Timestamp now) {
@@ -341,7 +346,7 @@ Result<void> TrainingJobStore::watch_logs(int64_t id, const std::vector<LogPosit
                                 id, log.host, log.path, log.offset));
         }
         return {};
-    });
+    }, Durable::WithNext);
 }
 
 Result<std::vector<LogPosition>> TrainingJobStore::log_positions(int64_t id) {
@@ -367,7 +372,7 @@ Result<void> TrainingJobStore::advance(int64_t id, const LogPosition& from, uint
         }
         if (samples.empty()) return {};
         return metrics.put_in(transaction, samples);
-    });
+    }, Durable::WithNext);
 }
 
 }  // namespace millwright::resources
