@@ -56,7 +56,7 @@ Result<Union> collect(const ArtifactPaths& paths, const std::string& inside) {
         all.folders.back() = std::move(*folder);
         auto files = list_job_files(all.folders.back().get());
         if (!files) {
-            if (files.error().kind == ErrorKind::LimitExceeded) {
+            if (files.error().kind == ErrorKind::LimitExceeded || files.error().kind == ErrorKind::Denied) {
                 return invalid_input("/opt/ml/" + inside + " cannot be uploaded: " + files.error().message + ".");
             }
             return files.error();

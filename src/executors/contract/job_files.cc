@@ -22,8 +22,11 @@ Result<Fd> open_folder_in(int folder, const std::string& name) {
     Fd fd(openat(folder, name.c_str(), kFolderFlags));
     if (fd) return fd;
     if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return not_found("no such folder");
+    if (errno == EACCES) return Error{ErrorKind::Denied, "a folder in it may not be read", name};
     return error_from_errno("cannot open a folder of the job");
 }
+
+int64_t nanoseconds(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
 struct CloseDir {
     void operator()(DIR* dir) const { closedir(dir); }
@@ -77,6 +80,9 @@ Result<void> walk(int folder, const std::string& prefix, int depth, std::vector<
         file.path = prefix + name;
         file.modified = status.st_mtime;
         file.mode = status.st_mode & 0777;
+        file.inode = status.st_ino;
+        file.modified_ns = nanoseconds(status.st_mtim);
+        file.changed_ns = nanoseconds(status.st_ctim);
         if (S_ISREG(status.st_mode)) {
             file.size = static_cast<uint64_t>(status.st_size);
         } else if (S_ISDIR(status.st_mode)) {

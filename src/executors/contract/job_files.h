@@ -24,13 +24,15 @@ struct JobFile {
     uint64_t size = 0;
     int64_t modified = 0;  // seconds since 1970
     uint32_t mode = 0;     // permission bits
+    uint64_t inode = 0;
+    int64_t modified_ns = 0, changed_ns = 0;  // st_mtim, st_ctim
     std::string target;    // of a link: relative, and inside the tree
 };
 
 inline constexpr size_t kMaxJobFiles = 1'000'000;
 
 // Everything below the folder, parents before children, siblings by name. Links that lead out of the tree, sockets,
-// FIFOs and devices are left out. LimitExceeded beyond kMaxJobFiles or 64 levels.
+// FIFOs and devices are left out. LimitExceeded beyond kMaxJobFiles or 64 levels; Denied: a folder we may not read.
 Result<std::vector<JobFile>> list_job_files(int folder);
 
 // Opens a Regular entry of list_job_files().

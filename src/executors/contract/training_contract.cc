@@ -133,6 +133,10 @@ Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store,
     for (int host = 0; host < training.hosts; ++host) {
         TRY(write_host(training, contents, folder + "/" + algo_name(host) + "/ml", host));
     }
+    if (training.checkpoints) {
+        TRY(restore_checkpoints(store, training.checkpoints->uri, folder, training.hosts, stop));
+        mounts.push_back({folder + "/{host}/" + kCheckpointFolder, training.checkpoints->local_path, Mount::Mode::Writable});
+    }
     return mounts;
 }
 

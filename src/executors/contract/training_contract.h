@@ -5,12 +5,14 @@
 //     input/data/<channel>/        mount point; the files are in <folder>/shared/channels or <folder>/algo-N/channels
 //     input/data/<channel>-manifest
 //     model/ output/data/ output/metrics/sagemaker/ …
+//   <folder>/algo-N/checkpoints/   is shown at the LocalPath of the checkpoint configuration
 //
 // Channel files are links into the object store, seen through an overlay, so nothing is copied and jobs may still write.
 #pragma once
 
 #include <atomic>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "executors/contract/channel.h"
+#include "executors/contract/checkpoints.h"
 #include "executors/executor.h"
 
 namespace millwright::executors {
@@ -27,6 +30,7 @@ struct TrainingDescription {
     int hosts = 1;
     Json hyperparameters;  // object of strings; null: none
     std::vector<Channel> channels;
+    std::optional<CheckpointPlace> checkpoints;
     // Further input/config/<name>.json, as they are: "checkpointconfig", "debughookconfig", …
     std::vector<std::pair<std::string, Json>> further_configs;
 };
@@ -36,7 +40,7 @@ Result<void> check_channel_names(const std::vector<Channel>& channels);
 
 std::string algo_name(int index);  // 0 -> "algo-1"
 
-// Writes the tree and returns the mounts of its channels. REQUIRES: `folder` is empty. InvalidInput and NotFound are
+// Writes the tree and returns the mounts of its channels and checkpoints. REQUIRES: `folder` is empty. InvalidInput and NotFound are
 // faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
 Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
                                                const std::string& folder, const std::atomic<bool>& stop);

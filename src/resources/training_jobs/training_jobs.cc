@@ -96,6 +96,7 @@ class RunningTrainingJobs : public TrainingJobs {
     void remove_leftovers(const std::set<std::string>& live_runs);
     Result<void> check_role(const NewTrainingJob& job) const;
     Result<void> check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const;
+    Result<void> check_bucket(const std::string& name, const std::string& member) const;
     Result<void> check_channel(const NewTrainingJob& job, const Channel& channel) const;
 
     const TrainingJobSettings settings_;
@@ -103,6 +104,7 @@ class RunningTrainingJobs : public TrainingJobs {
     Changes changes_;
     std::unique_ptr<TrainingJobStore> store_;
     std::unique_ptr<MetricScraper> scraper_;
+    std::unique_ptr<CheckpointUploader> checkpoints_;
     std::optional<TrainingRunContext> context_;
 };
 
@@ -110,7 +112,8 @@ Result<void> RunningTrainingJobs::open() {
     TRY(make_directories(settings_.folder, 0700));
     store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags));
     scraper_ = TRY(MetricScraper::start(*store_, parts_.metrics));
-    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, [this](int64_t id) { changes_.announce(id); }});
+    checkpoints_ = CheckpointUploader::start(parts_.objects);
+    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_, [this](int64_t id) { changes_.announce(id); }});
     return recover();
 }
 
@@ -208,10 +211,16 @@ Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
 
 Result<void> RunningTrainingJobs::check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const {
     for (const auto& channel : plan.training.channels) TRY(check_channel(job, channel));
-    const auto bucket = parts_.objects.find_bucket(plan.output.bucket);
+    TRY(check_bucket(plan.output.bucket, "OutputDataConfig.S3OutputPath"));
+    if (plan.training.checkpoints) TRY(check_bucket(plan.training.checkpoints->uri.bucket, "CheckpointConfig.S3Uri"));
+    return {};
+}
+
+Result<void> RunningTrainingJobs::check_bucket(const std::string& name, const std::string& member) const {
+    const auto bucket = parts_.objects.find_bucket(name);
     if (bucket) return {};
     if (bucket.error().kind != ErrorKind::NotFound && bucket.error().kind != ErrorKind::InvalidInput) return bucket.error();
-    return invalid_input("The bucket of OutputDataConfig.S3OutputPath does not exist: " + plan.output.bucket + ".");
+    return invalid_input("The bucket of " + member + " does not exist: " + name + ".");
 }
 
 // Whether there is anything at all; what exactly is asked when the job starts.

@@ -120,9 +120,24 @@ class TrainingJobsTest : public ::testing::Test {
     TrainingJob wait_for(const std::string& name, const std::string& secondary) {
         return wait_until(name, [&](const TrainingJob& job) { return job.secondary_status == secondary; });
     }
+    Json request_with_checkpoints(const std::string& name, const std::string& uri = "s3://bucket/c") {
+        auto document = request(name);
+        document.set("CheckpointConfig", Json::object({{"S3Uri", uri}}));
+        return document;
+    }
+    std::string content(const std::string& key) {
+        const auto object = objects_->get("bucket", key);
+        if (!object) return "(missing)";
+        return take(read_file("/proc/self/fd/" + std::to_string(object->fd.get())));
+    }
+    void wait_for_object(const std::string& key) {
+        for (int i = 0; i < 2000 && !objects_->head("bucket", key); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        EXPECT_TRUE(objects_->head("bucket", key)) << key;
+    }
     void write_model(const executors::RunSpec& spec, const std::string& bytes) {
         ASSERT_TRUE(write_file(spec.folder + "/algo-1/ml/model/xgboost-model", bytes));
     }
+    static RunOutcome exited_well() { return executors::exited(1, 0); }
     static RunOutcome ended_by(RunOutcome::Cause cause, int exit_code) {
         auto outcome = executors::exited(1, exit_code);
         outcome.cause = cause;
@@ -388,6 +403,64 @@ TEST_F(TrainingJobsTest, MissingInputOutputAndRoleAreRefusedAtOnce) {
     document = *Json::parse(replace_all(request("refused").dump(), "s3://bucket/data/train", "s3://no-such-bucket/x"));
     EXPECT_TRUE(create(document).error().message.starts_with("No S3 objects found under S3 URL"));
     EXPECT_EQ(jobs_->describe(account(), kRegion, "refused").error().kind, ErrorKind::NotFound);
+}
+
+TEST_F(TrainingJobsTest, CheckpointsAreRestoredUploadedWhileItRunsAndOnceMoreAtTheEnd) {
+    ASSERT_TRUE(objects_->put("bucket", "c/old", {}, object_store::source_of("old")));
+    take(create(request_with_checkpoints("checkpoints")));
+    const auto spec = executor_.wait_for_start(0);
+    const auto folder = spec.folder + "/algo-1/checkpoints/";
+    ASSERT_EQ(spec.mounts.size(), 2u);
+    EXPECT_EQ(spec.mounts[1].source, spec.folder + "/{host}/checkpoints");
+    EXPECT_EQ(spec.mounts[1].target, "/opt/ml/checkpoints");
+    EXPECT_EQ(spec.mounts[1].mode, executors::Mount::Mode::Writable);
+    EXPECT_EQ(take(read_file(spec.folder + "/algo-1/ml/input/config/checkpointconfig.json")),
+              R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/checkpoints"})");
+    EXPECT_EQ(take(read_file(folder + "old")), "old");
+    executor_.report_started(spec.id, clock_.now());
+    ASSERT_TRUE(write_file(folder + "first", "1"));
+    wait_for_object("c/first");
+    reopen();  // the next server goes on
+    ASSERT_TRUE(write_file(folder + "second", "2"));
+    wait_for_object("c/second");
+    ASSERT_TRUE(write_file(folder + "old", "changed"));
+    executor_.end(spec.id, ended_by(RunOutcome::Cause::MaxRuntime, 143));
+    EXPECT_EQ(wait_for_end("checkpoints").secondary_status, "MaxRuntimeExceeded");
+    EXPECT_EQ(content("c/old"), "changed");
+    EXPECT_TRUE(folder_is_gone(spec));
+}
+
+TEST_F(TrainingJobsTest, CheckpointsOfAJobThatEndedWhileTheServerWasAwayAreUploaded) {
+    take(create(request_with_checkpoints("away")));
+    const auto spec = executor_.wait_for_start(0);
+    close();
+    ASSERT_TRUE(write_file(spec.folder + "/algo-1/checkpoints/f", "x"));
+    executor_.end(spec.id, exited_well());
+    open();
+    EXPECT_EQ(wait_for_end("away").status, "Completed");
+    EXPECT_EQ(content("c/f"), "x");
+}
+
+TEST_F(TrainingJobsTest, CheckpointsThatCannotBeUploadedFailTheJobButKeepTheModel) {
+    take(create(request_with_checkpoints("unnameable")));
+    const auto spec = executor_.wait_for_start(0);
+    ASSERT_TRUE(write_file(spec.folder + "/algo-1/checkpoints/\xff", "x"));
+    executor_.end(spec.id, exited_well());
+    const auto job = wait_for_end("unnameable");
+    EXPECT_EQ(job.status, "Failed");
+    EXPECT_TRUE(job.failure_reason.starts_with("ClientError: The checkpoint '")) << job.failure_reason;
+    EXPECT_FALSE(job.model_artifacts.empty());
+}
+
+TEST_F(TrainingJobsTest, CheckpointsNeedABucketAndKeysThatArePaths) {
+    const auto refused = create(request_with_checkpoints("refused", "s3://no-such-bucket/c"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "The bucket of CheckpointConfig.S3Uri does not exist: no-such-bucket.");
+    ASSERT_TRUE(objects_->put("bucket", "hostile/../x", {}, object_store::source_of("x")));
+    take(create(request_with_checkpoints("hostile", "s3://bucket/hostile")));
+    const auto job = wait_for_end("hostile");
+    EXPECT_EQ(job.status, "Failed");
+    EXPECT_TRUE(job.failure_reason.starts_with("ClientError: S3 key")) << job.failure_reason;
 }
 
 TEST_F(TrainingJobsTest, DeleteWaitsForTheEndAndTakesTheTagsAlong) {

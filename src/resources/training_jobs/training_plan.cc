@@ -31,7 +31,6 @@ constexpr Gap kJobGaps[] = {
     {"EnableManagedSpotTraining", "nothing interrupts jobs here; leave it out"},
     {"StoppingCondition.MaxWaitTimeInSeconds", "it belongs to managed spot training"},
     {"StoppingCondition.MaxPendingTimeInSeconds", "a job waits until it fits"},
-    {"CheckpointConfig", "checkpoints are not synchronised with S3 yet"},
     {"DebugRuleConfigurations", "debugger rules do not run"},
     {"ProfilerRuleConfigurations", "profiler rules do not run"},
     {"TensorBoardOutputConfig", "TensorBoard data is not uploaded"},
@@ -170,6 +169,21 @@ Result<void> read_limits(const Json& request, TrainingPlan& plan) {
     return {};
 }
 
+// The container is told where the checkpoints are, and by some libraries asked where they go.
+Result<void> read_checkpoints(const Json& request, TrainingPlan& plan) {
+    const auto& asked = request["CheckpointConfig"];
+    if (!is_asked_for(asked)) return {};
+    executors::CheckpointPlace place;
+    place.uri = TRY(parse_uri(asked["S3Uri"].string_or(""), "CheckpointConfig.S3Uri"));
+    if (!place.uri.key.empty() && place.uri.key.back() != '/') place.uri.key += '/';
+    const auto path = asked["LocalPath"].string_or("");
+    place.local_path = TRY(executors::check_checkpoint_path(path.empty() ? executors::kDefaultCheckpointPath : path));
+    plan.training.further_configs.emplace_back(
+        "checkpointconfig", Json::object({{"S3Uri", asked["S3Uri"]}, {"LocalPath", place.local_path}}));
+    plan.training.checkpoints = std::move(place);
+    return {};
+}
+
 Json debug_hook_config(const Json& asked) {
     auto config = asked;
     if (!config.has("LocalPath")) config.set("LocalPath", "/opt/ml/output/tensors");
@@ -194,6 +208,7 @@ Result<TrainingPlan> plan_training(const Json& request) {
     TRY(read_limits(request, plan));
     plan.training.channels = TRY(read_channels(request));
     plan.training.hyperparameters = request["HyperParameters"];
+    TRY(read_checkpoints(request, plan));
     if (request.has("DebugHookConfig")) {
         plan.training.further_configs.emplace_back("debughookconfig", debug_hook_config(request["DebugHookConfig"]));
     }

@@ -58,6 +58,22 @@ TEST(TrainingPlan, ReadsWhatSdksSend) {
               R"("HookParameters":{}})");
 }
 
+TEST(TrainingPlan, ReadsWhereCheckpointsGo) {
+    auto document = request();
+    document.set("CheckpointConfig", *Json::parse(R"({"S3Uri":"s3://bucket/c"})"));
+    const auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    ASSERT_TRUE(plan->training.checkpoints);
+    EXPECT_EQ(plan->training.checkpoints->uri.key, "c/");
+    EXPECT_EQ(plan->training.checkpoints->local_path, "/opt/ml/checkpoints");
+    EXPECT_EQ(plan->training.further_configs[0].first, "checkpointconfig");
+    EXPECT_EQ(plan->training.further_configs[0].second.dump(), R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/checkpoints"})");
+    EXPECT_EQ(refusal("CheckpointConfig", R"({"S3Uri":"s3://bucket/c","LocalPath":"/state"})"), "");
+    EXPECT_NE(refusal("CheckpointConfig", R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/model/x"})").find("reserved"), std::string::npos);
+    EXPECT_NE(refusal("CheckpointConfig", R"({"S3Uri":"https://bucket/c"})").find("CheckpointConfig.S3Uri"), std::string::npos);
+    EXPECT_NE(refusal("CheckpointConfig", R"({"LocalPath":"/state"})").find("CheckpointConfig.S3Uri"), std::string::npos);
+}
+
 TEST(TrainingPlan, RefusesEachGapByName) {
     const std::pair<std::string_view, std::string_view> gaps[] = {
         {"AlgorithmSpecification.ContainerEntrypoint", R"(["x"])"},
@@ -66,7 +82,6 @@ TEST(TrainingPlan, RefusesEachGapByName) {
         {"ResourceConfig.KeepAlivePeriodInSeconds", "60"},
         {"ResourceConfig.InstanceGroups", R"([{"InstanceCount":1}])"},
         {"EnableManagedSpotTraining", "true"},
-        {"CheckpointConfig", R"({"S3Uri":"s3://b/c"})"},
         {"RetryStrategy", R"({"MaximumRetryAttempts":1})"},
         {"DebugRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
         {"ProfilerRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},

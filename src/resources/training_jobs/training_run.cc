@@ -55,6 +55,7 @@ class TrainingRun : public jobs::Work {
     Result<std::string> upload();
     Verdict judge(const TrainingJobRow& row, const RunOutcome& outcome) const;
     ScrapedJob scraped(std::vector<std::string> logs) const;
+    CheckpointedJob checkpointed() const;
 
     const TrainingRunContext& context_;
     const int64_t id_;
@@ -69,6 +70,9 @@ class TrainingRun : public jobs::Work {
 bool is_users_fault(const Error& error) {
     return error.kind == ErrorKind::InvalidInput || error.kind == ErrorKind::NotFound || error.kind == ErrorKind::LimitExceeded;
 }
+
+// An upload that fails for such a reason is tried again.
+bool heals(const Error& error) { return !is_users_fault(error) || error.kind == ErrorKind::LimitExceeded; }
 
 std::string reason_of(const Error& error) {
     return is_users_fault(error) ? executors::client_error(error.message) : executors::internal_server_error(error.message);
@@ -166,6 +170,7 @@ void TrainingRun::started(Timestamp when) {
     auto recorded = change({.to = Phase::Running, .from = {Phase::Launching}, .secondary_status = "Training",
                             .message = "Training image download completed. Training in progress.", .training_start = when});
     if (!recorded) log::warning("recording the start of " + key(), recorded.error());
+    if (plan_.training.checkpoints) context_.checkpoints.watch(checkpointed());
     auto logs = open_logs();
     if (!logs) return log::warning("following the logs of " + key(), logs.error());
     if (auto watched = context_.scraper.watch(scraped(std::move(*logs))); !watched) {
@@ -175,6 +180,11 @@ void TrainingRun::started(Timestamp when) {
 
 ScrapedJob TrainingRun::scraped(std::vector<std::string> logs) const {
     return {id_, job_.account, job_.region, job_.name, plan_.metric_definitions, std::move(logs)};
+}
+
+// REQUIRES: the plan has checkpoints.
+CheckpointedJob TrainingRun::checkpointed() const {
+    return {id_, job_.name, {.uri = plan_.training.checkpoints->uri, .folder = folder(), .hosts = plan_.training.hosts}};
 }
 
 Result<After> TrainingRun::finish(const Ending& ending) {
@@ -201,13 +211,17 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
                 .message = "Uploading generated training model", .training_start = outcome.started,
                 .outcome = outcome_to_json(outcome)}));
     auto verdict = judge(row, outcome);
-    auto artifacts = upload();
-    if (!artifacts) {
-        if (!is_users_fault(artifacts.error()) || artifacts.error().kind == ErrorKind::LimitExceeded) return artifacts.error();
-        verdict = {"Failed", "Failed", "Training job failed", executors::client_error(artifacts.error().message)};
-        return end(row, verdict, "", outcome);
-    }
-    return end(row, verdict, *artifacts, outcome);
+    const auto failed = [&verdict](const Error& error) {
+        verdict = {"Failed", "Failed", "Training job failed", executors::client_error(error.message)};
+    };
+    // First, because a model that cannot be packed must not take the checkpoints along.
+    const auto checkpoints = plan_.training.checkpoints ? context_.checkpoints.finish(checkpointed()) : Result<void>();
+    if (!checkpoints && heals(checkpoints.error())) return checkpoints.error();
+    const auto artifacts = upload();
+    if (!artifacts && heals(artifacts.error())) return artifacts.error();
+    if (!checkpoints) failed(checkpoints.error());
+    if (!artifacts) failed(artifacts.error());
+    return end(row, verdict, artifacts ? *artifacts : "", outcome);
 }
 
 TrainingRun::Verdict TrainingRun::judge(const TrainingJobRow& row, const RunOutcome& outcome) const {
@@ -239,6 +253,7 @@ Result<std::string> TrainingRun::upload() {
 Result<After> TrainingRun::end(const TrainingJobRow& row, const Verdict& verdict, const std::string& artifacts,
                                const std::optional<RunOutcome>& outcome) {
     const bool ran = outcome && outcome->started != Timestamp{};
+    context_.checkpoints.forget(id_);
     if (ran) TRY(context_.scraper.drain(scraped(TRY(open_logs()))));
     if (!run_id_.empty()) TRY(context_.parts.identity.withdraw_job_credentials(run_id_));
     TrainingJobChange change{.to = Phase::Ended, .from = {Phase::Queued, Phase::Staging, Phase::Launching, Phase::Running, Phase::Finishing}};

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "jobs/supervisor.h"
+#include "resources/training_jobs/checkpoint_uploader.h"
 #include "resources/training_jobs/metric_scraper.h"
 #include "resources/training_jobs/training_job_store.h"
 #include "resources/training_jobs/training_plan.h"
@@ -17,6 +18,7 @@ struct TrainingRunContext {
     const TrainingJobs::Parts& parts;
     TrainingJobStore& store;
     MetricScraper& scraper;
+    CheckpointUploader& checkpoints;
     std::function<void(int64_t id)> changed;  // something visible was committed
 };
 

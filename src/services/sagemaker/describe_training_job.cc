@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view kEchoed[] = {
     "HyperParameters",      "RoleArn",          "InputDataConfig",     "VpcConfig",       "EnableNetworkIsolation",
     "EnableInterContainerTrafficEncryption",    "EnableManagedSpotTraining",              "DebugHookConfig",
-    "ProfilerConfig",       "Environment",
+    "ProfilerConfig",       "Environment",      "CheckpointConfig",
 };
 
 Json algorithm_specification(const resources::TrainingJob& job) {
