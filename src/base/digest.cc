@@ -1,12 +1,12 @@
 #include "base/digest.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <zlib.h>
 
 #include "base/check.h"
@@ -54,6 +54,13 @@ std::string big_endian(Word value) {
     return out;
 }
 
+// Looked up once: EVP_sha256() is looked up again by name for each digest, which costs more than hashing a short text.
+const EVP_MD* sha256_algorithm() {
+    static const EVP_MD* algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    CHECK(algorithm != nullptr);
+    return algorithm;
+}
+
 }  // namespace
 
 struct Digest::Impl {
@@ -69,7 +76,7 @@ Digest::Digest(DigestKind kind) : impl_(std::make_unique<Impl>()) {
     const EVP_MD* algorithm = nullptr;
     switch (kind) {
         case DigestKind::Sha256:
-            algorithm = EVP_sha256();
+            algorithm = sha256_algorithm();
             break;
         case DigestKind::Sha1:
             algorithm = EVP_sha1();
@@ -136,12 +143,25 @@ std::string digest(DigestKind kind, std::string_view bytes) {
 
 std::string sha256_hex(std::string_view bytes) { return to_hex(digest(DigestKind::Sha256, bytes)); }
 
+// RFC 2104 on the digest above: OpenSSL's HMAC() looks up two algorithms by name for each call.
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
-    unsigned char buffer[32];
-    unsigned size = 0;
-    CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-               reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), buffer, &size));
-    return std::string(reinterpret_cast<char*>(buffer), size);
+    constexpr size_t kBlock = 64;
+    std::string hashed;
+    if (key.size() > kBlock) key = hashed = digest(DigestKind::Sha256, key);
+    std::array<char, kBlock> pad{};
+    std::copy(key.begin(), key.end(), pad.begin());
+    const auto keyed = [&](char mask, std::string_view text) {
+        std::array<char, kBlock> block = pad;
+        for (char& c : block) c = static_cast<char>(c ^ mask);
+        Digest running(DigestKind::Sha256);
+        running.update({block.data(), block.size()});
+        running.update(text);
+        OPENSSL_cleanse(block.data(), block.size());
+        return running.finish();
+    };
+    std::string out = keyed(0x5c, keyed(0x36, bytes));
+    OPENSSL_cleanse(pad.data(), pad.size());
+    return out;
 }
 
 bool constant_time_equal(std::string_view a, std::string_view b) {
