@@ -146,6 +146,8 @@ Result<MessageHead> receive_head(Connection& connection, Monotonic deadline) {
         const auto room = connection.input.room(kMaxHeadBytes);
         if (room.empty()) return Error{ErrorKind::LimitExceeded, "the head of the answer is too large", ""};
         Pace pace(left_until(deadline));
+        // An answer is hardly ever there at once: waiting first spares a call that would only say so.
+        TRY(pace.wait(connection.socket.fd(), POLLIN));
         const size_t got = TRY(connection.socket.receive(room, pace));
         if (got == 0) return Error{ErrorKind::Unavailable, "the peer closed the connection", ""};
         connection.answered = true;
