@@ -87,7 +87,8 @@ ApiResult<Json> decode_structure(const Shape& shape, const Json& wire) {
     for (const Member member : shape.members()) {
         const Json& value = wire[member.location_name()];
         if (value.is_null()) continue;
-        out.as_object().push_back({std::string(member.name()), TRY(decode_json(member.shape(), value))});
+        Json decoded = TRY(decode_json(member.shape(), value));
+        out.as_object().push_back({std::string(member.name()), std::move(decoded)});
     }
     return out;
 }
@@ -101,8 +102,11 @@ ApiResult<Json> decode_list(const Shape& shape, const Json& wire) {
 
 ApiResult<Json> decode_map(const Shape& shape, const Json& wire) {
     Json out = Json::object();
-    for (const auto& [name, value] : wire.members())
-        out.as_object().push_back({name, value.is_null() ? Json() : TRY(decode_json(shape.value().shape(), value))});
+    for (const auto& [name, value] : wire.members()) {
+        Json decoded;
+        if (!value.is_null()) decoded = TRY(decode_json(shape.value().shape(), value));
+        out.as_object().push_back({name, std::move(decoded)});
+    }
     return out;
 }
 

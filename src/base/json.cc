@@ -22,8 +22,10 @@ Result<Json> convert(const simdjson::dom::element& element) {
         }
         case element_type::OBJECT: {
             Json out = Json::object();
-            for (const auto& [key, value] : simdjson::dom::object(element))
-                out.as_object().push_back({std::string(key), TRY(convert(value))});
+            for (const auto& [key, value] : simdjson::dom::object(element)) {
+                Json converted = TRY(convert(value));
+                out.as_object().push_back({std::string(key), std::move(converted)});
+            }
             return out;
         }
         case element_type::INT64:

@@ -48,10 +48,12 @@ Result<std::vector<ListedUpload>> fetch_uploads(Connection& connection, int64_t 
                           : from.id.empty() ? connection.query(kAfterKey, bucket, from.key, end, count)
                                             : connection.query(kAfterUpload, bucket, from.key, from.id, end, count));
     std::vector<ListedUpload> uploads;
-    for (const auto& row : rows)
+    for (const auto& row : rows) {
+        auto options = TRY(read_options(row.text(3)));
         uploads.push_back(
             {row.text(0),
-             {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)), TRY(read_options(row.text(3)))}});
+             {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)), std::move(options)}});
+    }
     return uploads;
 }
 
