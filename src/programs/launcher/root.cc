@@ -86,8 +86,9 @@ constexpr const char* kSettings[] = {"passwd",
 
 constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr const char* kReadOnlyProc[] = {"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"};
-constexpr const char* kHiddenProc[] = {"kcore",         "keys",       "timer_list", "sched_debug",
-                                       "latency_stats", "kpagecount", "kpageflags"};
+constexpr const char* kHiddenProc[] = {"kcore",       "keys",        "timer_list",  "sched_debug",
+                                       "slabinfo",    "kpagecount",  "kpageflags",  "latency_stats",
+                                       "kpagecgroup", "vmallocinfo", "pagetypeinfo"};
 
 Result<void> make_folder(const std::string& path, mode_t mode = 0755) {
     if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return error_from_errno("cannot make " + path);

@@ -106,13 +106,14 @@ std::string default_data_dir() {
 Result<void> set_listen(Config& config, const std::string& given) {
     const size_t colon = given.rfind(':');
     const auto port = parse_int(colon == std::string::npos ? given : given.substr(colon + 1));
-    if (!port || *port < 0 || *port > 65535) return invalid_input("'" + given + "' is not HOST:PORT");
+    if (!port || *port < 0 || *port > 65535 || colon == 0) return invalid_input("'" + given + "' is not HOST:PORT");
     if (colon != std::string::npos) config.address = given.substr(0, colon);
     config.port = static_cast<uint16_t>(*port);
     return {};
 }
 
 Result<Config> load_config(const std::string& data_dir) {
+    if (data_dir.empty()) return invalid_input("the data directory has an empty name");
     Config config;
     config.data_dir = std::filesystem::absolute(data_dir).lexically_normal().string();
     const std::string path = config.data_dir + "/config.toml";

@@ -48,6 +48,9 @@ TEST_F(ConfigTest, NamesWhatIsWrong) {
               "config.toml: waiting.hold_seconds: expected seconds from 0 to 50");
     EXPECT_EQ(load("[server]\nlisten = \"here:99999\"\n").error().message,
               "config.toml: server.listen: 'here:99999' is not HOST:PORT");
+    EXPECT_EQ(load("[server]\nlisten = \":80\"\n").error().message,
+              "config.toml: server.listen: ':80' is not HOST:PORT");
+    EXPECT_EQ(load_config("").error().message, "the data directory has an empty name");
     EXPECT_EQ(load("[server]\nlog_level = \"loud\"\n").error().message,
               "config.toml: server.log_level: expected \"debug\", \"info\", \"warning\" or \"error\"");
     EXPECT_TRUE(load("[server\n").error().message.starts_with("config.toml, line 1: "));

@@ -1,6 +1,13 @@
 // millwright: the server and its command line.
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +20,8 @@
 namespace millwright::programs {
 namespace {
 
+constexpr std::chrono::seconds kLongestStop{15};
+
 int failed(const Error& failure) {
     std::fprintf(stderr, "millwright: %s%s%s\n", failure.message.c_str(), failure.detail.empty() ? "" : ": ",
                  failure.detail.c_str());
@@ -23,6 +32,16 @@ log::Level level_of(const std::string& name) {
     if (name == "debug") return log::Level::Debug;
     if (name == "warning") return log::Level::Warning;
     return name == "error" ? log::Level::Error : log::Level::Info;
+}
+
+void end_the_process_unless(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any stopped;
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, stop, kLongestStop, [] { return false; });
+    if (stop.stop_requested()) return;
+    log::warning("a step takes too long; the next start does it again");
+    _exit(0);
 }
 
 Result<void> serve(const Config& config) {
@@ -40,6 +59,9 @@ Result<void> serve(const Config& config) {
     int received = 0;
     sigwait(&ending, &received);
     log::info("stopping; jobs go on and are taken over at the next start");
+    // Every step survives a kill, so a thread in a long one (packing a large model) need not be waited for.
+    const std::jthread limit([](const std::stop_token& stop) { end_the_process_unless(stop); });
+    server.reset();
     return {};
 }
 
@@ -47,6 +69,7 @@ int run(int argc, char** argv) {
     CLI::App app("Millwright: SageMaker on your own machines");
     app.set_version_flag("--version", MILLWRIGHT_VERSION);
     app.require_subcommand(1);
+    app.failure_message(CLI::FailureMessage::help);
     std::string data_dir = default_data_dir(), listen;
     bool markdown = false;
 
@@ -56,7 +79,8 @@ int run(int argc, char** argv) {
         return added;
     };
     auto* serve_command = subcommand("serve", "Run the server in the foreground");
-    serve_command->add_option("--listen", listen, "HOST:PORT, default 127.0.0.1:9770; port 0 takes a free one");
+    const auto* listen_option =
+        serve_command->add_option("--listen", listen, "HOST:PORT, default 127.0.0.1:9770; port 0 takes a free one");
     auto* env_command =
         subcommand("env", "Print the variables that point AWS code at the server: eval \"$(millwright env)\"");
     auto* doctor_command = subcommand("doctor", "Find out what this machine lets Millwright do");
@@ -66,7 +90,7 @@ int run(int argc, char** argv) {
 
     auto config = load_config(data_dir);
     if (!config) return failed(config.error());
-    if (!listen.empty())
+    if (listen_option->count() > 0)
         if (auto outcome = set_listen(*config, listen); !outcome) return failed(outcome.error());
 
     if (serve_command->parsed()) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -42,6 +43,12 @@ namespace {
 // One server at a time works on a data directory.
 Result<Fd> lock_data_directory(const std::string& folder) {
     TRY(make_directories(folder, 0700));
+    struct stat status {};
+    if (stat(folder.c_str(), &status) != 0) return error_from_errno("cannot look at " + folder);
+    // Who may rename files in it can replace the credentials.
+    if ((status.st_mode & S_IWOTH) != 0)
+        return Error{ErrorKind::Denied,
+                     folder + " can be changed by every user of this machine; run: chmod go-w " + folder, ""};
     Fd lock = TRY(open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
     if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
         return Error{ErrorKind::Conflict, "another server is already running with " + folder, ""};
@@ -64,8 +71,13 @@ Result<std::unique_ptr<executors::Executor>> open_executor(const Config& config,
         log::warning("jobs cannot run on this machine: " + probe.missing + " (millwright doctor tells more)");
     else
         log::info(std::string("process executor: tier ") + executors::to_string(probe.tier));
+    // Jobs see the machine's folders below their real names.
+    std::error_code ignored;
+    const std::string real = std::filesystem::canonical(config.data_dir, ignored).string();
+    std::vector<std::string> hidden = {config.data_dir};
+    if (!real.empty() && real != config.data_dir) hidden.push_back(real);
     return executors::make_process_executor(
-        {.launcher = launcher, .probe = std::move(probe), .hidden_paths = {config.data_dir}});
+        {.launcher = launcher, .probe = std::move(probe), .hidden_paths = std::move(hidden)});
 }
 
 void answer_health(net::Request&, net::ResponseWriter& response) {
