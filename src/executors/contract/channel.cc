@@ -80,7 +80,8 @@ Result<ChannelContent> parse_manifest(std::string_view text) {
             return invalid_input("The manifest entry '" + relative.substr(0, 200) + "' is not a relative key.");
         }
         if (base.key.size() + relative.size() > kMaxKeyBytes) return invalid_input("A key of the manifest is longer than 1024 bytes.");
-        content.objects.push_back({base.bucket, base.key + relative, TRY(clean_local_path(relative))});
+        auto path = TRY(clean_local_path(relative));
+        content.objects.push_back({base.bucket, base.key + relative, std::move(path)});
     }
     return content;
 }

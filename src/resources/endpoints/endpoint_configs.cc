@@ -118,8 +118,8 @@ Result<EndpointConfig> EndpointConfigs::find(std::string_view account, std::stri
                             "WHERE account=? AND region=? AND name_key=?",
                             account, region, wanted.key()));
         if (!row) return no_such_config(wanted);
-        EndpointConfig config{wanted, row->text(1), from_epoch_milliseconds(row->integer(2)),
-                              TRY(Json::parse(row->text(3)))};
+        auto request = TRY(Json::parse(row->text(3)));
+        EndpointConfig config{wanted, row->text(1), from_epoch_milliseconds(row->integer(2)), std::move(request)};
         config.name.name = row->text(0);
         return config;
     });

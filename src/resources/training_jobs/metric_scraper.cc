@@ -112,7 +112,9 @@ Result<std::shared_ptr<const Definitions>> InotifyScraper::compile(const Json& d
     }
     auto made = std::make_shared<Definitions>();
     for (const auto& definition : definitions.items()) {
-        made->push_back({definition["Name"].string_or(""), TRY(MetricRegex::compile(definition["Regex"].string_or("")))});
+        const auto pattern = definition["Regex"].string_or("");
+        auto regex = TRY(MetricRegex::compile(pattern));
+        made->push_back({definition["Name"].string_or(""), std::move(regex)});
     }
     MutexLock lock(mutex_);
     if (compiled_.size() >= kMaxCachedSets) compiled_.clear();

@@ -69,9 +69,10 @@ ApiResult<Series> read_series(const Call& call, const Json& query, const std::st
     series.statistic = *statistic;
     series.label = query["Label"].string_or(metric["MetricName"].as_string());
     series.returned = query["ReturnData"].bool_or(true);
+    const std::string where = path + ".MetricStat.Metric.Dimensions";
+    auto dimensions = TRY(dimensions_of(metric["Dimensions"], where));
     series.query.metric = {call.caller.account, call.caller.region, metric["Namespace"].as_string(),
-                           metric["MetricName"].as_string(),
-                           TRY(dimensions_of(metric["Dimensions"], path + ".MetricStat.Metric.Dimensions"))};
+                           metric["MetricName"].as_string(), std::move(dimensions)};
     series.query.period = std::chrono::seconds(stat["Period"].as_int());
     series.query.from = floor_to(start, series.query.period);
     series.query.until = end;

@@ -34,8 +34,9 @@ ApiResult<Wanted> statistics_of(const Json& input) {
 
 ApiResult<MetricQuery> query_of(const Call& call, const Json& input) {
     MetricQuery query;
+    auto dimensions = TRY(dimensions_of(input["Dimensions"], "Dimensions"));
     query.metric = {call.caller.account, call.caller.region, input["Namespace"].as_string(),
-                    input["MetricName"].as_string(), TRY(dimensions_of(input["Dimensions"], "Dimensions"))};
+                    input["MetricName"].as_string(), std::move(dimensions)};
     const int64_t period = input["Period"].as_int();
     if (!is_valid_period(period))
         return invalid_value("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.");

@@ -56,8 +56,9 @@ ApiResult<Json> get_role(Identity& identity, const Call& call, const Json& input
 }
 
 ApiResult<Json> list_roles(Identity& identity, const Call& call, const Json& input) {
-    const auto page = identity.roles().list(call.caller.account, input["PathPrefix"].string_or("/"),
-                                            TRY(page_start(input)), page_size(input));
+    const auto start = TRY(page_start(input));
+    const auto page =
+        identity.roles().list(call.caller.account, input["PathPrefix"].string_or("/"), start, page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("Roles", *page, role_document);
 }

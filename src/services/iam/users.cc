@@ -57,8 +57,9 @@ ApiResult<Json> get_user(Identity& identity, const Call& call, const Json& input
 }
 
 ApiResult<Json> list_users(Identity& identity, const Call& call, const Json& input) {
-    const auto page = identity.users().list(call.caller.account, input["PathPrefix"].string_or("/"),
-                                            TRY(page_start(input)), page_size(input));
+    const auto start = TRY(page_start(input));
+    const auto page =
+        identity.users().list(call.caller.account, input["PathPrefix"].string_or("/"), start, page_size(input));
     if (!page) return iam_error(page.error());
     return page_document("Users", *page, user_document);
 }

@@ -131,7 +131,8 @@ ApiResult<Json> get_log_events(const LogsContext& context, const Call& call, con
         position = TRY(read_stream_token(forward ? "f" : "b", *stream, token));
     }
     const auto limit = static_cast<size_t>(input["limit"].int_or(kDefaultLimit));
-    const auto page = read_page(context.logs, *stream, forward, position, TRY(range_of(input)), limit);
+    const auto range = TRY(range_of(input));
+    const auto page = read_page(context.logs, *stream, forward, position, range, limit);
     if (!page && page.error().kind == ErrorKind::InvalidInput)
         return invalid_parameter("The specified nextToken is invalid.");
     if (!page) return logs_error(page.error(), "log stream");
