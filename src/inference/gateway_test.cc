@@ -84,7 +84,8 @@ class GatewayTest : public testing::Test {
         query.until = system_clock().now() + 60s;
         query.from = query.until - 3600s;
         double sum = 0;
-        for (const auto& period : metrics_->query(query).value()) {
+        const auto periods = metrics_->query(query).value();
+        for (const auto& period : periods) {
             sum += period.statistics.sum;
             if (samples) *samples += period.statistics.samples;
         }
