@@ -420,6 +420,7 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
     } catch (const std::exception& failure) {
         impl_->send_error(exchange, internal_failure(std::string("exception: ") + failure.what()));
     }
+    if (!log::enabled(log::Level::Debug)) return;
     const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(impl_->clock.monotonic() - started);
     log::debug(
         "request " + request_id + " " + request.peer + " " + request.method + " " +

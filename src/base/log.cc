@@ -23,9 +23,10 @@ std::string described(std::string_view what, const Error& failure) {
 }  // namespace
 
 void set_level(Level level) { threshold = level; }
+bool enabled(Level level) { return level >= threshold; }
 
 void write(Level level, std::string_view message) {
-    if (level < threshold) return;
+    if (!enabled(level)) return;
     std::string line = format_iso8601(system_clock().now(), Fraction::Milliseconds);
     line += ' ';
     line += kNames[static_cast<int>(level)];

@@ -11,6 +11,8 @@ namespace millwright::log {
 enum class Level { Debug, Info, Warning, Error };
 
 void set_level(Level level);
+// For callers whose line costs more than writing it.
+bool enabled(Level level);
 // Thread-safe. Control characters in `message` are escaped, so foreign text cannot forge lines.
 void write(Level level, std::string_view message);
 inline void debug(std::string_view message) { write(Level::Debug, message); }

@@ -76,7 +76,8 @@ Result<Grant> grant(const Machine& machine, const Demand& wanted, int hosts, Too
 bool Capacity::fits(const Demand& demand) const {
     // Alone on the machine everything fits: a wish was shrunk when it was made, or the machine has shrunk since.
     if (users_ == 0) return true;
-    return used_cpus_ + demand.cpus <= machine_.cpus + kRounding && used_memory_ + demand.memory_bytes <= machine_.memory_bytes;
+    return used_cpus_ + demand.cpus <= machine_.cpus + kRounding &&
+           used_memory_ + demand.memory_bytes <= machine_.memory_bytes;
 }
 
 void Capacity::take(const Demand& demand) {

@@ -43,7 +43,8 @@ void FairQueue::ended(const std::string& owner, double share) {
 size_t FairQueue::position(uint64_t item) const {
     size_t before = 0;
     for (const auto& [owner, line] : lines_) {
-        before += static_cast<size_t>(std::lower_bound(line.items.begin(), line.items.end(), item) - line.items.begin());
+        before +=
+            static_cast<size_t>(std::lower_bound(line.items.begin(), line.items.end(), item) - line.items.begin());
     }
     return before;
 }

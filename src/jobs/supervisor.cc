@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <thread>
 #include <unordered_map>
 #include <variant>
-#include <functional>
 #include <vector>
 
 #include "base/log.h"
@@ -78,7 +78,8 @@ struct RunEnded {
     std::string run_id;
     RunOutcome outcome;
 };
-using Event = std::variant<Submitted, StopAsked, Launching, Prepared, Adopted, Finished, TaskDone, RunStarted, RunEnded>;
+using Event =
+    std::variant<Submitted, StopAsked, Launching, Prepared, Adopted, Finished, TaskDone, RunStarted, RunEnded>;
 
 class ThreadedSupervisor : public Supervisor, public executors::RunListener {
   public:
@@ -88,7 +89,9 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     }
     ~ThreadedSupervisor() override { shut_down(); }
 
-    void submit(std::shared_ptr<Work> work, Entry entry) override { post(Submitted{std::move(work), std::move(entry)}); }
+    void submit(std::shared_ptr<Work> work, Entry entry) override {
+        post(Submitted{std::move(work), std::move(entry)});
+    }
     void stop(const std::string& key) override { post(StopAsked{key}); }
     const Machine& machine() const override { return capacity_.machine(); }
     void shut_down() override;
@@ -139,7 +142,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     std::unordered_map<std::string, std::unique_ptr<Live>> lives_;  // by key
     std::map<uint64_t, std::string> waiting_;                       // number -> key
     std::unordered_map<std::string, std::string> key_of_run_;
-    std::multimap<Steady::time_point, std::string> retries_;        // of finish() and adopt()
+    std::multimap<Steady::time_point, std::string> retries_;  // of finish() and adopt()
     uint64_t next_number_ = 1;
 
     std::unique_ptr<WorkerPool> pool_;
@@ -216,8 +219,10 @@ void ThreadedSupervisor::handle(Submitted& event) {
         case Entry::At::Queue:
             if (event.entry.stop) return run_is_over(live, {});
             return enqueue(live);
-        case Entry::At::Adopt: return adopt(live);
-        case Entry::At::Finish: return run_is_over(live, std::move(event.entry.ending));
+        case Entry::At::Adopt:
+            return adopt(live);
+        case Entry::At::Finish:
+            return run_is_over(live, std::move(event.entry.ending));
     }
 }
 
@@ -250,7 +255,8 @@ void ThreadedSupervisor::handle(Prepared& event) {
     if (event.error) return run_is_over(*live, {.outcome = std::nullopt, .error = std::move(event.error)});
     if (!event.started) return run_is_over(*live, {});
     live->state = State::Running;
-    if (live->early_outcome) return run_is_over(*live, {.outcome = std::move(live->early_outcome), .error = std::nullopt});
+    if (live->early_outcome)
+        return run_is_over(*live, {.outcome = std::move(live->early_outcome), .error = std::nullopt});
     if (live->stop->load()) {
         add_task(*live, [this, id = live->run_id] {
             if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());

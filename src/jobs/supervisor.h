@@ -53,8 +53,8 @@ class Work {
     // Uploads and records the end. May be called again after an error (which is retried with growing pauses) and after
     // a restart, so it must be idempotent.
     virtual Result<After> finish(const Ending& ending) = 0;
-    // After finish() and when the executor has cleaned up: removes the files of the run. Before it is queued again, too, so
-    // that a launcher of the old run that comes to life late finds nothing.
+    // After finish() and when the executor has cleaned up: removes the files of the run. Before it is queued again,
+    // too, so that a launcher of the old run that comes to life late finds nothing.
     virtual void discard() = 0;
 };
 

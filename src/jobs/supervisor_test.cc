@@ -16,7 +16,8 @@ using executors::RunOutcome;
 // Records what it is asked for: "waiting", "prepare", "started", "finish:<how>", "discard".
 class TestWork : public Work {
   public:
-    TestWork(std::string name, std::string owner, double cpus) : name_(std::move(name)), owner_(std::move(owner)), cpus_(cpus) {}
+    TestWork(std::string name, std::string owner, double cpus)
+        : name_(std::move(name)), owner_(std::move(owner)), cpus_(cpus) {}
 
     std::string key() const override { return name_; }
     std::string owner() const override { return owner_; }
@@ -75,7 +76,8 @@ using Notes = std::vector<std::string>;
 
 class SupervisorTest : public ::testing::Test {
   protected:
-    std::shared_ptr<TestWork> submit(const std::string& name, double cpus, const std::string& owner = "ann", Entry entry = {}) {
+    std::shared_ptr<TestWork> submit(const std::string& name, double cpus, const std::string& owner = "ann",
+                                     Entry entry = {}) {
         auto work = std::make_shared<TestWork>(name, owner, cpus);
         supervisor_->submit(work, std::move(entry));
         return work;
@@ -176,7 +178,8 @@ TEST_F(SupervisorTest, AStopBeforeTheRestartStopsTheAdoptedRun) {
     entry.run_id = spec.id;
     entry.stop = true;
     const auto work = submit("a", 1, "ann", entry);
-    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
     EXPECT_EQ(executor_.stop_requests(), Notes{spec.id});
 }
 

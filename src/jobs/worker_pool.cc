@@ -1,7 +1,5 @@
 #include "jobs/worker_pool.h"
 
-
-
 namespace millwright::jobs {
 
 WorkerPool::WorkerPool(size_t threads) {

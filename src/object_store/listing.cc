@@ -51,8 +51,7 @@ Result<std::vector<ListedUpload>> fetch_uploads(Connection& connection, int64_t 
     for (const auto& row : rows) {
         auto options = TRY(read_options(row.text(3)));
         uploads.push_back(
-            {row.text(0),
-             {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)), std::move(options)}});
+            {row.text(0), {row.text(1), row.text(0), from_epoch_milliseconds(row.integer(2)), std::move(options)}});
     }
     return uploads;
 }

@@ -113,7 +113,9 @@ Result<void> write_entry(archive* writer, const Union& all, const HostFile& foun
     archive_entry_set_gname(entry.get(), "root");
     Fd content;
     switch (file.kind) {
-        case JobFile::Kind::Folder: archive_entry_set_filetype(entry.get(), AE_IFDIR); break;
+        case JobFile::Kind::Folder:
+            archive_entry_set_filetype(entry.get(), AE_IFDIR);
+            break;
         case JobFile::Kind::Link:
             archive_entry_set_filetype(entry.get(), AE_IFLNK);
             archive_entry_set_symlink(entry.get(), file.target.c_str());

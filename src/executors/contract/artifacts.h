@@ -19,12 +19,12 @@ struct ArtifactPaths {
 
 // Uploads the union over all hosts of `inside` (relative to /opt/ml: "model", "output/data"); of equal names the first
 // host's wins. TarGzip: one object <key_prefix><name>.tar.gz, rooted inside the folder, written even when there is
-// nothing (when `even_if_empty`). Files: objects <key_prefix><name>/<path>. The same input gives the same bytes, so it may be
-// repeated after a crash. Returns the URI of the archive or of the prefix; empty when nothing was uploaded.
+// nothing (when `even_if_empty`). Files: objects <key_prefix><name>/<path>. The same input gives the same bytes, so it
+// may be repeated after a crash. Returns the URI of the archive or of the prefix; empty when nothing was uploaded.
 // InvalidInput: a file that cannot be packed (unreadable, too many, too deep); NotFound: no bucket.
 struct ArtifactRequest {
-    std::string inside;  // "model"
-    std::string name;    // "model"
+    std::string inside;          // "model"
+    std::string name;            // "model"
     object_store::S3Uri target;  // bucket and key prefix, ends with '/'
     ArtifactForm form = ArtifactForm::TarGzip;
     bool even_if_empty = false;

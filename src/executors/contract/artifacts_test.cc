@@ -22,7 +22,10 @@ class ArtifactsTest : public ContractTest {
     }
     Result<std::string> upload(int hosts, bool even_if_empty = true, ArtifactForm form = ArtifactForm::TarGzip) {
         return upload_artifacts(*store_, {folder_, hosts},
-                                {.inside = "model", .name = "model", .target = {"bucket", "out/job/output/"}, .form = form,
+                                {.inside = "model",
+                                 .name = "model",
+                                 .target = {"bucket", "out/job/output/"},
+                                 .form = form,
                                  .even_if_empty = even_if_empty});
     }
     // path -> content, or "-> target" for a link, or "/" for a folder.
@@ -119,7 +122,8 @@ TEST_F(ArtifactsTest, UncompressedOutputIsOneObjectPerFile) {
 
 TEST_F(ArtifactsTest, AMissingBucketIsReported) {
     write("algo-1", "model/a", "1");
-    const auto uri = upload_artifacts(*store_, {folder_, 1}, {.inside = "model", .name = "model", .target = {"gone", "x/"}});
+    const auto uri =
+        upload_artifacts(*store_, {folder_, 1}, {.inside = "model", .name = "model", .target = {"gone", "x/"}});
     ASSERT_FALSE(uri);
     EXPECT_EQ(uri.error().kind, ErrorKind::NotFound);
 }

@@ -35,7 +35,8 @@ Result<ChannelContent> list_prefix(ObjectStore& store, const object_store::S3Uri
         if (!page.truncated) break;
         request.after = page.last;
     }
-    if (content.objects.empty()) return invalid_input("No S3 objects found under S3 URL \"" + content.prefix_uri + "\".");
+    if (content.objects.empty())
+        return invalid_input("No S3 objects found under S3 URL \"" + content.prefix_uri + "\".");
     return content;
 }
 
@@ -79,7 +80,8 @@ Result<ChannelContent> parse_manifest(std::string_view text) {
         if (relative.starts_with('/')) {
             return invalid_input("The manifest entry '" + relative.substr(0, 200) + "' is not a relative key.");
         }
-        if (base.key.size() + relative.size() > kMaxKeyBytes) return invalid_input("A key of the manifest is longer than 1024 bytes.");
+        if (base.key.size() + relative.size() > kMaxKeyBytes)
+            return invalid_input("A key of the manifest is longer than 1024 bytes.");
         auto path = TRY(clean_local_path(relative));
         content.objects.push_back({base.bucket, base.key + relative, std::move(path)});
     }

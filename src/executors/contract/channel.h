@@ -29,7 +29,7 @@ struct ChannelObject {
 };
 
 struct ChannelContent {
-    std::string prefix_uri;  // first line of the "<channel>-manifest" file
+    std::string prefix_uri;              // first line of the "<channel>-manifest" file
     std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; ManifestFile: as listed
 };
 
@@ -39,15 +39,15 @@ inline constexpr size_t kMaxChannelObjects = 1'000'000;
 // [{"prefix": "s3://bucket/p/"}, "a", "b", …] -> s3://bucket/p/a … InvalidInput: anything else.
 Result<ChannelContent> parse_manifest(std::string_view text);
 
-// Asks the store what the channel has. InvalidInput: no objects, a broken manifest, or hostile names. NotFound: bucket or
-// manifest are missing.
+// Asks the store what the channel has. InvalidInput: no objects, a broken manifest, or hostile names. NotFound: bucket
+// or manifest are missing.
 Result<ChannelContent> resolve_channel(object_store::ObjectStore& store, const Channel& channel);
 
 // Positions in `objects` that host `rank` of `hosts` sees: all of them, or every hosts-th.
 std::vector<size_t> shard_of(size_t objects, Channel::Distribution distribution, size_t rank, size_t hosts);
 
 // Links objects into `folder` (made if missing). Conflict when `stop` was set meanwhile.
-Result<void> link_channel(object_store::ObjectStore& store, const ChannelContent& content, const std::vector<size_t>& chosen,
-                          const std::string& folder, const std::atomic<bool>& stop);
+Result<void> link_channel(object_store::ObjectStore& store, const ChannelContent& content,
+                          const std::vector<size_t>& chosen, const std::string& folder, const std::atomic<bool>& stop);
 
 }  // namespace millwright::executors

@@ -25,7 +25,8 @@ class ChannelTest : public ContractTest {
 };
 
 TEST_F(ChannelTest, APrefixIsAStringNotAFolder) {
-    for (const char* key : {"d/train/b.csv", "d/train/a.csv", "d/train/", "d/train2/c.csv", "d/other.csv"}) put(key, key);
+    for (const char* key : {"d/train/b.csv", "d/train/a.csv", "d/train/", "d/train2/c.csv", "d/other.csv"})
+        put(key, key);
     const auto content = resolve_channel(*store_, prefix("d/train"));
     ASSERT_TRUE(content);
     EXPECT_EQ(paths(*content), (std::vector<std::string>{"a.csv", "b.csv", "train2/c.csv"}));
@@ -85,10 +86,11 @@ TEST_F(ChannelTest, AManifestNamesItsObjects) {
 }
 
 TEST(Manifest, RefusesEverythingElse) {
-    for (const std::string_view text :
-         {"", "{}", "[]", "[1]", "[{\"prefix\":1}]", "[{\"prefix\":\"s3://b/p/\"}]", "[{\"prefix\":\"http://b/p/\"},\"a\"]",
-          "[{\"prefix\":\"s3://b/p/\"},{}]", "[{\"prefix\":\"s3://b/p/\"},\"../a\"]", "[{\"prefix\":\"s3://b/p/\"},\"/a\"]",
-          "[{\"prefix\":\"s3://b/p/\"},\"a\\u0000b\"]", "[{\"prefix\":\"s3://b/p/\"},\"a\"", "[{\"prefix\":\"s3://b/p/\"},\"\"]"}) {
+    for (const std::string_view text : {"", "{}", "[]", "[1]", "[{\"prefix\":1}]", "[{\"prefix\":\"s3://b/p/\"}]",
+                                        "[{\"prefix\":\"http://b/p/\"},\"a\"]", "[{\"prefix\":\"s3://b/p/\"},{}]",
+                                        "[{\"prefix\":\"s3://b/p/\"},\"../a\"]", "[{\"prefix\":\"s3://b/p/\"},\"/a\"]",
+                                        "[{\"prefix\":\"s3://b/p/\"},\"a\\u0000b\"]",
+                                        "[{\"prefix\":\"s3://b/p/\"},\"a\"", "[{\"prefix\":\"s3://b/p/\"},\"\"]"}) {
         EXPECT_FALSE(parse_manifest(text)) << text;
     }
     EXPECT_FALSE(parse_manifest("[{\"prefix\":\"s3://b/" + std::string(1020, 'k') + "\"},\"long\"]"));

@@ -23,7 +23,9 @@ class ContractTest : public ::testing::Test {
         std::string pattern = (access("/dev/shm", W_OK) == 0 ? "/dev/shm/" : ::testing::TempDir()) + "contractXXXXXX";
         root_ = mkdtemp(pattern.data());
         database_ = std::move(metadata_store::Database::open(root_ + "/db")).value();
-        store_ = std::move(object_store::ObjectStore::open(root_ + "/objects", *database_, system_clock(), system_random())).value();
+        store_ =
+            std::move(object_store::ObjectStore::open(root_ + "/objects", *database_, system_clock(), system_random()))
+                .value();
         ASSERT_TRUE(store_->create_bucket("123456789012", "us-west-2", "bucket"));
         folder_ = root_ + "/run";
         ASSERT_TRUE(make_directories(folder_));

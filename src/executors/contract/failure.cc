@@ -36,8 +36,9 @@ std::string read_failure_file(const std::string& folder, int host) {
     return std::string(first_characters(trim(text), kMaxFailureReason));
 }
 
-// The host whose end explains the job's: the one the launcher saw fail first, else one that left a failure file, then one out of memory, then one that failed by
-// itself, then one that was killed (the others are stopped by us when the first fails).
+// The host whose end explains the job's: the one the launcher saw fail first, else one that left a failure file, then
+// one out of memory, then one that failed by itself, then one that was killed (the others are stopped by us when the
+// first fails).
 struct Culprit {
     int host = 0;
     std::string text;
@@ -90,8 +91,9 @@ std::string training_failure_reason(const std::string& folder, const RunOutcome&
     const auto& end = outcome.hosts.at(static_cast<size_t>(host));
     std::string why = text;
     if (end.out_of_memory) {
-        why += (why.empty() ? "" : ". ") + ("Please use an instance type with more memory: the process used more than the " +
-                                            std::to_string(memory_limit >> 20) + " MiB of memory it has");
+        why += (why.empty() ? "" : ". ") +
+               ("Please use an instance type with more memory: the process used more than the " +
+                std::to_string(memory_limit >> 20) + " MiB of memory it has");
     } else if (why.empty() && end.signal != 0) {
         why = signal_text(end.signal);
     }
@@ -102,6 +104,8 @@ std::string training_failure_reason(const std::string& folder, const RunOutcome&
 }
 
 std::string client_error(std::string_view message) { return cut("ClientError: " + valid_utf8(message)); }
-std::string internal_server_error(std::string_view message) { return cut("InternalServerError: " + valid_utf8(message)); }
+std::string internal_server_error(std::string_view message) {
+    return cut("InternalServerError: " + valid_utf8(message));
+}
 
 }  // namespace millwright::executors

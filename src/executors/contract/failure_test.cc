@@ -16,7 +16,8 @@ class FailureTest : public ::testing::Test {
     void SetUp() override {
         std::string pattern = ::testing::TempDir() + "failureXXXXXX";
         folder_ = mkdtemp(pattern.data());
-        for (const char* host : {"/algo-1/ml/output", "/algo-2/ml/output"}) ASSERT_TRUE(make_directories(folder_ + host));
+        for (const char* host : {"/algo-1/ml/output", "/algo-2/ml/output"})
+            ASSERT_TRUE(make_directories(folder_ + host));
     }
     void TearDown() override { EXPECT_TRUE(remove_tree(folder_)); }
 
@@ -64,7 +65,8 @@ TEST_F(FailureTest, WithoutAFileGivesTheCodeTheSignalOrTheMemory) {
 }
 
 TEST_F(FailureTest, BlamesTheHostThatFailedNotTheOneThatWasStopped) {
-    EXPECT_EQ(reason({{.exit_code = 143, .signal = 15, .out_of_memory = false}, exited(2)}), "AlgorithmError: , exit code: 2");
+    EXPECT_EQ(reason({{.exit_code = 143, .signal = 15, .out_of_memory = false}, exited(2)}),
+              "AlgorithmError: , exit code: 2");
     write("algo-2", "bad shard");
     EXPECT_EQ(reason({{.exit_code = 137, .signal = 9, .out_of_memory = false}, exited(2)}),
               "AlgorithmError: bad shard, exit code: 2");

@@ -26,7 +26,7 @@ struct JobFile {
     uint32_t mode = 0;     // permission bits
     uint64_t inode = 0;
     int64_t modified_ns = 0, changed_ns = 0;  // st_mtim, st_ctim
-    std::string target;    // of a link: relative, and inside the tree
+    std::string target;                       // of a link: relative, and inside the tree
 };
 
 inline constexpr size_t kMaxJobFiles = 1'000'000;

@@ -9,7 +9,8 @@ constexpr size_t kMaxComponent = 255;
 constexpr size_t kMaxPath = 4000;
 
 Error bad_key(std::string_view path, std::string_view why) {
-    return invalid_input("S3 key '" + valid_utf8(path.substr(0, 200)) + "' cannot become a file name: " + std::string(why) + ".");
+    return invalid_input("S3 key '" + valid_utf8(path.substr(0, 200)) +
+                         "' cannot become a file name: " + std::string(why) + ".");
 }
 
 }  // namespace
@@ -42,7 +43,8 @@ Result<std::string> clean_local_path(std::string_view path) {
 Result<void> PathSet::add_file(const std::string& path) {
     if (folders_.count(path)) return bad_key(path, "another key needs a folder of that name");
     for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-        if (files_.count(path.substr(0, slash))) return bad_key(path, "another key is a file where this one needs a folder");
+        if (files_.count(path.substr(0, slash)))
+            return bad_key(path, "another key is a file where this one needs a folder");
     }
     if (!files_.insert(path).second) return bad_key(path, "two keys would become the same file");
     return {};

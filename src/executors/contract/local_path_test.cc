@@ -18,8 +18,9 @@ TEST(LocalPath, IsTheKeyBelowThePrefix) {
 TEST(LocalPath, FoldsRepeatedSlashes) { EXPECT_EQ(*clean_local_path("/a//b/c"), "a/b/c"); }
 
 TEST(LocalPath, RefusesWhatWouldLeaveTheChannelOrIsNoName) {
-    for (const std::string& path : {std::string("../x"), std::string("a/../../x"), std::string("a/./b"), std::string("a\0b", 3),
-                                   std::string("/"), std::string(), std::string(256, 'x'), std::string(5000, 'x'), std::string("..")}) {
+    for (const std::string& path :
+         {std::string("../x"), std::string("a/../../x"), std::string("a/./b"), std::string("a\0b", 3), std::string("/"),
+          std::string(), std::string(256, 'x'), std::string(5000, 'x'), std::string("..")}) {
         const auto clean = clean_local_path(path);
         ASSERT_FALSE(clean) << path.substr(0, 20);
         EXPECT_EQ(clean.error().kind, ErrorKind::InvalidInput);

@@ -71,7 +71,8 @@ Result<std::string> stage_channel(object_store::ObjectStore& store, const Traini
     }
     for (size_t rank = 0; rank < hosts; ++rank) {
         const auto shard = shard_of(content.objects.size(), channel.distribution, rank, hosts);
-        TRY(link_channel(store, content, shard, folder + "/" + algo_name(static_cast<int>(rank)) + "/channels/" + channel.name, stop));
+        TRY(link_channel(store, content, shard,
+                         folder + "/" + algo_name(static_cast<int>(rank)) + "/channels/" + channel.name, stop));
     }
     return folder + "/{host}/channels/" + channel.name;
 }
@@ -84,7 +85,8 @@ Result<void> check_channel_names(const std::vector<Channel>& channels) {
     std::set<std::string> taken;
     for (const auto& channel : channels) {
         const bool usable = channel.name != "." && channel.name != ".." && channel.name.find('/') == std::string::npos;
-        if (!usable || channel.name.empty()) return invalid_input("'" + channel.name + "' cannot be the name of a channel.");
+        if (!usable || channel.name.empty())
+            return invalid_input("'" + channel.name + "' cannot be the name of a channel.");
         if (!taken.insert(channel.name).second || !taken.insert(channel.name + "-manifest").second) {
             return invalid_input("The channel name '" + channel.name + "' is used twice.");
         }
@@ -99,9 +101,9 @@ Json resource_config(const TrainingDescription& training, int host) {
         {"current_instance_type", training.instance_type},
         {"current_group_name", kGroup},
         {"hosts", hosts},
-        {"instance_groups", Json::array({Json::object({{"instance_group_name", kGroup},
-                                                       {"instance_type", training.instance_type},
-                                                       {"hosts", hosts}})})},
+        {"instance_groups",
+         Json::array({Json::object(
+             {{"instance_group_name", kGroup}, {"instance_type", training.instance_type}, {"hosts", hosts}})})},
         {"network_interface_name", kInterface},
     });
 }
@@ -135,7 +137,8 @@ Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store,
     }
     if (training.checkpoints) {
         TRY(restore_checkpoints(store, training.checkpoints->uri, folder, training.hosts, stop));
-        mounts.push_back({folder + "/{host}/" + kCheckpointFolder, training.checkpoints->local_path, Mount::Mode::Writable});
+        mounts.push_back(
+            {folder + "/{host}/" + kCheckpointFolder, training.checkpoints->local_path, Mount::Mode::Writable});
     }
     return mounts;
 }

@@ -7,7 +7,8 @@
 //     model/ output/data/ output/metrics/sagemaker/ …
 //   <folder>/algo-N/checkpoints/   is shown at the LocalPath of the checkpoint configuration
 //
-// Channel files are links into the object store, seen through an overlay, so nothing is copied and jobs may still write.
+// Channel files are links into the object store, seen through an overlay, so nothing is copied and jobs may still
+// write.
 #pragma once
 
 #include <atomic>
@@ -40,8 +41,8 @@ Result<void> check_channel_names(const std::vector<Channel>& channels);
 
 std::string algo_name(int index);  // 0 -> "algo-1"
 
-// Writes the tree and returns the mounts of its channels and checkpoints. REQUIRES: `folder` is empty. InvalidInput and NotFound are
-// faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
+// Writes the tree and returns the mounts of its channels and checkpoints. REQUIRES: `folder` is empty. InvalidInput and
+// NotFound are faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
 Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
                                                const std::string& folder, const std::atomic<bool>& stop);
 

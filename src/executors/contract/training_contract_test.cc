@@ -35,14 +35,16 @@ TEST_F(TrainingContractTest, ConfigurationFilesHaveTheExactForm) {
     put("d/train/a.csv", "a");
     ASSERT_TRUE(write_training_tree(*store_, two_hosts(), folder_, stop_));
     EXPECT_EQ(config("algo-1", "hyperparameters"), R"({"arg1":"5"})");
-    EXPECT_EQ(config("algo-2", "inputdataconfig"),
-              R"({"train":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None",)"
-              R"("ContentType":"text/csv"},"shards":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key",)"
-              R"("RecordWrapperType":"None"}})");
-    EXPECT_EQ(config("algo-2", "resourceconfig"),
-              R"({"current_host":"algo-2","current_instance_type":"ml.g5.xlarge","current_group_name":"homogeneousCluster",)"
-              R"("hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster",)"
-              R"("instance_type":"ml.g5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0"})");
+    EXPECT_EQ(
+        config("algo-2", "inputdataconfig"),
+        R"({"train":{"TrainingInputMode":"File","S3DistributionType":"FullyReplicated","RecordWrapperType":"None",)"
+        R"("ContentType":"text/csv"},"shards":{"TrainingInputMode":"File","S3DistributionType":"ShardedByS3Key",)"
+        R"("RecordWrapperType":"None"}})");
+    EXPECT_EQ(
+        config("algo-2", "resourceconfig"),
+        R"({"current_host":"algo-2","current_instance_type":"ml.g5.xlarge","current_group_name":"homogeneousCluster",)"
+        R"("hosts":["algo-1","algo-2"],"instance_groups":[{"instance_group_name":"homogeneousCluster",)"
+        R"("instance_type":"ml.g5.xlarge","hosts":["algo-1","algo-2"]}],"network_interface_name":"eth0"})");
 }
 
 TEST_F(TrainingContractTest, WithoutHyperparametersAndChannelsTheFilesAreEmptyObjects) {
@@ -53,7 +55,8 @@ TEST_F(TrainingContractTest, WithoutHyperparametersAndChannelsTheFilesAreEmptyOb
     EXPECT_TRUE(mounts->empty());
     EXPECT_EQ(config("algo-1", "hyperparameters"), "{}");
     EXPECT_EQ(config("algo-1", "inputdataconfig"), "{}");
-    for (const char* folder : {"/model", "/output/data", "/input/data"}) EXPECT_TRUE(file_exists(folder_ + "/algo-1/ml" + folder));
+    for (const char* folder : {"/model", "/output/data", "/input/data"})
+        EXPECT_TRUE(file_exists(folder_ + "/algo-1/ml" + folder));
 }
 
 TEST_F(TrainingContractTest, ReplicatedChannelsAreSharedAndShardsArePerHost) {

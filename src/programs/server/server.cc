@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "aws/pipeline.h"
 #include "aws/token.h"
@@ -138,6 +139,7 @@ class MillwrightServer final : public Server {
     std::vector<aws::Service> services();
 
   private:
+    Result<void> open_stores_and_executor(const std::string& programs);
     Result<void> open_stores();
     Result<void> open_jobs(const std::string& programs);
     Result<void> open_serving(const std::string& programs);
@@ -177,7 +179,7 @@ Result<void> MillwrightServer::open(const std::string& programs) {
     raise_open_file_limit();
     lock_ = TRY(lock_data_directory(config_.data_dir));
     config_.port = TRY(choose_port(config_));
-    TRY(open_stores());
+    TRY(open_stores_and_executor(programs));
     TRY(open_jobs(programs));
     TRY(open_serving(programs));
     front_ = std::make_unique<aws::Front>(
@@ -202,8 +204,18 @@ Result<void> MillwrightServer::open_stores() {
     return {};
 }
 
+// Trying out what the machine permits takes as long as opening the stores, and neither needs the other.
+Result<void> MillwrightServer::open_stores_and_executor(const std::string& programs) {
+    Result<std::unique_ptr<executors::Executor>> executor = internal_error("the executor was not opened");
+    {
+        const std::jthread probing([&] { executor = open_executor(config_, programs); });
+        TRY(open_stores());
+    }
+    executor_ = TRY(std::move(executor));
+    return {};
+}
+
 Result<void> MillwrightServer::open_jobs(const std::string& programs) {
-    executor_ = TRY(open_executor(config_, programs));
     supervisor_ = jobs::Supervisor::start({}, *executor_);
     training_jobs_ = TRY(resources::TrainingJobs::open({.folder = config_.data_dir + "/jobs",
                                                         .algorithms_program = programs + "/millwright-algorithms",

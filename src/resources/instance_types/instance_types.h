@@ -13,7 +13,8 @@ struct InstanceType {
     int gpus = 0;  // accelerators of any kind
 };
 
-// "ml.m5.xlarge" -> {4, 16 GiB, 0}. Knows every label of the SageMaker enums (training, hosting, processing, transform).
+// "ml.m5.xlarge" -> {4, 16 GiB, 0}. Knows every label of the SageMaker enums (training, hosting, processing,
+// transform).
 std::optional<InstanceType> find_instance_type(std::string_view name);
 
 }  // namespace millwright::resources

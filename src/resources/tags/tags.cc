@@ -20,7 +20,8 @@ Result<TagList> load(Connection& connection, std::string_view arn) {
     const auto known = TRY(connection.query_one("SELECT 1 FROM tagged_resource WHERE arn=?", arn));
     if (!known) return not_found("Requested resource not found.");
     TagList tags;
-    for (const auto& row : TRY(connection.query("SELECT name, value FROM resource_tag WHERE arn=? ORDER BY name", arn))) {
+    for (const auto& row :
+         TRY(connection.query("SELECT name, value FROM resource_tag WHERE arn=? ORDER BY name", arn))) {
         tags.emplace_back(row.text(0), row.text(1));
     }
     return tags;
@@ -28,7 +29,8 @@ Result<TagList> load(Connection& connection, std::string_view arn) {
 
 Result<void> store(Transaction& transaction, std::string_view arn, const TagList& tags) {
     for (const auto& [name, value] : tags) {
-        TRY(transaction.run("INSERT INTO resource_tag(arn, name, value) VALUES(?,?,?) "
+        TRY(
+            transaction.run("INSERT INTO resource_tag(arn, name, value) VALUES(?,?,?) "
                             "ON CONFLICT(arn, name) DO UPDATE SET value=excluded.value",
                             arn, name, value));
     }
@@ -87,7 +89,8 @@ Result<TagList> parse_tags(const Json& tags) {
     std::set<std::string> seen;
     for (const auto& tag : tags.items()) {
         auto key = tag["Key"].string_or("");
-        if (key.starts_with("aws:")) return invalid_input("aws: prefixed tag key names are not allowed for external use.");
+        if (key.starts_with("aws:"))
+            return invalid_input("aws: prefixed tag key names are not allowed for external use.");
         if (!seen.insert(key).second) return invalid_input("Duplicate tag key: " + key);
         list.emplace_back(std::move(key), tag["Value"].string_or(""));
     }

@@ -29,13 +29,15 @@ class Tags {
     virtual ~Tags() = default;
 
     // For the creator of a resource, inside its own transaction.
-    virtual Result<void> register_in(metadata_store::Transaction& transaction, std::string_view arn, const TagList& tags) = 0;
+    virtual Result<void> register_in(metadata_store::Transaction& transaction, std::string_view arn,
+                                     const TagList& tags) = 0;
     virtual Result<void> forget_in(metadata_store::Transaction& transaction, std::string_view arn) = 0;
 
     // NotFound: no such resource. `add` replaces values of known keys and returns all tags; LimitExceeded beyond 50.
     virtual Result<TagList> add(std::string_view arn, const TagList& tags) = 0;
     virtual Result<TagList> list(std::string_view arn) = 0;  // by key
-    virtual Result<void> remove(std::string_view arn, const std::vector<std::string>& keys) = 0;  // missing keys are fine
+    virtual Result<void> remove(std::string_view arn,
+                                const std::vector<std::string>& keys) = 0;  // missing keys are fine
 };
 
 }  // namespace millwright::resources

@@ -55,7 +55,8 @@ class Pcre2Regex : public MetricRegex {
         pcre2_set_heap_limit(context_.get(), kHeapLimitKiB);
     }
     std::optional<double> find(std::string_view line) const override {
-        const std::unique_ptr<pcre2_match_data, FreeData> data(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+        const std::unique_ptr<pcre2_match_data, FreeData> data(
+            pcre2_match_data_create_from_pattern(code_.get(), nullptr));
         const auto* text = reinterpret_cast<PCRE2_SPTR>(line.data());
         const int count = pcre2_match(code_.get(), text, line.size(), 0, 0, data.get(), context_.get());
         if (count < 2) return std::nullopt;
@@ -72,8 +73,9 @@ class Pcre2Regex : public MetricRegex {
 std::unique_ptr<MetricRegex> compile_pcre2(const std::string& pattern, uint32_t& groups) {
     int error = 0;
     size_t position = 0;
-    std::unique_ptr<pcre2_code, FreeCode> code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                                             PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &error, &position, nullptr));
+    std::unique_ptr<pcre2_code, FreeCode> code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()),
+                                                             pattern.size(), PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                                             &error, &position, nullptr));
     if (!code) return nullptr;
     pcre2_pattern_info(code.get(), PCRE2_INFO_CAPTURECOUNT, &groups);
     return std::make_unique<Pcre2Regex>(std::move(code));
@@ -93,8 +95,10 @@ Result<std::unique_ptr<MetricRegex>> MetricRegex::compile(const std::string& pat
     } else {
         regex = compile_pcre2(pattern, groups);
     }
-    if (!regex) return invalid_input("The metric definition regex '" + pattern + "' is not a valid regular expression.");
-    if (groups == 0) return invalid_input("The metric definition regex '" + pattern + "' has no group that captures the value.");
+    if (!regex)
+        return invalid_input("The metric definition regex '" + pattern + "' is not a valid regular expression.");
+    if (groups == 0)
+        return invalid_input("The metric definition regex '" + pattern + "' has no group that captures the value.");
     return regex;
 }
 

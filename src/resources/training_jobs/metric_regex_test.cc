@@ -52,8 +52,12 @@ TEST(DefaultMetricDefinitions, FindEachValueOfAnXgboostLine) {
     for (const auto& definition : definitions.items()) {
         const auto value = find(definition["Regex"].as_string(), "[7]#011train-rmse:1.5#011validation-rmse:2.5e-05");
         const auto name = definition["Name"].as_string();
-        if (name == "train:rmse") { EXPECT_EQ(value, 1.5); }
-        if (name == "validation:rmse") { EXPECT_EQ(value, 2.5e-05); }
+        if (name == "train:rmse") {
+            EXPECT_EQ(value, 1.5);
+        }
+        if (name == "validation:rmse") {
+            EXPECT_EQ(value, 2.5e-05);
+        }
         found += value.has_value() ? 1 : 0;
     }
     EXPECT_EQ(found, 2);

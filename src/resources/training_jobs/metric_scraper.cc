@@ -127,7 +127,8 @@ Result<std::shared_ptr<Watch>> InotifyScraper::open(const ScrapedJob& job) {
     watch->job = job;
     watch->definitions = TRY(compile(job.definitions));
     std::vector<LogPosition> fresh;
-    for (size_t host = 0; host < job.log_files.size(); ++host) fresh.push_back({static_cast<int>(host), job.log_files[host], 0});
+    for (size_t host = 0; host < job.log_files.size(); ++host)
+        fresh.push_back({static_cast<int>(host), job.log_files[host], 0});
     TRY(store_.watch_logs(job.id, fresh));
     MutexLock lock(watch->mutex);
     watch->logs = TRY(store_.log_positions(job.id));
@@ -268,7 +269,8 @@ Result<std::unique_ptr<MetricScraper>> MetricScraper::start(TrainingJobStore& st
     if (!inotify) return error_from_errno("cannot follow log files");
     Fd wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!wake) return error_from_errno("cannot follow log files");
-    return std::unique_ptr<MetricScraper>(std::make_unique<InotifyScraper>(store, metrics, std::move(inotify), std::move(wake)));
+    return std::unique_ptr<MetricScraper>(
+        std::make_unique<InotifyScraper>(store, metrics, std::move(inotify), std::move(wake)));
 }
 
 }  // namespace millwright::resources

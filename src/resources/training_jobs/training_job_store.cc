@@ -87,8 +87,10 @@ Result<TrainingJobRow> read_row(const Row& row) {
 
 Result<void> read_details(Connection& connection, TrainingJobRow& row) {
     for (const auto& line : TRY(connection.query(
-             "SELECT status, message, started, ended FROM training_job_transition WHERE job=? ORDER BY number", row.id))) {
-        row.job.transitions.push_back({line.text(0), line.text(1), from_epoch_milliseconds(line.integer(2)), optional_time(line, 3)});
+             "SELECT status, message, started, ended FROM training_job_transition WHERE job=? ORDER BY number",
+             row.id))) {
+        row.job.transitions.push_back(
+            {line.text(0), line.text(1), from_epoch_milliseconds(line.integer(2)), optional_time(line, 3)});
     }
     for (const auto& line :
          TRY(connection.query("SELECT name, value, time FROM training_job_metric WHERE job=? ORDER BY name", row.id))) {
@@ -99,9 +101,9 @@ Result<void> read_details(Connection& connection, TrainingJobRow& row) {
 
 Result<TrainingJobRow> load_by_name(Connection& connection, std::string_view account, std::string_view region,
                                     std::string_view name) {
-    const auto row = TRY(connection.query_one("SELECT " + std::string(kColumns) +
-                                                  " FROM training_job WHERE account=? AND region=? AND name_key=? AND name=?",
-                                              account, region, to_lower(name), name));
+    const auto row = TRY(connection.query_one(
+        "SELECT " + std::string(kColumns) + " FROM training_job WHERE account=? AND region=? AND name_key=? AND name=?",
+        account, region, to_lower(name), name));
     if (!row) return not_found("Requested resource not found.");
     auto result = TRY(read_row(*row));
     TRY(read_details(connection, result));
@@ -124,32 +126,37 @@ Result<void> add_transition(Transaction& transaction, int64_t id, const std::str
     const int64_t number = last ? last->integer(0) + 1 : 0;
     const int64_t start = last ? std::max(ms(now), last->integer(1)) : ms(now);
     if (last) {
-        TRY(transaction.run("UPDATE training_job_transition SET ended=? WHERE job=? AND number=?", start, id, number - 1));
+        TRY(transaction.run("UPDATE training_job_transition SET ended=? WHERE job=? AND number=?", start, id,
+                            number - 1));
     }
-    TRY(transaction.run("INSERT INTO training_job_transition(job, number, status, message, started, ended) VALUES(?,?,?,?,?,?)",
-                        id, number, status, message, start, terminal ? std::optional<int64_t>(start) : std::nullopt));
+    TRY(transaction.run(
+        "INSERT INTO training_job_transition(job, number, status, message, started, ended) VALUES(?,?,?,?,?,?)", id,
+        number, status, message, start, terminal ? std::optional<int64_t>(start) : std::nullopt));
     return {};
 }
 
 Result<void> set_visible(Transaction& transaction, int64_t id, const std::string& status, const std::string& secondary,
                          Timestamp now) {
-    TRY(transaction.run("UPDATE training_job SET status=?, secondary_status=?, modified=max(modified, ?), revision=revision+1 "
-                        "WHERE id=?",
-                        status, secondary, ms(now), id));
+    TRY(transaction.run(
+        "UPDATE training_job SET status=?, secondary_status=?, modified=max(modified, ?), revision=revision+1 "
+        "WHERE id=?",
+        status, secondary, ms(now), id));
     return {};
 }
 
-Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, bool stop_requested, Timestamp now) {
+Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, bool stop_requested,
+                   Timestamp now) {
     TRY(transaction.run(
         "UPDATE training_job SET phase=?, run_id=coalesce(?, run_id), training_start=coalesce(?, training_start),"
         " training_end=coalesce(?, training_end), outcome=coalesce(?, outcome),"
         " training_seconds=coalesce(?, training_seconds) WHERE id=?",
         number_of(change.to), change.run_id, optional_ms(change.training_start), optional_ms(change.training_end),
-        change.outcome ? std::optional<std::string>(change.outcome->dump()) : std::nullopt, change.training_seconds, id));
+        change.outcome ? std::optional<std::string>(change.outcome->dump()) : std::nullopt, change.training_seconds,
+        id));
     const bool ended = change.to == Phase::Ended;
     if (ended) {
-        TRY(transaction.run("UPDATE training_job SET failure_reason=?, model_artifacts=? WHERE id=?", change.failure_reason,
-                            change.model_artifacts, id));
+        TRY(transaction.run("UPDATE training_job SET failure_reason=?, model_artifacts=? WHERE id=?",
+                            change.failure_reason, change.model_artifacts, id));
         TRY(transaction.run("DELETE FROM training_job_log WHERE job=?", id));
     }
     if (change.secondary_status.empty() || (stop_requested && !ended)) return {};
@@ -170,9 +177,12 @@ struct ListStatement {
 
 const char* sort_column(TrainingJobQuery::SortBy sort_by) {
     switch (sort_by) {
-        case TrainingJobQuery::SortBy::Name: return "name";
-        case TrainingJobQuery::SortBy::Status: return "status";
-        case TrainingJobQuery::SortBy::CreationTime: return "created";
+        case TrainingJobQuery::SortBy::Name:
+            return "name";
+        case TrainingJobQuery::SortBy::Status:
+            return "status";
+        case TrainingJobQuery::SortBy::CreationTime:
+            return "created";
     }
     return "created";
 }
@@ -195,9 +205,10 @@ Result<std::pair<Value, int64_t>> parse_position(const std::string& text, Traini
 }
 
 Result<ListStatement> list_statement(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
-    ListStatement statement{"SELECT id, name, status, secondary_status, created, modified, training_end FROM training_job "
-                            "WHERE account=? AND region=?",
-                            {std::string(account), std::string(region)}};
+    ListStatement statement{
+        "SELECT id, name, status, secondary_status, created, modified, training_end FROM training_job "
+        "WHERE account=? AND region=?",
+        {std::string(account), std::string(region)}};
     const auto add = [&](std::string condition, Value value) {
         statement.sql += " AND " + condition;
         statement.parameters.push_back(std::move(value));
@@ -224,9 +235,15 @@ Result<ListStatement> list_statement(std::string_view account, std::string_view 
 std::string position_after(const Row& row, TrainingJobQuery::SortBy sort_by) {
     Json value;
     switch (sort_by) {
-        case TrainingJobQuery::SortBy::Name: value = row.text(1); break;
-        case TrainingJobQuery::SortBy::Status: value = row.text(2); break;
-        case TrainingJobQuery::SortBy::CreationTime: value = row.integer(4); break;
+        case TrainingJobQuery::SortBy::Name:
+            value = row.text(1);
+            break;
+        case TrainingJobQuery::SortBy::Status:
+            value = row.text(2);
+            break;
+        case TrainingJobQuery::SortBy::CreationTime:
+            value = row.integer(4);
+            break;
     }
     return Json::array({value, row.integer(0)}).dump();
 }
@@ -241,11 +258,12 @@ Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& datab
 Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
                                          const TagList& tags) {
     return database_.write([&](Transaction& transaction) -> Result<int64_t> {
-        const auto rows = TRY(transaction.query(
-            "INSERT INTO training_job(account, region, name, name_key, owner, phase, status, secondary_status, created, modified, "
-            "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
-            job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued), "InProgress", "Starting",
-            ms(job.created), ms(job.created), job.request.dump()));
+        const auto rows = TRY(
+            transaction.query("INSERT INTO training_job(account, region, name, name_key, owner, phase, status, "
+                              "secondary_status, created, modified, "
+                              "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                              job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued),
+                              "InProgress", "Starting", ms(job.created), ms(job.created), job.request.dump()));
         const int64_t id = rows.at(0).integer(0);
         TRY(add_transition(transaction, id, "Starting", message, job.created, false));
         TRY(tags_.register_in(transaction, job.arn, tags));
@@ -253,7 +271,8 @@ Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::stri
     });
 }
 
-Result<TrainingJobRow> TrainingJobStore::find(std::string_view account, std::string_view region, std::string_view name) {
+Result<TrainingJobRow> TrainingJobStore::find(std::string_view account, std::string_view region,
+                                              std::string_view name) {
     return database_.read([&](Connection& connection) { return load_by_name(connection, account, region, name); });
 }
 
@@ -264,14 +283,16 @@ Result<TrainingJobRow> TrainingJobStore::load(int64_t id) {
 Result<std::vector<TrainingJobRow>> TrainingJobStore::unfinished() {
     return database_.read([&](Connection& connection) -> Result<std::vector<TrainingJobRow>> {
         std::vector<TrainingJobRow> found;
-        for (const auto& row : TRY(connection.query("SELECT " + std::string(kColumns) + " FROM training_job WHERE phase <> 5 ORDER BY id"))) {
+        for (const auto& row : TRY(connection.query("SELECT " + std::string(kColumns) +
+                                                    " FROM training_job WHERE phase <> 5 ORDER BY id"))) {
             found.push_back(TRY(read_row(row)));
         }
         return found;
     });
 }
 
-Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
+Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::string_view region,
+                                               const TrainingJobQuery& query) {
     const auto statement = TRY(list_statement(account, region, query));
     const auto rows = TRY(database_.read(
         [&](Connection& connection) { return connection.query_values(statement.sql, statement.parameters); }));
@@ -283,7 +304,8 @@ Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::st
         }
         const auto name = row.text(1);
         page.jobs.push_back({name, training_job_arn(account, region, name), row.text(2), row.text(3),
-                             from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)), optional_time(row, 6)});
+                             from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)),
+                             optional_time(row, 6)});
     }
     return page;
 }
@@ -293,32 +315,37 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
     // launcher left. Both steps are only shown, so they wait for no disk.
     const bool only_shown = change.to == Phase::Staging || change.to == Phase::Running;
     const auto durable = only_shown ? Durable::WithNext : Durable::Now;
-    return database_.write([&](Transaction& transaction) -> Result<bool> {
-        const auto row = TRY(transaction.query_one("SELECT phase, stop_requested FROM training_job WHERE id=?", id));
-        if (!row) return not_found("the training job is gone");
-        const auto phase = static_cast<Phase>(row->integer(0));
-        if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
-        TRY(apply(transaction, id, change, row->integer(1) != 0, now));
-        return true;
-    }, durable);
+    return database_.write(
+        [&](Transaction& transaction) -> Result<bool> {
+            const auto row =
+                TRY(transaction.query_one("SELECT phase, stop_requested FROM training_job WHERE id=?", id));
+            if (!row) return not_found("the training job is gone");
+            const auto phase = static_cast<Phase>(row->integer(0));
+            if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
+            TRY(apply(transaction, id, change, row->integer(1) != 0, now));
+            return true;
+        },
+        durable);
 }
 
 Result<void> TrainingJobStore::explain_waiting(int64_t id, const std::string& reason, Timestamp now) {
     return database_.write([&](Transaction& transaction) -> Result<void> {
         const auto row = TRY(transaction.query_one(
-            "SELECT secondary_status FROM training_job WHERE id=? AND phase=? AND stop_requested=0", id, number_of(Phase::Queued)));
+            "SELECT secondary_status FROM training_job WHERE id=? AND phase=? AND stop_requested=0", id,
+            number_of(Phase::Queued)));
         if (!row) return {};
         TRY(set_visible(transaction, id, "InProgress", "Pending", now));
         if (row->text(0) != "Pending") return add_transition(transaction, id, "Pending", reason, now, false);
-        TRY(transaction.run("UPDATE training_job_transition SET message=? WHERE job=? AND number="
+        TRY(
+            transaction.run("UPDATE training_job_transition SET message=? WHERE job=? AND number="
                             "(SELECT max(number) FROM training_job_transition WHERE job=?)",
                             reason, id, id));
         return {};
     });
 }
 
-Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, std::string_view region, std::string_view name,
-                                                      Timestamp now) {
+Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, std::string_view region,
+                                                      std::string_view name, Timestamp now) {
     return database_.write([&](Transaction& transaction) -> Result<TrainingJobRow> {
         auto row = TRY(load_by_name(transaction, account, region, name));
         if (row.stop_requested || row.phase == Phase::Ended) return row;
@@ -331,7 +358,8 @@ Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, 
 
 Result<void> TrainingJobStore::remove(const TrainingJobRow& row) {
     return database_.write([&](Transaction& transaction) -> Result<void> {
-        const auto gone = TRY(transaction.run("DELETE FROM training_job WHERE id=? AND phase=?", row.id, number_of(Phase::Ended)));
+        const auto gone =
+            TRY(transaction.run("DELETE FROM training_job WHERE id=? AND phase=?", row.id, number_of(Phase::Ended)));
         if (gone == 0) return Error{ErrorKind::Conflict, "the training job has not ended", ""};
         TRY(transaction.run("DELETE FROM training_job_transition WHERE job=?", row.id));
         TRY(transaction.run("DELETE FROM training_job_metric WHERE job=?", row.id));
@@ -340,39 +368,47 @@ Result<void> TrainingJobStore::remove(const TrainingJobRow& row) {
 }
 
 Result<void> TrainingJobStore::watch_logs(int64_t id, const std::vector<LogPosition>& logs) {
-    return database_.write([&](Transaction& transaction) -> Result<void> {
-        for (const auto& log : logs) {
-            TRY(transaction.run("INSERT INTO training_job_log(job, host, path, position) VALUES(?,?,?,?) ON CONFLICT DO NOTHING",
-                                id, log.host, log.path, log.offset));
-        }
-        return {};
-    }, Durable::WithNext);
+    return database_.write(
+        [&](Transaction& transaction) -> Result<void> {
+            for (const auto& log : logs) {
+                TRY(transaction.run(
+                    "INSERT INTO training_job_log(job, host, path, position) VALUES(?,?,?,?) ON CONFLICT DO NOTHING",
+                    id, log.host, log.path, log.offset));
+            }
+            return {};
+        },
+        Durable::WithNext);
 }
 
 Result<std::vector<LogPosition>> TrainingJobStore::log_positions(int64_t id) {
     return database_.read([&](Connection& connection) -> Result<std::vector<LogPosition>> {
         std::vector<LogPosition> logs;
-        for (const auto& row : TRY(connection.query("SELECT host, path, position FROM training_job_log WHERE job=? ORDER BY host", id))) {
+        for (const auto& row :
+             TRY(connection.query("SELECT host, path, position FROM training_job_log WHERE job=? ORDER BY host", id))) {
             logs.push_back({static_cast<int>(row.integer(0)), row.text(1), static_cast<uint64_t>(row.integer(2))});
         }
         return logs;
     });
 }
 
-Result<void> TrainingJobStore::advance(int64_t id, const LogPosition& from, uint64_t to, const std::vector<MetricSample>& samples,
-                                       Metrics& metrics) {
-    return database_.write([&](Transaction& transaction) -> Result<void> {
-        const auto moved = TRY(transaction.run("UPDATE training_job_log SET position=? WHERE job=? AND host=? AND position=?", to, id,
-                                               from.host, from.offset));
-        if (moved != 1) return Error{ErrorKind::Conflict, "the log position has moved", ""};
-        for (const auto& sample : samples) {
-            TRY(transaction.run("INSERT INTO training_job_metric(job, name, value, time) VALUES(?,?,?,?) ON CONFLICT(job, name) "
-                                "DO UPDATE SET value=excluded.value, time=excluded.time WHERE excluded.time >= time",
-                                id, sample.name, sample.value, ms(sample.time)));
-        }
-        if (samples.empty()) return {};
-        return metrics.put_in(transaction, samples);
-    }, Durable::WithNext);
+Result<void> TrainingJobStore::advance(int64_t id, const LogPosition& from, uint64_t to,
+                                       const std::vector<MetricSample>& samples, Metrics& metrics) {
+    return database_.write(
+        [&](Transaction& transaction) -> Result<void> {
+            const auto moved =
+                TRY(transaction.run("UPDATE training_job_log SET position=? WHERE job=? AND host=? AND position=?", to,
+                                    id, from.host, from.offset));
+            if (moved != 1) return Error{ErrorKind::Conflict, "the log position has moved", ""};
+            for (const auto& sample : samples) {
+                TRY(transaction.run(
+                    "INSERT INTO training_job_metric(job, name, value, time) VALUES(?,?,?,?) ON CONFLICT(job, name) "
+                    "DO UPDATE SET value=excluded.value, time=excluded.time WHERE excluded.time >= time",
+                    id, sample.name, sample.value, ms(sample.time)));
+            }
+            if (samples.empty()) return {};
+            return metrics.put_in(transaction, samples);
+        },
+        Durable::WithNext);
 }
 
 }  // namespace millwright::resources

@@ -56,9 +56,10 @@ class TrainingJobStore {
     static Result<std::unique_ptr<TrainingJobStore>> open(metadata_store::Database& database, Tags& tags);
 
     // The new row's id. AlreadyExists: the name is taken.
-    Result<int64_t> insert(const TrainingJob& job, const std::string& owner, const std::string& message, const TagList& tags);
+    Result<int64_t> insert(const TrainingJob& job, const std::string& owner, const std::string& message,
+                           const TagList& tags);
     Result<TrainingJobRow> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound
-    Result<TrainingJobRow> load(int64_t id);                                                               // NotFound
+    Result<TrainingJobRow> load(int64_t id);                                                                // NotFound
     Result<std::vector<TrainingJobRow>> unfinished();
     Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query);
 
@@ -67,7 +68,8 @@ class TrainingJobStore {
     // Waiting reason: secondary status Pending with this message, replacing an earlier Pending message.
     Result<void> explain_waiting(int64_t id, const std::string& reason, Timestamp now);
     // The row before; nothing changes when it is stopping already or has ended.
-    Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name, Timestamp now);
+    Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name,
+                                        Timestamp now);
     Result<void> remove(const TrainingJobRow& row);  // Conflict when it has not ended
 
     // Log positions of the metric scraper.
@@ -75,7 +77,8 @@ class TrainingJobStore {
     Result<std::vector<LogPosition>> log_positions(int64_t id);
     // In one transaction: the position moves from `from.offset` to `to`, and what was found in between is stored.
     // Conflict when it is not at `from.offset`.
-    Result<void> advance(int64_t id, const LogPosition& from, uint64_t to, const std::vector<MetricSample>& samples, Metrics& metrics);
+    Result<void> advance(int64_t id, const LogPosition& from, uint64_t to, const std::vector<MetricSample>& samples,
+                         Metrics& metrics);
 
   private:
     TrainingJobStore(metadata_store::Database& database, Tags& tags) : database_(database), tags_(tags) {}

@@ -75,7 +75,8 @@ class Changes {
 
 class RunningTrainingJobs : public TrainingJobs {
   public:
-    RunningTrainingJobs(const TrainingJobSettings& settings, const Parts& parts) : settings_(settings), parts_(parts), changes_(settings.max_held_describes) {}
+    RunningTrainingJobs(const TrainingJobSettings& settings, const Parts& parts)
+        : settings_(settings), parts_(parts), changes_(settings.max_held_describes) {}
 
     Result<void> open();
 
@@ -83,7 +84,8 @@ class RunningTrainingJobs : public TrainingJobs {
     Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) override;
     Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
                                          std::chrono::milliseconds longest) override;
-    Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query) override {
+    Result<TrainingJobPage> list(std::string_view account, std::string_view region,
+                                 const TrainingJobQuery& query) override {
         return store_->list(account, region, query);
     }
     Result<void> stop(std::string_view account, std::string_view region, std::string_view name) override;
@@ -113,7 +115,8 @@ Result<void> RunningTrainingJobs::open() {
     store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags));
     scraper_ = TRY(MetricScraper::start(*store_, parts_.metrics));
     checkpoints_ = CheckpointUploader::start(parts_.objects);
-    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_, [this](int64_t id) { changes_.announce(id); }});
+    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_,
+                                        [this](int64_t id) { changes_.announce(id); }});
     return recover();
 }
 
@@ -125,7 +128,8 @@ Result<void> RunningTrainingJobs::recover() {
     }
     remove_leftovers(live_runs);
     for (const auto& row : rows) {
-        if (auto recovered = recover(row); !recovered) log::error("continuing training job " + row.job.name, recovered.error());
+        if (auto recovered = recover(row); !recovered)
+            log::error("continuing training job " + row.job.name, recovered.error());
     }
     return {};
 }
@@ -150,8 +154,9 @@ Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
     // The machine may be smaller than it was; what was accepted is not refused now.
     const auto& machine = parts_.supervisor.machine();
     const auto hosts = plan.training.hosts;
-    const auto granted = jobs::grant(machine, plan.wanted, hosts, jobs::TooLarge::Shrink)
-                             .value_or(jobs::Grant{{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)}, ""});
+    const auto granted =
+        jobs::grant(machine, plan.wanted, hosts, jobs::TooLarge::Shrink)
+            .value_or(jobs::Grant{{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)}, ""});
     jobs::Entry entry;
     entry.stop = row.stop_requested;
     if (row.phase >= Phase::Launching) {
@@ -190,10 +195,12 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
 
     const auto id = store_->insert(job, row.owner, message, tags);
     if (!id && id.error().kind == ErrorKind::AlreadyExists) {
-        return Error{ErrorKind::AlreadyExists,
-                     "Training job names must be unique within an AWS account and region, and a training job with this name "
-                     "already exists (" + job.arn + ")",
-                     id.error().detail};
+        return Error{
+            ErrorKind::AlreadyExists,
+            "Training job names must be unique within an AWS account and region, and a training job with this name "
+            "already exists (" +
+                job.arn + ")",
+            id.error().detail};
     }
     row.id = TRY(Result<int64_t>(id));
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), {});
@@ -205,8 +212,9 @@ Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
     const auto role = parts_.identity.resolve_role(job.account, arn);
     if (role) return {};
     if (role.error().kind != ErrorKind::NotFound && role.error().kind != ErrorKind::InvalidInput) return role.error();
-    return invalid_input("Could not assume role " + arn +
-                         ". Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.");
+    return invalid_input(
+        "Could not assume role " + arn +
+        ". Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.");
 }
 
 Result<void> RunningTrainingJobs::check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const {
@@ -219,17 +227,21 @@ Result<void> RunningTrainingJobs::check_storage(const NewTrainingJob& job, const
 Result<void> RunningTrainingJobs::check_bucket(const std::string& name, const std::string& member) const {
     const auto bucket = parts_.objects.find_bucket(name);
     if (bucket) return {};
-    if (bucket.error().kind != ErrorKind::NotFound && bucket.error().kind != ErrorKind::InvalidInput) return bucket.error();
+    if (bucket.error().kind != ErrorKind::NotFound && bucket.error().kind != ErrorKind::InvalidInput)
+        return bucket.error();
     return invalid_input("The bucket of " + member + " does not exist: " + name + ".");
 }
 
 // Whether there is anything at all; what exactly is asked when the job starts.
 Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const Channel& channel) const {
     const auto uri = "s3://" + channel.uri.bucket + "/" + channel.uri.key;
-    const auto missing = invalid_input(
-        "No S3 objects found under S3 URL \"" + uri + "\" given in input data source. Please ensure that the bucket exists in the "
-        "selected region (" + job.region + "), that objects exist under that S3 prefix, and that the role \"" +
-        job.request["RoleArn"].string_or("") + "\" has \"s3:ListBucket\" permissions on bucket \"" + channel.uri.bucket + "\".");
+    const auto missing =
+        invalid_input("No S3 objects found under S3 URL \"" + uri +
+                      "\" given in input data source. Please ensure that the bucket exists in the "
+                      "selected region (" +
+                      job.region + "), that objects exist under that S3 prefix, and that the role \"" +
+                      job.request["RoleArn"].string_or("") + "\" has \"s3:ListBucket\" permissions on bucket \"" +
+                      channel.uri.bucket + "\".");
     const auto absent = [](const Error& error) {
         return error.kind == ErrorKind::NotFound || error.kind == ErrorKind::InvalidInput;
     };
@@ -254,12 +266,13 @@ TrainingJob finished_view(TrainingJobRow row) {
     return job;
 }
 
-Result<TrainingJob> RunningTrainingJobs::describe(std::string_view account, std::string_view region, std::string_view name) {
+Result<TrainingJob> RunningTrainingJobs::describe(std::string_view account, std::string_view region,
+                                                  std::string_view name) {
     return finished_view(TRY(store_->find(account, region, name)));
 }
 
-Result<TrainingJob> RunningTrainingJobs::describe_changed(std::string_view account, std::string_view region, std::string_view name,
-                                                          std::chrono::milliseconds longest) {
+Result<TrainingJob> RunningTrainingJobs::describe_changed(std::string_view account, std::string_view region,
+                                                          std::string_view name, std::chrono::milliseconds longest) {
     const auto deadline = std::chrono::steady_clock::now() + longest;
     const auto first = TRY(store_->find(account, region, name));
     if (first.phase == Phase::Ended || longest.count() <= 0) return finished_view(first);
@@ -274,7 +287,8 @@ Result<TrainingJob> RunningTrainingJobs::describe_changed(std::string_view accou
 Result<void> RunningTrainingJobs::stop(std::string_view account, std::string_view region, std::string_view name) {
     const auto before = TRY(store_->request_stop(account, region, name, parts_.clock.now()));
     if (before.phase == Phase::Ended) {
-        return Error{ErrorKind::Conflict, "The request was rejected because the training job is in status " + before.job.status + ".", ""};
+        return Error{ErrorKind::Conflict,
+                     "The request was rejected because the training job is in status " + before.job.status + ".", ""};
     }
     changes_.announce(before.id);
     parts_.supervisor.stop(training_run_key(before.id));
@@ -284,8 +298,10 @@ Result<void> RunningTrainingJobs::stop(std::string_view account, std::string_vie
 Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const auto row = TRY(store_->find(account, region, name));
     if (row.phase != Phase::Ended) {
-        return Error{ErrorKind::Conflict, "The training job " + row.job.name + " is in status " + row.job.status +
-                                              ". Stop it, and delete it when it has stopped.", ""};
+        return Error{ErrorKind::Conflict,
+                     "The training job " + row.job.name + " is in status " + row.job.status +
+                         ". Stop it, and delete it when it has stopped.",
+                     ""};
     }
     return store_->remove(row);
 }

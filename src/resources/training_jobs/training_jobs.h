@@ -1,4 +1,5 @@
-// Training jobs: the record, its status machine, and the life of the run behind it. See docs/internals/training_jobs.md.
+// Training jobs: the record, its status machine, and the life of the run behind it. See
+// docs/internals/training_jobs.md.
 //
 // Requests are documents in the shape of CreateTrainingJob, already validated against the service model.
 #pragma once
@@ -72,7 +73,7 @@ struct TrainingJobSummary {
 struct TrainingJobQuery {
     enum class SortBy { Name, CreationTime, Status };
     std::optional<Timestamp> created_after, created_before, modified_after, modified_before;  // exclusive
-    std::string name_contains, status_equals;  // empty: any
+    std::string name_contains, status_equals;                                                 // empty: any
     SortBy sort_by = SortBy::CreationTime;
     bool ascending = false;
     size_t max_results = 100;
@@ -111,12 +112,14 @@ class TrainingJobs {
     // The ARN; the job is on disk and queued. InvalidInput: refused, the message says why. AlreadyExists: the name is
     // taken, the message is AWS's. LimitExceeded: can never fit (strict capacity).
     virtual Result<std::string> create(const NewTrainingJob& job) = 0;
-    virtual Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) = 0;  // NotFound
-    // As describe, but an unfinished job is answered only when its status changes, at most after `longest`. (Not with each
-    // secondary status: a waiter that is told "Downloading" sleeps two minutes before it asks again.)
-    virtual Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
-                                                 std::chrono::milliseconds longest) = 0;
-    virtual Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query) = 0;
+    virtual Result<TrainingJob> describe(std::string_view account, std::string_view region,
+                                         std::string_view name) = 0;  // NotFound
+    // As describe, but an unfinished job is answered only when its status changes, at most after `longest`. (Not with
+    // each secondary status: a waiter that is told "Downloading" sleeps two minutes before it asks again.)
+    virtual Result<TrainingJob> describe_changed(std::string_view account, std::string_view region,
+                                                 std::string_view name, std::chrono::milliseconds longest) = 0;
+    virtual Result<TrainingJobPage> list(std::string_view account, std::string_view region,
+                                         const TrainingJobQuery& query) = 0;
     // Returns when the wish is on disk. Fine while it is stopping. Conflict: it has ended; the message is AWS's.
     virtual Result<void> stop(std::string_view account, std::string_view region, std::string_view name) = 0;
     // Conflict: it has not ended.

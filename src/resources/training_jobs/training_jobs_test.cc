@@ -1,7 +1,7 @@
 #include "resources/training_jobs/training_jobs.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,13 +59,14 @@ class TrainingJobsTest : public ::testing::Test {
         logs_ = take(Logs::open(root_ + "/logs", *database_, clock_, system_random()));
         metrics_ = take(Metrics::open(*database_, clock_));
         tags_ = take(Tags::open(*database_));
-        supervisor_ = jobs::Supervisor::start({.machine = {.cpus = 4, .memory_bytes = uint64_t{16} << 30}, .workers = 2}, executor_);
+        supervisor_ = jobs::Supervisor::start(
+            {.machine = {.cpus = 4, .memory_bytes = uint64_t{16} << 30}, .workers = 2}, executor_);
         TrainingJobSettings settings;
         settings.folder = root_ + "/jobs";
         settings.algorithms_program = "/bin/millwright-algorithms";
         settings.forward_to = "127.0.0.1:9770";
-        jobs_ = take(TrainingJobs::open(settings, {*database_, *objects_, executor_, *supervisor_, *identity_, *logs_, *metrics_, *tags_,
-                                                   clock_, system_random()}));
+        jobs_ = take(TrainingJobs::open(settings, {*database_, *objects_, executor_, *supervisor_, *identity_, *logs_,
+                                                   *metrics_, *tags_, clock_, system_random()}));
     }
     void close() {
         executor_.forget_listeners();
@@ -100,7 +101,9 @@ class TrainingJobsTest : public ::testing::Test {
         document.set("RoleArn", role.arn);
         return document;
     }
-    Result<std::string> create(const Json& document) { return jobs_->create({account(), kRegion, "arn:caller", document}); }
+    Result<std::string> create(const Json& document) {
+        return jobs_->create({account(), kRegion, "arn:caller", document});
+    }
     TrainingJob describe(const std::string& name) { return take(jobs_->describe(account(), kRegion, name)); }
     Result<void> stop(const std::string& name) { return jobs_->stop(account(), kRegion, name); }
 
@@ -131,7 +134,8 @@ class TrainingJobsTest : public ::testing::Test {
         return take(read_file("/proc/self/fd/" + std::to_string(object->fd.get())));
     }
     void wait_for_object(const std::string& key) {
-        for (int i = 0; i < 2000 && !objects_->head("bucket", key); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        for (int i = 0; i < 2000 && !objects_->head("bucket", key); ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
         EXPECT_TRUE(objects_->head("bucket", key)) << key;
     }
     void write_model(const executors::RunSpec& spec, const std::string& bytes) {
@@ -149,7 +153,8 @@ class TrainingJobsTest : public ::testing::Test {
         return result;
     }
     bool folder_is_gone(const executors::RunSpec& spec) {
-        for (int i = 0; i < 2000 && file_exists(spec.folder); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        for (int i = 0; i < 2000 && file_exists(spec.folder); ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
         return !file_exists(spec.folder);
     }
 
@@ -240,7 +245,8 @@ TEST_F(TrainingJobsTest, StopEndsARunningJobAndIsIdempotent) {
     ASSERT_TRUE(stop("stopped"));
     ASSERT_TRUE(stop("stopped"));
     EXPECT_EQ(describe("stopped").status, "Stopping");
-    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
     EXPECT_EQ(executor_.stop_requests(), Strings{spec.id});
     executor_.end(spec.id, ended_by(RunOutcome::Cause::StopRequested, 143));
     const auto job = wait_for_end("stopped");
@@ -271,7 +277,8 @@ TEST_F(TrainingJobsTest, AJobThatDoesNotFitNowWaitsAndSaysWhy) {
     executor_.end(first.id, executors::exited(1, 0));
     const auto second = executor_.wait_for_start(1);
     executor_.end(second.id, executors::exited(1, 0));
-    EXPECT_EQ(statuses(wait_for_end("second")), (Strings{"Starting", "Pending", "Downloading", "Uploading", "Completed"}));
+    EXPECT_EQ(statuses(wait_for_end("second")),
+              (Strings{"Starting", "Pending", "Downloading", "Uploading", "Completed"}));
 }
 
 TEST_F(TrainingJobsTest, AWaitingJobStopsWithoutRunning) {
@@ -389,8 +396,9 @@ TEST_F(TrainingJobsTest, NamesAreUniqueIgnoringCase) {
     const auto second = create(request("twice"));
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().kind, ErrorKind::AlreadyExists);
-    EXPECT_TRUE(second.error().message.starts_with("Training job names must be unique within an AWS account and region, and a "
-                                                   "training job with this name already exists (arn:aws:sagemaker:"));
+    EXPECT_TRUE(
+        second.error().message.starts_with("Training job names must be unique within an AWS account and region, and a "
+                                           "training job with this name already exists (arn:aws:sagemaker:"));
 }
 
 TEST_F(TrainingJobsTest, MissingInputOutputAndRoleAreRefusedAtOnce) {
@@ -398,8 +406,9 @@ TEST_F(TrainingJobsTest, MissingInputOutputAndRoleAreRefusedAtOnce) {
     document.set("OutputDataConfig", Json::object({{"S3OutputPath", "s3://no-such-bucket/x"}}));
     EXPECT_EQ(create(document).error().kind, ErrorKind::InvalidInput);
     document = *Json::parse(replace_all(request("refused").dump(), "s3://bucket/data/train", "s3://bucket/nothing"));
-    EXPECT_TRUE(create(document).error().message.starts_with(
-        "No S3 objects found under S3 URL \"s3://bucket/nothing\" given in input data source. Please ensure that the bucket exists"));
+    EXPECT_TRUE(
+        create(document).error().message.starts_with("No S3 objects found under S3 URL \"s3://bucket/nothing\" given "
+                                                     "in input data source. Please ensure that the bucket exists"));
     document = *Json::parse(replace_all(request("refused").dump(), "s3://bucket/data/train", "s3://no-such-bucket/x"));
     EXPECT_TRUE(create(document).error().message.starts_with("No S3 objects found under S3 URL"));
     EXPECT_EQ(jobs_->describe(account(), kRegion, "refused").error().kind, ErrorKind::NotFound);

@@ -72,14 +72,16 @@ template <size_t N>
 Result<void> check_gaps(const Json& document, const Gap (&gaps)[N], const std::string& where) {
     for (const auto& gap : gaps) {
         if (!is_asked_for(at_path(document, gap.path))) continue;
-        return invalid_input("Millwright does not support " + where + std::string(gap.path) + ": " + std::string(gap.hint) + ".");
+        return invalid_input("Millwright does not support " + where + std::string(gap.path) + ": " +
+                             std::string(gap.hint) + ".");
     }
     return {};
 }
 
 Result<object_store::S3Uri> parse_uri(const std::string& uri, std::string_view member) {
     if (!uri.starts_with("s3://")) {
-        return invalid_input("Millwright does not support the URI '" + uri + "' in " + std::string(member) + ": it must begin with s3://.");
+        return invalid_input("Millwright does not support the URI '" + uri + "' in " + std::string(member) +
+                             ": it must begin with s3://.");
     }
     return object_store::parse_s3_uri(uri);
 }
@@ -96,10 +98,13 @@ Result<Channel> read_channel(const Json& channel, const std::string& default_mod
     const auto where = "InputDataConfig channel '" + name + "' ";
     TRY(check_gaps(channel, kChannelGaps, where));
     const auto mode = channel["InputMode"].string_or(default_mode);
-    if (mode != "File") return invalid_input("Millwright does not support input mode " + mode + " (" + where + "): use File.");
+    if (mode != "File")
+        return invalid_input("Millwright does not support input mode " + mode + " (" + where + "): use File.");
     for (const auto* member : {"CompressionType", "RecordWrapperType"}) {
         const auto value = channel[member].string_or("None");
-        if (value != "None") return invalid_input(std::string(member) + " " + value + " of " + where + "is for Pipe mode only; use None.");
+        if (value != "None")
+            return invalid_input(std::string(member) + " " + value + " of " + where +
+                                 "is for Pipe mode only; use None.");
     }
     const auto& s3 = channel["DataSource"]["S3DataSource"];
     if (!s3.is_object()) return invalid_input(where + "needs an S3DataSource.");
@@ -126,7 +131,9 @@ Result<void> read_resources(const Json& request, TrainingPlan& plan) {
     const auto& resources = request["ResourceConfig"];
     plan.training.instance_type = resources["InstanceType"].string_or("");
     const auto type = find_instance_type(plan.training.instance_type);
-    if (!type) return invalid_input("ResourceConfig needs an InstanceType that Millwright knows, not '" + plan.training.instance_type + "'.");
+    if (!type)
+        return invalid_input("ResourceConfig needs an InstanceType that Millwright knows, not '" +
+                             plan.training.instance_type + "'.");
     const auto count = resources["InstanceCount"].int_or(0);
     constexpr int64_t kMostHosts = 64;
     if (count < 1 || count > kMostHosts) return invalid_input("ResourceConfig.InstanceCount must be between 1 and 64.");
@@ -149,7 +156,8 @@ Result<void> read_metrics(const Json& request, TrainingPlan& plan) {
     const auto image = request["AlgorithmSpecification"]["TrainingImage"].string_or("");
     if (own.size() > 0 && image.find("sagemaker-xgboost") == std::string::npos) {
         return invalid_input(
-            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request without "
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
+            "without "
             "specifying metric definitions.");
     }
     plan.metric_definitions = own.size() > 0 ? own : default_metric_definitions(plan.image.algorithm);

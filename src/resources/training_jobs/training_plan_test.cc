@@ -53,9 +53,10 @@ TEST(TrainingPlan, ReadsWhatSdksSend) {
     EXPECT_EQ(plan->training.channels[0].source, executors::Channel::Source::ManifestFile);
     EXPECT_EQ(plan->training.channels[0].distribution, executors::Channel::Distribution::ShardedByS3Key);
     ASSERT_EQ(plan->training.further_configs.size(), 2u);
-    EXPECT_EQ(plan->training.further_configs[0].second.dump(),
-              R"({"S3OutputPath":"s3://bucket/debug","CollectionConfigurations":[],"LocalPath":"/opt/ml/output/tensors",)"
-              R"("HookParameters":{}})");
+    EXPECT_EQ(
+        plan->training.further_configs[0].second.dump(),
+        R"({"S3OutputPath":"s3://bucket/debug","CollectionConfigurations":[],"LocalPath":"/opt/ml/output/tensors",)"
+        R"("HookParameters":{}})");
 }
 
 TEST(TrainingPlan, ReadsWhereCheckpointsGo) {
@@ -67,11 +68,16 @@ TEST(TrainingPlan, ReadsWhereCheckpointsGo) {
     EXPECT_EQ(plan->training.checkpoints->uri.key, "c/");
     EXPECT_EQ(plan->training.checkpoints->local_path, "/opt/ml/checkpoints");
     EXPECT_EQ(plan->training.further_configs[0].first, "checkpointconfig");
-    EXPECT_EQ(plan->training.further_configs[0].second.dump(), R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/checkpoints"})");
+    EXPECT_EQ(plan->training.further_configs[0].second.dump(),
+              R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/checkpoints"})");
     EXPECT_EQ(refusal("CheckpointConfig", R"({"S3Uri":"s3://bucket/c","LocalPath":"/state"})"), "");
-    EXPECT_NE(refusal("CheckpointConfig", R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/model/x"})").find("reserved"), std::string::npos);
-    EXPECT_NE(refusal("CheckpointConfig", R"({"S3Uri":"https://bucket/c"})").find("CheckpointConfig.S3Uri"), std::string::npos);
-    EXPECT_NE(refusal("CheckpointConfig", R"({"LocalPath":"/state"})").find("CheckpointConfig.S3Uri"), std::string::npos);
+    EXPECT_NE(
+        refusal("CheckpointConfig", R"({"S3Uri":"s3://bucket/c","LocalPath":"/opt/ml/model/x"})").find("reserved"),
+        std::string::npos);
+    EXPECT_NE(refusal("CheckpointConfig", R"({"S3Uri":"https://bucket/c"})").find("CheckpointConfig.S3Uri"),
+              std::string::npos);
+    EXPECT_NE(refusal("CheckpointConfig", R"({"LocalPath":"/state"})").find("CheckpointConfig.S3Uri"),
+              std::string::npos);
 }
 
 TEST(TrainingPlan, RefusesEachGapByName) {
@@ -91,20 +97,25 @@ TEST(TrainingPlan, RefusesEachGapByName) {
         {"HyperParameters.sagemaker_submit_directory", R"("s3://b/c")"},
     };
     for (const auto& [path, value] : gaps) {
-        EXPECT_TRUE(refusal(path, value).starts_with("Millwright does not support " + std::string(path) + ":")) << path << ": " << refusal(path, value);
+        EXPECT_TRUE(refusal(path, value).starts_with("Millwright does not support " + std::string(path) + ":"))
+            << path << ": " << refusal(path, value);
     }
 }
 
 TEST(TrainingPlan, RefusesChannelsItCannotFeed) {
-    EXPECT_NE(refusal("AlgorithmSpecification.TrainingInputMode", R"("Pipe")").find("input mode Pipe"), std::string::npos);
+    EXPECT_NE(refusal("AlgorithmSpecification.TrainingInputMode", R"("Pipe")").find("input mode Pipe"),
+              std::string::npos);
     EXPECT_NE(refusal("InputDataConfig.0.InputMode", R"("FastFile")").find("input mode FastFile"), std::string::npos);
     EXPECT_NE(refusal("InputDataConfig.0.CompressionType", R"("Gzip")").find("Pipe mode only"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.RecordWrapperType", R"("RecordIO")").find("Pipe mode only"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.RecordWrapperType", R"("RecordIO")").find("Pipe mode only"),
+              std::string::npos);
     EXPECT_NE(refusal("InputDataConfig.0.ShuffleConfig", R"({"Seed":1})").find("ShuffleConfig"), std::string::npos);
     EXPECT_NE(refusal("InputDataConfig.0.ChannelName", R"("..")").find("cannot be the name"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3DataType", R"("AugmentedManifestFile")").find("S3DataType"),
+    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3DataType", R"("AugmentedManifestFile")")
+                  .find("S3DataType"),
               std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")").find("s3://"), std::string::npos);
+    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")").find("s3://"),
+              std::string::npos);
 }
 
 TEST(TrainingPlan, RefusesImagesAndLimits) {

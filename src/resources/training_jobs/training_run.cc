@@ -22,8 +22,15 @@ constexpr const char* kSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/u
 
 class TrainingRun : public jobs::Work {
   public:
-    TrainingRun(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan, const jobs::Grant& grant)
-        : context_(context), id_(row.id), job_(row.job), owner_(row.owner), run_id_(row.run_id), plan_(std::move(plan)), grant_(grant) {}
+    TrainingRun(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan,
+                const jobs::Grant& grant)
+        : context_(context),
+          id_(row.id),
+          job_(row.job),
+          owner_(row.owner),
+          run_id_(row.run_id),
+          plan_(std::move(plan)),
+          grant_(grant) {}
 
     std::string key() const override { return training_run_key(id_); }
     std::string owner() const override { return owner_; }
@@ -68,14 +75,16 @@ class TrainingRun : public jobs::Work {
 
 // Faults of the user's data or request, as opposed to ours.
 bool is_users_fault(const Error& error) {
-    return error.kind == ErrorKind::InvalidInput || error.kind == ErrorKind::NotFound || error.kind == ErrorKind::LimitExceeded;
+    return error.kind == ErrorKind::InvalidInput || error.kind == ErrorKind::NotFound ||
+           error.kind == ErrorKind::LimitExceeded;
 }
 
 // An upload that fails for such a reason is tried again.
 bool heals(const Error& error) { return !is_users_fault(error) || error.kind == ErrorKind::LimitExceeded; }
 
 std::string reason_of(const Error& error) {
-    return is_users_fault(error) ? executors::client_error(error.message) : executors::internal_server_error(error.message);
+    return is_users_fault(error) ? executors::client_error(error.message)
+                                 : executors::internal_server_error(error.message);
 }
 
 bool never_ran(const RunOutcome& outcome) {
@@ -95,12 +104,15 @@ void TrainingRun::waiting(const std::string& reason) {
     context_.changed(id_);
 }
 
-// The run id is new for each attempt and recorded first, so whatever lies in other folders of the jobs directory belongs
-// to nobody. From the commit of Launching on the executor may know the run, and only its word counts.
+// The run id is new for each attempt and recorded first, so whatever lies in other folders of the jobs directory
+// belongs to nobody. From the commit of Launching on the executor may know the run, and only its word counts.
 Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     run_id_ = context_.parts.random.hex(32);
-    const bool mine = TRY(change({.to = Phase::Staging, .from = {Phase::Queued, Phase::Staging}, .secondary_status = "Downloading",
-                                  .message = "Downloading input data", .run_id = run_id_}));
+    const bool mine = TRY(change({.to = Phase::Staging,
+                                  .from = {Phase::Queued, Phase::Staging},
+                                  .secondary_status = "Downloading",
+                                  .message = "Downloading input data",
+                                  .run_id = run_id_}));
     if (!mine) return internal_error("the job is not waiting any more");
     TRY(make_directories(folder(), 0700));
     auto mounts = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
@@ -136,8 +148,10 @@ Result<std::map<std::string, std::string>> TrainingRun::environment() {
     const auto threads = std::to_string(std::max(1, static_cast<int>(std::floor(grant_.per_host.cpus))));
     for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) variables[name] = threads;
     if (!plan_.network_isolation) {
-        const auto role = TRY(context_.parts.identity.resolve_role(job_.account, job_.request["RoleArn"].string_or("")));
-        variables["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = TRY(context_.parts.identity.grant_job_credentials(run_id_, role));
+        const auto role =
+            TRY(context_.parts.identity.resolve_role(job_.account, job_.request["RoleArn"].string_or("")));
+        variables["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] =
+            TRY(context_.parts.identity.grant_job_credentials(run_id_, role));
         variables["AWS_ENDPOINT_URL"] = kJobEndpoint;
         variables["S3_ENDPOINT_URL"] = kJobEndpoint;
     }
@@ -167,8 +181,11 @@ Result<RunSpec> TrainingRun::run_spec(std::vector<executors::Mount> mounts) {
 
 void TrainingRun::started(Timestamp when) {
     // Not decisive: finish() records all of it again from the outcome.
-    auto recorded = change({.to = Phase::Running, .from = {Phase::Launching}, .secondary_status = "Training",
-                            .message = "Training image download completed. Training in progress.", .training_start = when});
+    auto recorded = change({.to = Phase::Running,
+                            .from = {Phase::Launching},
+                            .secondary_status = "Training",
+                            .message = "Training image download completed. Training in progress.",
+                            .training_start = when});
     if (!recorded) log::warning("recording the start of " + key(), recorded.error());
     if (plan_.training.checkpoints) context_.checkpoints.watch(checkpointed());
     auto logs = open_logs();
@@ -184,7 +201,8 @@ ScrapedJob TrainingRun::scraped(std::vector<std::string> logs) const {
 
 // REQUIRES: the plan has checkpoints.
 CheckpointedJob TrainingRun::checkpointed() const {
-    return {id_, job_.name, {.uri = plan_.training.checkpoints->uri, .folder = folder(), .hosts = plan_.training.hosts}};
+    return {
+        id_, job_.name, {.uri = plan_.training.checkpoints->uri, .folder = folder(), .hosts = plan_.training.hosts}};
 }
 
 Result<After> TrainingRun::finish(const Ending& ending) {
@@ -192,8 +210,8 @@ Result<After> TrainingRun::finish(const Ending& ending) {
     if (row.phase == Phase::Ended) return After::Done;
     run_id_ = row.run_id;
     if (ending.outcome && never_ran(*ending.outcome) && row.phase == Phase::Launching) {
-        // The server died between the record and the start. No launcher will come to life later either: adopt() has made
-        // sure of it, and the folder goes before the job is queued again.
+        // The server died between the record and the start. No launcher will come to life later either: adopt() has
+        // made sure of it, and the folder goes before the job is queued again.
         TRY(change({.to = Phase::Queued, .from = {Phase::Launching}}));
         return After::QueueAgain;
     }
@@ -207,8 +225,11 @@ Result<After> TrainingRun::finish(const Ending& ending) {
 Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcome& outcome) {
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
     if (!ran) return end(row, judge(row, outcome), "", outcome);
-    TRY(change({.to = Phase::Finishing, .from = {Phase::Launching, Phase::Running}, .secondary_status = "Uploading",
-                .message = "Uploading generated training model", .training_start = outcome.started,
+    TRY(change({.to = Phase::Finishing,
+                .from = {Phase::Launching, Phase::Running},
+                .secondary_status = "Uploading",
+                .message = "Uploading generated training model",
+                .training_start = outcome.started,
                 .outcome = outcome_to_json(outcome)}));
     auto verdict = judge(row, outcome);
     const auto failed = [&verdict](const Error& error) {
@@ -229,9 +250,11 @@ TrainingRun::Verdict TrainingRun::judge(const TrainingJobRow& row, const RunOutc
     if (outcome.cause == Cause::MaxRuntime) {
         return {"Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", ""};
     }
-    if (row.stop_requested || outcome.cause == Cause::StopRequested) return {"Stopped", "Stopped", "Training job stopped", ""};
-    const bool ran_well = outcome.cause == Cause::Exited &&
-                          std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
+    if (row.stop_requested || outcome.cause == Cause::StopRequested)
+        return {"Stopped", "Stopped", "Training job stopped", ""};
+    const bool ran_well =
+        outcome.cause == Cause::Exited &&
+        std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
     if (ran_well) return {"Completed", "Completed", "Training job completed", ""};
     return {"Failed", "Failed", "Training job failed",
             executors::training_failure_reason(folder(), outcome, grant_.per_host.memory_bytes)};
@@ -240,8 +263,11 @@ TrainingRun::Verdict TrainingRun::judge(const TrainingJobRow& row, const RunOutc
 Result<std::string> TrainingRun::upload() {
     if (!file_exists(folder())) return internal_error("the files of the run are gone", folder());
     const executors::ArtifactPaths paths{folder(), plan_.training.hosts};
-    executors::ArtifactRequest request{.inside = "output/data", .name = "output", .target = plan_.output,
-                                       .form = plan_.artifact_form, .even_if_empty = false};
+    executors::ArtifactRequest request{.inside = "output/data",
+                                       .name = "output",
+                                       .target = plan_.output,
+                                       .form = plan_.artifact_form,
+                                       .even_if_empty = false};
     request.target.key += job_.name + "/output/";
     if (plan_.artifact_form == executors::ArtifactForm::Files) request.name = "data";
     TRY(executors::upload_artifacts(context_.parts.objects, paths, request));
@@ -256,7 +282,9 @@ Result<After> TrainingRun::end(const TrainingJobRow& row, const Verdict& verdict
     context_.checkpoints.forget(id_);
     if (ran) TRY(context_.scraper.drain(scraped(TRY(open_logs()))));
     if (!run_id_.empty()) TRY(context_.parts.identity.withdraw_job_credentials(run_id_));
-    TrainingJobChange change{.to = Phase::Ended, .from = {Phase::Queued, Phase::Staging, Phase::Launching, Phase::Running, Phase::Finishing}};
+    TrainingJobChange change{
+        .to = Phase::Ended,
+        .from = {Phase::Queued, Phase::Staging, Phase::Launching, Phase::Running, Phase::Finishing}};
     change.status = verdict.status;
     change.secondary_status = verdict.secondary_status;
     change.message = verdict.message;
@@ -279,19 +307,24 @@ void TrainingRun::discard() {
 
 std::string cause_name(RunOutcome::Cause cause) {
     switch (cause) {
-        case RunOutcome::Cause::Exited: return "Exited";
-        case RunOutcome::Cause::StopRequested: return "StopRequested";
-        case RunOutcome::Cause::MaxRuntime: return "MaxRuntime";
-        case RunOutcome::Cause::LaunchFailed: return "LaunchFailed";
-        case RunOutcome::Cause::Lost: return "Lost";
+        case RunOutcome::Cause::Exited:
+            return "Exited";
+        case RunOutcome::Cause::StopRequested:
+            return "StopRequested";
+        case RunOutcome::Cause::MaxRuntime:
+            return "MaxRuntime";
+        case RunOutcome::Cause::LaunchFailed:
+            return "LaunchFailed";
+        case RunOutcome::Cause::Lost:
+            return "Lost";
     }
     return "Lost";
 }
 
 }  // namespace
 
-std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan,
-                                              const jobs::Grant& grant) {
+std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
+                                              TrainingPlan plan, const jobs::Grant& grant) {
     return std::make_shared<TrainingRun>(context, row, std::move(plan), grant);
 }
 
@@ -304,7 +337,8 @@ std::string training_run_folder(const TrainingJobSettings& settings, const std::
 Json outcome_to_json(const RunOutcome& outcome) {
     auto hosts = Json::array();
     for (const auto& host : outcome.hosts) {
-        hosts.push_back(Json::object({{"exit_code", host.exit_code}, {"signal", host.signal}, {"out_of_memory", host.out_of_memory}}));
+        hosts.push_back(Json::object(
+            {{"exit_code", host.exit_code}, {"signal", host.signal}, {"out_of_memory", host.out_of_memory}}));
     }
     return Json::object({{"cause", cause_name(outcome.cause)},
                          {"message", outcome.message},
@@ -326,8 +360,8 @@ RunOutcome outcome_from_json(const Json& document) {
     outcome.message = document["message"].string_or("");
     outcome.first_failure = static_cast<int>(document["first_failure"].int_or(-1));
     for (const auto& host : document["hosts"].items()) {
-        outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)), static_cast<int>(host["signal"].int_or(0)),
-                                 host["out_of_memory"].bool_or(false)});
+        outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)),
+                                 static_cast<int>(host["signal"].int_or(0)), host["out_of_memory"].bool_or(false)});
     }
     outcome.started = from_epoch_milliseconds(document["started"].int_or(0));
     outcome.ended = from_epoch_milliseconds(document["ended"].int_or(0));

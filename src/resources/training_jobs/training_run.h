@@ -23,8 +23,8 @@ struct TrainingRunContext {
 };
 
 // REQUIRES: `plan` is the plan of row's request.
-std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan,
-                                              const jobs::Grant& grant);
+std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
+                                              TrainingPlan plan, const jobs::Grant& grant);
 
 std::string training_run_key(int64_t id);
 std::string training_run_folder(const TrainingJobSettings& settings, const std::string& run_id);

@@ -4,8 +4,8 @@
 namespace millwright::services {
 
 aws::ApiResult<Json> delete_endpoint(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
-    const auto done = sagemaker.endpoints.remove(call.caller.account, call.caller.region,
-                                                 input["EndpointName"].as_string());
+    const auto done =
+        sagemaker.endpoints.remove(call.caller.account, call.caller.region, input["EndpointName"].as_string());
     if (!done) return record_error(done.error());
     return Json::object();
 }

@@ -7,7 +7,8 @@ aws::ApiResult<Json> delete_training_job(SageMaker& sagemaker, const aws::Call& 
     const auto name = input["TrainingJobName"].string_or("");
     const auto removed = sagemaker.training_jobs.remove(call.caller.account, call.caller.region, name);
     if (removed) return Json::object();
-    if (removed.error().kind == ErrorKind::Conflict) return aws::ApiError{400, "ResourceInUse", removed.error().message};
+    if (removed.error().kind == ErrorKind::Conflict)
+        return aws::ApiError{400, "ResourceInUse", removed.error().message};
     return training_job_error(removed.error());
 }
 

@@ -5,16 +5,15 @@ namespace millwright::services {
 namespace {
 
 Json variant_summary(const resources::Endpoint& endpoint, const resources::EndpointVariant& variant) {
-    Json summary =
-        Json::object({{"VariantName", variant.name},
-                      {"DeployedImages",
-                       Json::array({Json::object({{"SpecifiedImage", variant.image},
-                                                  {"ResolvedImage", variant.image},
-                                                  {"ResolutionTime", to_epoch_seconds(endpoint.created)}})})},
-                      {"CurrentWeight", variant.current_weight},
-                      {"DesiredWeight", variant.desired_weight},
-                      {"CurrentInstanceCount", variant.current_count},
-                      {"DesiredInstanceCount", variant.desired_count}});
+    Json summary = Json::object(
+        {{"VariantName", variant.name},
+         {"DeployedImages", Json::array({Json::object({{"SpecifiedImage", variant.image},
+                                                       {"ResolvedImage", variant.image},
+                                                       {"ResolutionTime", to_epoch_seconds(endpoint.created)}})})},
+         {"CurrentWeight", variant.current_weight},
+         {"DesiredWeight", variant.desired_weight},
+         {"CurrentInstanceCount", variant.current_count},
+         {"DesiredInstanceCount", variant.desired_count}});
     if (variant.random_replica) summary.set("RoutingConfig", Json::object({{"RoutingStrategy", "RANDOM"}}));
     if (!variant.status.empty())
         summary.set("VariantStatus", Json::array({Json::object({{"Status", variant.status}})}));
@@ -26,9 +25,9 @@ Json variant_summary(const resources::Endpoint& endpoint, const resources::Endpo
 aws::ApiResult<Json> describe_endpoint(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const aws::Caller& caller = call.caller;
     const std::string& name = input["EndpointName"].as_string();
-    const auto endpoint = call.polling ? sagemaker.endpoints.describe_changed(caller.account, caller.region,
-                                                                              name, sagemaker.longest_hold)
-                                       : sagemaker.endpoints.describe(caller.account, caller.region, name);
+    const auto endpoint =
+        call.polling ? sagemaker.endpoints.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold)
+                     : sagemaker.endpoints.describe(caller.account, caller.region, name);
     if (!endpoint) return record_error(endpoint.error());
     Json answer = Json::object({{"EndpointName", endpoint->name.name},
                                 {"EndpointArn", endpoint->arn},

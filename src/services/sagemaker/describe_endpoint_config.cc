@@ -3,8 +3,7 @@
 
 namespace millwright::services {
 
-aws::ApiResult<Json> describe_endpoint_config(SageMaker& sagemaker, const aws::Call& call,
-                                              const Json& input) {
+aws::ApiResult<Json> describe_endpoint_config(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const auto config = sagemaker.endpoint_configs.find(call.caller.account, call.caller.region,
                                                         input["EndpointConfigName"].as_string());
     if (!config) return record_error(config.error());

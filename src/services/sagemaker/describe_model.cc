@@ -4,8 +4,7 @@
 namespace millwright::services {
 
 aws::ApiResult<Json> describe_model(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
-    const auto model =
-        sagemaker.models.find(call.caller.account, call.caller.region, input["ModelName"].as_string());
+    const auto model = sagemaker.models.find(call.caller.account, call.caller.region, input["ModelName"].as_string());
     if (!model) return record_error(model.error());
     Json answer = model->request;
     Json container = answer["PrimaryContainer"];

@@ -6,15 +6,24 @@ namespace {
 
 // Members of the request that the description repeats as they are.
 constexpr std::string_view kEchoed[] = {
-    "HyperParameters",      "RoleArn",          "InputDataConfig",     "VpcConfig",       "EnableNetworkIsolation",
-    "EnableInterContainerTrafficEncryption",    "EnableManagedSpotTraining",              "DebugHookConfig",
-    "ProfilerConfig",       "Environment",      "CheckpointConfig",
+    "HyperParameters",
+    "RoleArn",
+    "InputDataConfig",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+    "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining",
+    "DebugHookConfig",
+    "ProfilerConfig",
+    "Environment",
+    "CheckpointConfig",
 };
 
 Json algorithm_specification(const resources::TrainingJob& job) {
     auto specification = job.request["AlgorithmSpecification"];
     if (job.metric_definitions.size() > 0) specification.set("MetricDefinitions", job.metric_definitions);
-    if (!specification.has("EnableSageMakerMetricsTimeSeries")) specification.set("EnableSageMakerMetricsTimeSeries", false);
+    if (!specification.has("EnableSageMakerMetricsTimeSeries"))
+        specification.set("EnableSageMakerMetricsTimeSeries", false);
     return specification;
 }
 
@@ -47,9 +56,8 @@ Json transitions(const resources::TrainingJob& job) {
 Json final_metrics(const resources::TrainingJob& job) {
     auto list = Json::array();
     for (const auto& metric : job.final_metrics) {
-        list.push_back(Json::object({{"MetricName", metric.name},
-                                     {"Value", metric.value},
-                                     {"Timestamp", to_epoch_seconds(metric.time)}}));
+        list.push_back(Json::object(
+            {{"MetricName", metric.name}, {"Value", metric.value}, {"Timestamp", to_epoch_seconds(metric.time)}}));
     }
     return list;
 }
@@ -86,7 +94,8 @@ Json describe(const resources::TrainingJob& job) {
         {"StoppingCondition", stopping_condition(job)},
         {"SecondaryStatusTransitions", transitions(job)},
     });
-    for (const auto flag : {"EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"}) {
+    for (const auto flag :
+         {"EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"}) {
         description.set(flag, false);
     }
     for (const auto member : kEchoed) {
@@ -104,7 +113,8 @@ Json describe(const resources::TrainingJob& job) {
 aws::ApiResult<Json> describe_training_job(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const auto& caller = call.caller;
     const auto name = input["TrainingJobName"].string_or("");
-    const auto job = call.polling ? sagemaker.training_jobs.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold)
+    const auto job = call.polling ? sagemaker.training_jobs.describe_changed(caller.account, caller.region, name,
+                                                                             sagemaker.longest_hold)
                                   : sagemaker.training_jobs.describe(caller.account, caller.region, name);
     if (!job) return training_job_error(job.error());
     return describe(*job);

@@ -7,8 +7,7 @@ aws::ApiResult<Json> list_endpoint_configs(SageMaker& sagemaker, const aws::Call
     return list_record_page(sagemaker.page_tokens, call, input,
                             {"ListEndpointConfigs", "EndpointConfigs",
                              [&](const auto& query) {
-                                 return sagemaker.endpoint_configs.list(call.caller.account,
-                                                                        call.caller.region, query);
+                                 return sagemaker.endpoint_configs.list(call.caller.account, call.caller.region, query);
                              },
                              [](const resources::RecordSummary& item) {
                                  return Json::object({{"EndpointConfigName", item.name},

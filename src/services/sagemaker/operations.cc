@@ -43,12 +43,16 @@ constexpr Entry kOperations[] = {
 
 aws::Service sagemaker_service(const SageMaker& sagemaker) {
     const auto shared = std::make_shared<SageMaker>(sagemaker);
-    aws::Service service{.signing_name = "sagemaker", .model = "sagemaker", .protocol = aws::Protocol::AwsJson,
-                         .operations = {}, .stream = nullptr};
+    aws::Service service{.signing_name = "sagemaker",
+                         .model = "sagemaker",
+                         .protocol = aws::Protocol::AwsJson,
+                         .operations = {},
+                         .stream = nullptr};
     for (const auto& entry : kOperations) {
-        service.operations.push_back({entry.name, [shared, handle = entry.handle](const aws::Call& call, const Json& input) {
-                                          return handle(*shared, call, input);
-                                      }});
+        service.operations.push_back(
+            {entry.name, [shared, handle = entry.handle](const aws::Call& call, const Json& input) {
+                 return handle(*shared, call, input);
+             }});
     }
     return service;
 }

@@ -40,8 +40,8 @@ aws::ApiResult<Json> list_record_page(const aws::PageTokens& tokens, const aws::
     Json filters = input;
     filters.erase("NextToken");
     filters.erase("MaxResults");
-    const std::string scope = std::string(listing.operation) + "\n" + call.caller.account + "\n" +
-                              call.caller.region + "\n" + filters.dump();
+    const std::string scope =
+        std::string(listing.operation) + "\n" + call.caller.account + "\n" + call.caller.region + "\n" + filters.dump();
     if (const std::string token = input["NextToken"].string_or(""); !token.empty())
         query.after = TRY(tokens.decode(scope, token));
     const auto page = listing.list(query);
