@@ -65,7 +65,8 @@ def shell_environment(folder):
 
 
 def run_example(name, environment):
-    result = subprocess.run([sys.executable, "-W", "ignore", ROOT / "examples" / name], env=environment)
+    quiet = {"PYTHONUNBUFFERED": "1", "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
+    result = subprocess.run([sys.executable, "-W", "ignore", ROOT / "examples" / name], env={**environment, **quiet})
     if result.returncode != 0:
         raise SystemExit(f"{name} failed")
 
