@@ -22,9 +22,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string golden(const std::string& name) {
-    return (std::filesystem::path(__FILE__).parent_path() / "testdata" / name).string();
-}
+std::string golden(const std::string& name) { return std::string(MILLWRIGHT_PCA_TESTDATA "/") + name; }
 
 class Pca : public ::testing::Test {
   protected:
