@@ -1,47 +1,13 @@
 #include "services/sagemaker/record_pages.h"
 
-#include <optional>
+#include "services/sagemaker/listing.h"
 
 namespace millwright::services {
-namespace {
-
-using resources::RecordQuery;
-
-std::optional<Timestamp> optional_time(const Json& value) {
-    if (!value.is_number()) return std::nullopt;
-    return from_epoch_seconds(value.as_double());
-}
-
-RecordQuery::SortBy sort_by(const std::string& name) {
-    if (name == "Name") return RecordQuery::SortBy::Name;
-    if (name == "Status") return RecordQuery::SortBy::Status;
-    return RecordQuery::SortBy::CreationTime;
-}
-
-RecordQuery read_query(const Json& input) {
-    RecordQuery query;
-    query.created_after = optional_time(input["CreationTimeAfter"]);
-    query.created_before = optional_time(input["CreationTimeBefore"]);
-    query.modified_after = optional_time(input["LastModifiedTimeAfter"]);
-    query.modified_before = optional_time(input["LastModifiedTimeBefore"]);
-    query.name_contains = input["NameContains"].string_or("");
-    query.status_equals = input["StatusEquals"].string_or("");
-    query.sort_by = sort_by(input["SortBy"].string_or(""));
-    query.ascending = input["SortOrder"].string_or("") == "Ascending";
-    query.max_results = static_cast<size_t>(input["MaxResults"].int_or(10));
-    return query;
-}
-
-}  // namespace
 
 aws::ApiResult<Json> list_record_page(const aws::PageTokens& tokens, const aws::Call& call, const Json& input,
                                       const RecordListing& listing) {
-    RecordQuery query = read_query(input);
-    Json filters = input;
-    filters.erase("NextToken");
-    filters.erase("MaxResults");
-    const std::string scope =
-        std::string(listing.operation) + "\n" + call.caller.account + "\n" + call.caller.region + "\n" + filters.dump();
+    auto query = read_listing<resources::RecordQuery>(input);
+    const std::string scope = listing_scope(listing.operation, call, input);
     if (const std::string token = input["NextToken"].string_or(""); !token.empty())
         query.after = TRY(tokens.decode(scope, token));
     const auto page = listing.list(query);
