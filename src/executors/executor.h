@@ -51,12 +51,31 @@ struct RunSpec {
     std::string forward_to;                           // "127.0.0.1:9770"
     std::optional<std::chrono::seconds> max_runtime;  // from the first instruction; then as after request_stop
     std::chrono::seconds stop_grace{120};             // SIGTERM … SIGKILL of the whole tree
+    // One entry per host where hosts differ (instance groups); empty: all as `limits`.
+    std::vector<Limits> host_limits;
+    std::string working_folder = "/";  // of the commands, inside
+    // Inside, 169.254.170.2:3128 is forwarded to the HTTP proxy behind this unix socket. Empty: not.
+    std::string egress_socket;
+    // Programs of ours that accompany the run outside of its namespaces, as the server's user: feeders of pipes.
+    // Started before the commands, ended (SIGTERM, then SIGKILL) when all hosts have; stdout and stderr go to
+    // <folder>/companion.log. One that fails ends nothing.
+    std::vector<std::vector<std::string>> companions;
+    uint64_t max_disk_bytes = 0;  // what each host may write below `folder`, layers of overlays included; 0: no limit
+    uint64_t max_log_bytes = 0;   // stdout and stderr of each host; what is more is dropped, with a note; 0: no limit
+};
+
+// What a host uses at the moment; zeros where the machine cannot tell.
+struct HostUsage {
+    std::chrono::milliseconds cpu{};  // since the start, all processes together
+    uint64_t memory_bytes = 0, memory_limit_bytes = 0;
+    uint64_t disk_bytes = 0, disk_limit_bytes = 0;
 };
 
 struct HostOutcome {
     int exit_code = 0;  // 128 + signal when killed
     int signal = 0;
     bool out_of_memory = false;  // by the kernel's or the watchdog's word
+    bool out_of_disk = false;    // stopped because it wrote more than max_disk_bytes, or the disk was full
 };
 
 struct RunOutcome {
@@ -92,6 +111,10 @@ class Executor {
     virtual Result<void> kill(const std::string& id) = 0;
     // Removes what the run left on the machine outside `folder` (cgroups, mounts). After run_ended.
     virtual void clean_up(const std::string& id, const std::string& folder) = 0;
+    // Of each host, in order. NotFound: the run is not known, or has ended.
+    virtual Result<std::vector<HostUsage>> usage(const std::string& id) {
+        return not_found("this executor does not measure " + id);
+    }
     // What `millwright doctor` shows: tier, limits in force, and why a better tier is not available.
     virtual Json describe() const = 0;
 };

@@ -1,10 +1,10 @@
 // Drives runs of every kind (training, processing, …) from the queue to their end.
 //
-//   submit(Queue) ─▶ waiting ─▶ preparing ─▶ running ─▶ finishing ─▶ gone
-//                       │           │            ▲           ▲
-//                       └─ stop ────┴─ error ────┼───────────┤
-//   submit(Adopt) ───────────────────────────────┘           │
-//   submit(Finish) ──────────────────────────────────────────┘
+//   submit(Queue) ─▶ (provisioning) ─▶ waiting ─▶ preparing ─▶ running ─▶ finishing ─▶ gone
+//                          │              │           │            ▲           ▲
+//                          └─ error ──────┴─ stop ────┴─ error ────┼───────────┤
+//   submit(Adopt) ─────────────────────────────────────────────────┘           │
+//   submit(Finish) ────────────────────────────────────────────────────────────┘
 //
 // One thread decides, woken by events only; everything that may block runs on a bounded pool, one task per work at a
 // time. Nothing is kept on disk here: a Work records its own progress before each step, and after a restart submits
@@ -44,6 +44,14 @@ class Work {
     virtual std::string key() const = 0;    // unique among live works: "training-job/17"
     virtual std::string owner() const = 0;  // whom the fair queue counts it for
     virtual Demand demand() const = 0;      // all hosts together
+
+    // Long preparations that need no share of the machine, such as building an environment, come before the queue and
+    // on threads of their own. Called once at most, only when needs_provisions() says so.
+    virtual bool needs_provisions() const { return false; }
+    virtual Result<void> provision(const StopFlag& stop) {
+        static_cast<void>(stop);
+        return {};
+    }
 
     // Records why it waits.
     virtual void waiting(const std::string& reason) = 0;

@@ -1,7 +1,9 @@
-// Input channels in File mode: which objects a channel has, and which host sees which of them under what name.
+// Input channels: which objects a channel has, and which host sees which of them under what name.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,14 +14,23 @@
 namespace millwright::executors {
 
 struct Channel {
-    enum class Source { S3Prefix, ManifestFile };
+    enum class Source { S3Prefix, ManifestFile, AugmentedManifest, FileSystem };
     enum class Distribution { FullyReplicated, ShardedByS3Key };
+    enum class Mode { File, Pipe, FastFile };
 
     std::string name;
     Source source = Source::S3Prefix;
     object_store::S3Uri uri;  // the prefix, or the manifest's own key
     Distribution distribution = Distribution::FullyReplicated;
     std::string content_type;  // empty: not given
+    Mode mode = Mode::File;
+    bool gunzip = false;                       // CompressionType Gzip; Pipe only
+    bool wrap_in_recordio = false;             // RecordWrapperType RecordIO; Pipe only
+    std::optional<uint64_t> shuffle_seed;      // ShuffleConfig
+    std::vector<std::string> attribute_names;  // AugmentedManifest, in order
+    std::vector<std::string> instance_groups;  // only on hosts of these; empty: on all
+    std::string directory;                     // FileSystem: absolute, on the host
+    bool writable = false;                     // FileSystem: FileSystemAccessMode rw
 };
 
 // One file of a channel.

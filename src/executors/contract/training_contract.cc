@@ -121,10 +121,11 @@ Json input_data_config(const TrainingDescription& training) {
     return config;
 }
 
-Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
-                                               const std::string& folder, const std::atomic<bool>& stop) {
+Result<StagedTree> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
+                                       const std::string& folder, const std::atomic<bool>& stop) {
     TRY(check_channel_names(training.channels));
-    std::vector<Mount> mounts;
+    StagedTree tree;
+    auto& mounts = tree.mounts;
     std::vector<ChannelContent> contents;
     for (const auto& channel : training.channels) {
         auto content = TRY(resolve_channel(store, channel));
@@ -140,7 +141,7 @@ Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store,
         mounts.push_back(
             {folder + "/{host}/" + kCheckpointFolder, training.checkpoints->local_path, Mount::Mode::Writable});
     }
-    return mounts;
+    return tree;
 }
 
 }  // namespace millwright::executors

@@ -26,14 +26,35 @@
 
 namespace millwright::executors {
 
-struct TrainingDescription {
-    std::string instance_type;
+// Hosts of one kind. Hosts are numbered through the groups in their order.
+struct InstanceGroup {
+    std::string name, instance_type;
     int hosts = 1;
-    Json hyperparameters;  // object of strings; null: none
+};
+
+// A folder below /opt/ml whose files go to S3 while the job runs and once more after its end: tensors, TensorBoard and
+// profiler data.
+struct LiveOutput {
+    std::string inside;       // relative to /opt/ml: "output/tensors"
+    object_store::S3Uri uri;  // the key ends with '/'
+};
+
+struct TrainingDescription {
+    std::string instance_type;  // of all hosts, unless there are groups
+    int hosts = 1;              // all groups together
+    Json hyperparameters;       // object of strings; null: none
     std::vector<Channel> channels;
     std::optional<CheckpointPlace> checkpoints;
     // Further input/config/<name>.json, as they are: "checkpointconfig", "debughookconfig", …
     std::vector<std::pair<std::string, Json>> further_configs;
+    std::vector<InstanceGroup> groups{};  // empty: one, "homogeneousCluster"
+    std::vector<LiveOutput> live_outputs{};
+};
+
+// What the tree adds to the run.
+struct StagedTree {
+    std::vector<Mount> mounts;
+    std::vector<std::vector<std::string>> companions;  // feeders of Pipe channels, see RunSpec
 };
 
 // The service model allows "." and ".." as channel names, and a channel named like the "-manifest" of another.
@@ -41,10 +62,10 @@ Result<void> check_channel_names(const std::vector<Channel>& channels);
 
 std::string algo_name(int index);  // 0 -> "algo-1"
 
-// Writes the tree and returns the mounts of its channels and checkpoints. REQUIRES: `folder` is empty. InvalidInput and
-// NotFound are faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
-Result<std::vector<Mount>> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
-                                               const std::string& folder, const std::atomic<bool>& stop);
+// Writes the tree and returns the mounts and feeders of its channels and checkpoints. REQUIRES: `folder` is empty.
+// InvalidInput and NotFound are faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
+Result<StagedTree> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
+                                       const std::string& folder, const std::atomic<bool>& stop);
 
 Json resource_config(const TrainingDescription& training, int host);
 Json input_data_config(const TrainingDescription& training);

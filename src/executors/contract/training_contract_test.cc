@@ -50,9 +50,9 @@ TEST_F(TrainingContractTest, ConfigurationFilesHaveTheExactForm) {
 TEST_F(TrainingContractTest, WithoutHyperparametersAndChannelsTheFilesAreEmptyObjects) {
     TrainingDescription training;
     training.instance_type = "ml.m5.large";
-    const auto mounts = write_training_tree(*store_, training, folder_, stop_);
-    ASSERT_TRUE(mounts);
-    EXPECT_TRUE(mounts->empty());
+    const auto tree = write_training_tree(*store_, training, folder_, stop_);
+    ASSERT_TRUE(tree);
+    EXPECT_TRUE(tree->mounts.empty());
     EXPECT_EQ(config("algo-1", "hyperparameters"), "{}");
     EXPECT_EQ(config("algo-1", "inputdataconfig"), "{}");
     for (const char* folder : {"/model", "/output/data", "/input/data"})
@@ -61,13 +61,14 @@ TEST_F(TrainingContractTest, WithoutHyperparametersAndChannelsTheFilesAreEmptyOb
 
 TEST_F(TrainingContractTest, ReplicatedChannelsAreSharedAndShardsArePerHost) {
     for (const char* key : {"d/train/a", "d/train/b", "d/train/c"}) put(key, key);
-    const auto mounts = write_training_tree(*store_, two_hosts(), folder_, stop_);
-    ASSERT_TRUE(mounts);
-    ASSERT_EQ(mounts->size(), 2u);
-    EXPECT_EQ((*mounts)[0].source, folder_ + "/shared/channels/train");
-    EXPECT_EQ((*mounts)[0].target, "/opt/ml/input/data/train");
-    EXPECT_EQ((*mounts)[0].mode, Mount::Mode::Overlay);
-    EXPECT_EQ((*mounts)[1].source, folder_ + "/{host}/channels/shards");
+    const auto tree = write_training_tree(*store_, two_hosts(), folder_, stop_);
+    ASSERT_TRUE(tree);
+    const auto& mounts = tree->mounts;
+    ASSERT_EQ(mounts.size(), 2u);
+    EXPECT_EQ(mounts[0].source, folder_ + "/shared/channels/train");
+    EXPECT_EQ(mounts[0].target, "/opt/ml/input/data/train");
+    EXPECT_EQ(mounts[0].mode, Mount::Mode::Overlay);
+    EXPECT_EQ(mounts[1].source, folder_ + "/{host}/channels/shards");
     EXPECT_TRUE(file_exists(folder_ + "/shared/channels/train/b"));
     EXPECT_TRUE(file_exists(folder_ + "/algo-1/channels/shards/a"));
     EXPECT_FALSE(file_exists(folder_ + "/algo-1/channels/shards/b"));

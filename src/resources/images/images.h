@@ -17,6 +17,18 @@ struct BuiltInImage {
 // images, tags and digests that no built-in algorithm stands behind.
 std::optional<BuiltInImage> find_built_in_image(std::string_view image);
 
+// A prebuilt framework image, as the SDKs (v1, v2, v3) and AWS's public registry spell it:
+// "…/pytorch-training:2.0.0-cpu-py310", "…/sagemaker-scikit-learn:1.2-1-cpu-py3", "…/sagemaker-chainer:5.0.0-cpu-py3".
+struct FrameworkImage {
+    std::string framework;  // "pytorch", "tensorflow", "mxnet", "chainer", "scikit-learn", "xgboost", "python"
+    std::string version;    // as asked, "2.0.0"; empty: any
+    std::string python;     // as asked, "3.10", "3", "2.7"; empty: any
+    bool gpu = false;
+    bool training = true;  // false: an inference image
+};
+// sagemaker-xgboost is both a built-in algorithm and a framework; the hyperparameters of a job decide.
+std::optional<FrameworkImage> find_framework_image(std::string_view image);
+
 // Why find_built_in_image() found nothing, for the client: names the image and what is possible.
 std::string unsupported_image_message(std::string_view image);
 

@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -15,10 +17,33 @@
 
 namespace millwright::resources {
 
+// What runs: exactly one of a built-in algorithm, the user's script under our runner, or a command of the request.
+struct TrainingCommand {
+    std::optional<BuiltInImage> algorithm;
+    std::optional<FrameworkImage> framework;  // the environment it runs in: script mode, or with an entry point
+    // Script mode: the archive of hyperparameter sagemaker_submit_directory, staged at /opt/ml/code. Empty: the code is
+    // elsewhere (a channel, a path), and the runner finds it.
+    std::optional<object_store::S3Uri> submit_directory;
+    // ContainerEntrypoint and ContainerArguments. The entry point replaces the runner; arguments alone replace "train".
+    std::vector<std::string> entrypoint, arguments;
+};
+
+// Managed spot training, retries and warm pools.
+struct TrainingLife {
+    bool spot = false;
+    std::optional<std::chrono::seconds> max_wait;     // spot: waiting and running together
+    std::optional<std::chrono::seconds> max_pending;  // the longest in the queue
+    int max_retries = 0;                              // RetryStrategy: for faults of the platform only
+    std::chrono::seconds keep_alive{0};               // warm pool after the end; 0: none
+};
+
 struct TrainingPlan {
-    BuiltInImage image;
+    TrainingCommand command;
+    TrainingLife life;
     executors::TrainingDescription training;
-    jobs::Demand wanted;  // per host, by the instance type
+    jobs::Demand wanted;                       // per host, by the instance type; of the largest where groups differ
+    std::vector<jobs::Demand> wanted_by_host;  // empty: all as `wanted`
+    int64_t volume_gib = 0;                    // VolumeSizeInGB of each host; 0: not given
     Json metric_definitions;
     object_store::S3Uri output;  // key ends with '/', or is empty
     executors::ArtifactForm artifact_form = executors::ArtifactForm::TarGzip;

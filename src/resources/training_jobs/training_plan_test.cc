@@ -45,7 +45,7 @@ std::string refusal(std::string_view path, std::string_view value) {
 TEST(TrainingPlan, ReadsWhatSdksSend) {
     const auto plan = plan_training(request());
     ASSERT_TRUE(plan) << plan.error().message;
-    EXPECT_EQ(plan->image.algorithm, "pca");
+    EXPECT_EQ(plan->command.algorithm->algorithm, "pca");
     EXPECT_EQ(plan->training.hosts, 2);
     EXPECT_EQ(plan->wanted.cpus, 4);
     EXPECT_EQ(plan->max_runtime, std::chrono::seconds(60));

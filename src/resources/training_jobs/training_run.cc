@@ -55,7 +55,7 @@ class TrainingRun : public jobs::Work {
     Result<bool> change(const TrainingJobChange& change);
     Result<std::vector<std::string>> open_logs();
     Result<std::map<std::string, std::string>> environment();
-    Result<RunSpec> run_spec(std::vector<executors::Mount> mounts);
+    Result<RunSpec> run_spec(executors::StagedTree tree);
     Result<After> finish_run(const TrainingJobRow& row, const RunOutcome& outcome);
     Result<After> end(const TrainingJobRow& row, const Verdict& verdict, const std::string& artifacts,
                       const std::optional<RunOutcome>& outcome);
@@ -115,8 +115,8 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
                                   .run_id = run_id_}));
     if (!mine) return internal_error("the job is not waiting any more");
     TRY(make_directories(folder(), 0700));
-    auto mounts = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
-    auto spec = TRY(run_spec(std::move(mounts)));
+    auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
+    auto spec = TRY(run_spec(std::move(tree)));
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
 }
@@ -156,19 +156,20 @@ Result<std::map<std::string, std::string>> TrainingRun::environment() {
         variables["S3_ENDPOINT_URL"] = kJobEndpoint;
     }
     for (const auto& [name, value] : plan_.environment) variables[name] = value;
-    variables["MILLWRIGHT_ALGORITHM"] = plan_.image.algorithm;
-    variables["MILLWRIGHT_ALGORITHM_VERSION"] = plan_.image.version;
+    variables["MILLWRIGHT_ALGORITHM"] = plan_.command.algorithm->algorithm;
+    variables["MILLWRIGHT_ALGORITHM_VERSION"] = plan_.command.algorithm->version;
     return variables;
 }
 
-Result<RunSpec> TrainingRun::run_spec(std::vector<executors::Mount> mounts) {
+Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
     RunSpec spec;
     spec.id = run_id_;
     spec.folder = folder();
     spec.hosts = plan_.training.hosts;
     spec.command = {context_.settings.algorithms_program, "train"};
     spec.environment = TRY(environment());
-    spec.mounts = std::move(mounts);
+    spec.mounts = std::move(tree.mounts);
+    spec.companions = std::move(tree.companions);
     spec.log_files = TRY(open_logs());
     spec.limits.cpus = grant_.per_host.cpus;
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
