@@ -97,7 +97,7 @@ Result<void> Deployment::prepare() {
     if (!file_exists(marker)) {
         TRY(make_directories(folder(), 0700));
         for (size_t v = 0; v < spec_.variants.size(); ++v) {
-            ModelDataLimits limits = parts_.settings.model_data;
+            executors::ArchiveLimits limits = parts_.settings.model_data;
             limits.deadline = std::chrono::steady_clock::now() + spec_.variants[v].download_timeout;
             TRY(remove_tree(model_folder(v)));
             TRY(fetch_model_data(parts_.objects, spec_.variants[v].container.data, model_folder(v), limits));

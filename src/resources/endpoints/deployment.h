@@ -31,7 +31,7 @@ struct EndpointSettings {
     std::string folder;              // <data-dir>/endpoints
     std::string algorithms_program;  // absolute path of millwright-algorithms
     jobs::Machine machine = jobs::this_machine();
-    ModelDataLimits model_data = {};
+    executors::ArchiveLimits model_data = {};
     std::chrono::milliseconds startup_poll{20}, ping_interval{5'000}, ping_timeout{2'000};
     int failed_pings = 3;   // in a row, then the replica is replaced
     int failed_starts = 3;  // in a row during a deployment, then it has failed

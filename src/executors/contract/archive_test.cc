@@ -1,4 +1,4 @@
-#include "resources/models/model_data.h"
+#include "executors/contract/archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 
-namespace millwright::resources {
+namespace millwright::executors {
 namespace {
 
 namespace fs = std::filesystem;
@@ -75,7 +75,7 @@ std::string gzip(const std::string& bytes) {
     return {buffer.data(), used};
 }
 
-class ModelDataTest : public testing::Test {
+class ArchiveTest : public testing::Test {
   protected:
     void SetUp() override {
         char name[] = "/tmp/mw_model_XXXXXX";
@@ -86,12 +86,12 @@ class ModelDataTest : public testing::Test {
     void TearDown() override { fs::remove_all(top_); }
 
     // Unpacks into a fresh folder, and checks that nothing beside it changed.
-    Result<void> extract(const std::string& archive_bytes, ModelDataLimits limits = {}) {
+    Result<void> extract(const std::string& archive_bytes, ArchiveLimits limits = {}) {
         fs::remove_all(model());
         fs::create_directory(model());
         EXPECT_TRUE(write_file(top_ + "/archive", archive_bytes));
         const Fd file = open_file(top_ + "/archive", O_RDONLY).value();
-        const auto done = extract_model_archive(file.get(), archive_bytes.size(), model(), limits);
+        const auto done = extract_archive(file.get(), archive_bytes.size(), model(), limits);
         std::vector<std::string> names;
         for (const auto& item : fs::directory_iterator(top_)) names.push_back(item.path().filename());
         std::sort(names.begin(), names.end());
@@ -100,7 +100,7 @@ class ModelDataTest : public testing::Test {
         EXPECT_EQ(*read_file(top_ + "/outside/precious"), "untouched");
         return done;
     }
-    Result<void> extract_tar(const std::string& entries, ModelDataLimits limits = {}) {
+    Result<void> extract_tar(const std::string& entries, ArchiveLimits limits = {}) {
         return extract(gzip(finished(entries)), limits);
     }
     std::string model() const { return top_ + "/model"; }
@@ -109,7 +109,7 @@ class ModelDataTest : public testing::Test {
     std::string top_;
 };
 
-TEST_F(ModelDataTest, FilesFoldersAndInnerLinksAreUnpacked) {
+TEST_F(ArchiveTest, FilesFoldersAndInnerLinksAreUnpacked) {
     const std::string entries = entry("./", '5') + entry("./xgboost-model", '0', "trees", "", 0600) +
                                 entry("code/", '5') + entry("code/run.sh", '0', "#!", "", 04755) +
                                 entry("deep/er/file", '0', "x") + entry("latest", '2', "", "deep/er/file") +
@@ -126,13 +126,13 @@ TEST_F(ModelDataTest, FilesFoldersAndInnerLinksAreUnpacked) {
     EXPECT_EQ(status.st_mode & 07777, 0755u) << "set-id bits are dropped";
 }
 
-TEST_F(ModelDataTest, OfANameThatOccursTwiceTheLastCounts) {
+TEST_F(ArchiveTest, OfANameThatOccursTwiceTheLastCounts) {
     ASSERT_TRUE(extract_tar(entry("a", '0', "first") + entry("b", '1', "", "a") + entry("a", '0', "second")));
     EXPECT_EQ(content("a"), "second");
     EXPECT_EQ(content("b"), "first") << "a file must not be written through a hard link";
 }
 
-TEST_F(ModelDataTest, NothingIsWrittenThroughALink) {
+TEST_F(ArchiveTest, NothingIsWrittenThroughALink) {
     for (const std::string target : {"../outside", "/tmp", ".", ".."}) {
         ASSERT_TRUE(extract_tar(entry("d", '2', "", target) + entry("d/precious", '0', "evil"))) << target;
         EXPECT_FALSE(fs::is_symlink(model() + "/d"));
@@ -142,7 +142,7 @@ TEST_F(ModelDataTest, NothingIsWrittenThroughALink) {
     EXPECT_FALSE(fs::is_symlink(model() + "/f"));
 }
 
-TEST_F(ModelDataTest, HostileNamesAreRefusedForEveryKindOfEntry) {
+TEST_F(ArchiveTest, HostileNamesAreRefusedForEveryKindOfEntry) {
     std::string deep;
     for (int i = 0; i < 101; ++i) deep += "d/";
     std::string wide;
@@ -175,7 +175,7 @@ TEST_F(ModelDataTest, HostileNamesAreRefusedForEveryKindOfEntry) {
     EXPECT_EQ(refused, 60);
 }
 
-TEST_F(ModelDataTest, LinksThatLeadOutOrNowhereAreRefused) {
+TEST_F(ArchiveTest, LinksThatLeadOutOrNowhereAreRefused) {
     const std::string file = entry("a/b/c/f", '0', "x");
     const std::string cases[] = {
         entry("l", '2', "", "/etc/passwd"),
@@ -204,7 +204,7 @@ TEST_F(ModelDataTest, LinksThatLeadOutOrNowhereAreRefused) {
     }
 }
 
-TEST_F(ModelDataTest, DevicesAndOtherSpecialFilesAreRefused) {
+TEST_F(ArchiveTest, DevicesAndOtherSpecialFilesAreRefused) {
     for (const char type : {'3', '4', '6'}) {
         const auto done = extract_tar(entry("special", type));
         ASSERT_FALSE(done) << type;
@@ -212,14 +212,14 @@ TEST_F(ModelDataTest, DevicesAndOtherSpecialFilesAreRefused) {
     }
 }
 
-TEST_F(ModelDataTest, AFileCannotBeAFolder) {
+TEST_F(ArchiveTest, AFileCannotBeAFolder) {
     EXPECT_FALSE(extract_tar(entry("a", '0', "x") + entry("a/b", '0', "y")));
     EXPECT_FALSE(extract_tar(entry("a/b", '0', "x") + entry("a", '0', "y")));
     EXPECT_FALSE(extract_tar(entry("a/", '5') + entry("a", '2', "", "b")));
     EXPECT_FALSE(extract_tar(entry("a", '0', "x") + entry("a/", '5')));
 }
 
-TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
+TEST_F(ArchiveTest, DamagedArchivesAreRefused) {
     const std::string tar = finished(entry("a", '0', std::string(5000, 'x')) + entry("b", '0', std::string(3000, 'y')));
     const std::string good = gzip(tar);
     ASSERT_TRUE(extract(good));
@@ -238,8 +238,8 @@ TEST_F(ModelDataTest, DamagedArchivesAreRefused) {
     EXPECT_FALSE(extract(std::string(70000, '\x1f')));
 }
 
-TEST_F(ModelDataTest, BombsStopAtTheLimits) {
-    ModelDataLimits limits;
+TEST_F(ArchiveTest, BombsStopAtTheLimits) {
+    ArchiveLimits limits;
     limits.max_bytes = 100'000;
     EXPECT_EQ(extract_tar(entry("a", '0', std::string(200'000, 'x')), limits).error().kind, ErrorKind::LimitExceeded);
     EXPECT_LE(fs::file_size(model() + "/a"), 100'000u);
@@ -259,4 +259,4 @@ TEST_F(ModelDataTest, BombsStopAtTheLimits) {
 }
 
 }  // namespace
-}  // namespace millwright::resources
+}  // namespace millwright::executors
