@@ -1,12 +1,14 @@
 #include "resources/training_jobs/training_run.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/files.h"
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
 #include "executors/contract/failure.h"
+#include "resources/training_jobs/run_command.h"
+#include "resources/training_jobs/run_outcome.h"
+#include "resources/training_jobs/training_verdict.h"
 
 namespace millwright::resources {
 namespace {
@@ -17,8 +19,6 @@ using jobs::After;
 using jobs::Ending;
 
 constexpr const char* kLogGroup = "/aws/sagemaker/TrainingJobs";
-constexpr const char* kJobEndpoint = "http://169.254.170.2";
-constexpr const char* kSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 class TrainingRun : public jobs::Work {
   public:
@@ -46,21 +46,15 @@ class TrainingRun : public jobs::Work {
     void discard() override;
 
   private:
-    struct Verdict {
-        std::string status, secondary_status, message, failure_reason;
-    };
-
     Timestamp now() const { return context_.parts.clock.now(); }
     std::string folder() const { return training_run_folder(context_.settings, run_id_); }
     Result<bool> change(const TrainingJobChange& change);
     Result<std::vector<std::string>> open_logs();
-    Result<std::map<std::string, std::string>> environment();
     Result<RunSpec> run_spec(executors::StagedTree tree);
     Result<After> finish_run(const TrainingJobRow& row, const RunOutcome& outcome);
-    Result<After> end(const TrainingJobRow& row, const Verdict& verdict, const std::string& artifacts,
+    Result<After> end(const TrainingJobRow& row, const TrainingVerdict& verdict, const std::string& artifacts,
                       const std::optional<RunOutcome>& outcome);
     Result<std::string> upload();
-    Verdict judge(const TrainingJobRow& row, const RunOutcome& outcome) const;
     ScrapedJob scraped(std::vector<std::string> logs) const;
     CheckpointedJob checkpointed() const;
 
@@ -72,24 +66,6 @@ class TrainingRun : public jobs::Work {
     const TrainingPlan plan_;
     const jobs::Grant grant_;
 };
-
-// Faults of the user's data or request, as opposed to ours.
-bool is_users_fault(const Error& error) {
-    return error.kind == ErrorKind::InvalidInput || error.kind == ErrorKind::NotFound ||
-           error.kind == ErrorKind::LimitExceeded;
-}
-
-// An upload that fails for such a reason is tried again.
-bool heals(const Error& error) { return !is_users_fault(error) || error.kind == ErrorKind::LimitExceeded; }
-
-std::string reason_of(const Error& error) {
-    return is_users_fault(error) ? executors::client_error(error.message)
-                                 : executors::internal_server_error(error.message);
-}
-
-bool never_ran(const RunOutcome& outcome) {
-    return outcome.cause == RunOutcome::Cause::Lost && outcome.started == Timestamp{};
-}
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
     const bool done = TRY(context_.store.change(id_, change, now()));
@@ -132,43 +108,17 @@ Result<std::vector<std::string>> TrainingRun::open_logs() {
     return files;
 }
 
-Result<std::map<std::string, std::string>> TrainingRun::environment() {
-    std::map<std::string, std::string> variables = {
-        {"PATH", kSearchPath},
-        {"HOME", "/root"},
-        {"LANG", "C.UTF-8"},
-        {"TRAINING_JOB_NAME", job_.name},
-        {"TRAINING_JOB_ARN", job_.arn},
-        {"AWS_REGION", job_.region},
-        {"AWS_DEFAULT_REGION", job_.region},
-        {"DMLC_INTERFACE", "eth0"},
-        {"NVIDIA_VISIBLE_DEVICES", "void"},
-        {"SAGEMAKER_METRICS_DIRECTORY", "/opt/ml/output/metrics/sagemaker"},
-    };
-    const auto threads = std::to_string(std::max(1, static_cast<int>(std::floor(grant_.per_host.cpus))));
-    for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) variables[name] = threads;
-    if (!plan_.network_isolation) {
-        const auto role =
-            TRY(context_.parts.identity.resolve_role(job_.account, job_.request["RoleArn"].string_or("")));
-        variables["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] =
-            TRY(context_.parts.identity.grant_job_credentials(run_id_, role));
-        variables["AWS_ENDPOINT_URL"] = kJobEndpoint;
-        variables["S3_ENDPOINT_URL"] = kJobEndpoint;
-    }
-    for (const auto& [name, value] : plan_.environment) variables[name] = value;
-    variables["MILLWRIGHT_ALGORITHM"] = plan_.command.algorithm->algorithm;
-    variables["MILLWRIGHT_ALGORITHM_VERSION"] = plan_.command.algorithm->version;
-    return variables;
-}
-
 Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
     RunSpec spec;
     spec.id = run_id_;
     spec.folder = folder();
     spec.hosts = plan_.training.hosts;
-    spec.command = {context_.settings.algorithms_program, "train"};
-    spec.environment = TRY(environment());
+    auto command = TRY(run_command(context_, {job_, plan_, grant_, run_id_, folder()}));
+    spec.command = std::move(command.command);
+    spec.environment = std::move(command.environment);
+    spec.working_folder = std::move(command.working_folder);
     spec.mounts = std::move(tree.mounts);
+    spec.mounts.insert(spec.mounts.end(), command.mounts.begin(), command.mounts.end());
     spec.companions = std::move(tree.companions);
     spec.log_files = TRY(open_logs());
     spec.limits.cpus = grant_.per_host.cpus;
@@ -218,47 +168,30 @@ Result<After> TrainingRun::finish(const Ending& ending) {
     }
     if (ending.outcome) return finish_run(row, *ending.outcome);
     if (ending.error && !row.stop_requested) {
-        return end(row, {"Failed", "Failed", "Training job failed", reason_of(*ending.error)}, "", std::nullopt);
+        return end(row, failed(failure_reason_of(*ending.error)), "", std::nullopt);
     }
-    return end(row, {"Stopped", "Stopped", "Training job stopped", ""}, "", std::nullopt);
+    return end(row, stopped(), "", std::nullopt);
 }
 
 Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcome& outcome) {
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
-    if (!ran) return end(row, judge(row, outcome), "", outcome);
+    if (!ran)
+        return end(row, judge(row.stop_requested, outcome, {folder(), grant_.per_host.memory_bytes}), "", outcome);
     TRY(change({.to = Phase::Finishing,
                 .from = {Phase::Launching, Phase::Running},
                 .secondary_status = "Uploading",
                 .message = "Uploading generated training model",
                 .training_start = outcome.started,
                 .outcome = outcome_to_json(outcome)}));
-    auto verdict = judge(row, outcome);
-    const auto failed = [&verdict](const Error& error) {
-        verdict = {"Failed", "Failed", "Training job failed", executors::client_error(error.message)};
-    };
+    auto verdict = judge(row.stop_requested, outcome, {folder(), grant_.per_host.memory_bytes});
     // First, because a model that cannot be packed must not take the checkpoints along.
     const auto checkpoints = plan_.training.checkpoints ? context_.checkpoints.finish(checkpointed()) : Result<void>();
     if (!checkpoints && heals(checkpoints.error())) return checkpoints.error();
     const auto artifacts = upload();
     if (!artifacts && heals(artifacts.error())) return artifacts.error();
-    if (!checkpoints) failed(checkpoints.error());
-    if (!artifacts) failed(artifacts.error());
+    if (!checkpoints) verdict = failed(executors::client_error(checkpoints.error().message));
+    if (!artifacts) verdict = failed(executors::client_error(artifacts.error().message));
     return end(row, verdict, artifacts ? *artifacts : "", outcome);
-}
-
-TrainingRun::Verdict TrainingRun::judge(const TrainingJobRow& row, const RunOutcome& outcome) const {
-    using Cause = RunOutcome::Cause;
-    if (outcome.cause == Cause::MaxRuntime) {
-        return {"Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", ""};
-    }
-    if (row.stop_requested || outcome.cause == Cause::StopRequested)
-        return {"Stopped", "Stopped", "Training job stopped", ""};
-    const bool ran_well =
-        outcome.cause == Cause::Exited &&
-        std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
-    if (ran_well) return {"Completed", "Completed", "Training job completed", ""};
-    return {"Failed", "Failed", "Training job failed",
-            executors::training_failure_reason(folder(), outcome, grant_.per_host.memory_bytes)};
 }
 
 Result<std::string> TrainingRun::upload() {
@@ -277,7 +210,7 @@ Result<std::string> TrainingRun::upload() {
     return executors::upload_artifacts(context_.parts.objects, paths, request);
 }
 
-Result<After> TrainingRun::end(const TrainingJobRow& row, const Verdict& verdict, const std::string& artifacts,
+Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict& verdict, const std::string& artifacts,
                                const std::optional<RunOutcome>& outcome) {
     const bool ran = outcome && outcome->started != Timestamp{};
     context_.checkpoints.forget(id_);
@@ -306,22 +239,6 @@ void TrainingRun::discard() {
     if (auto removed = remove_tree(folder()); !removed) log::warning("removing the files of " + key(), removed.error());
 }
 
-std::string cause_name(RunOutcome::Cause cause) {
-    switch (cause) {
-        case RunOutcome::Cause::Exited:
-            return "Exited";
-        case RunOutcome::Cause::StopRequested:
-            return "StopRequested";
-        case RunOutcome::Cause::MaxRuntime:
-            return "MaxRuntime";
-        case RunOutcome::Cause::LaunchFailed:
-            return "LaunchFailed";
-        case RunOutcome::Cause::Lost:
-            return "Lost";
-    }
-    return "Lost";
-}
-
 }  // namespace
 
 std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
@@ -333,41 +250,6 @@ std::string training_run_key(int64_t id) { return "training-job/" + std::to_stri
 
 std::string training_run_folder(const TrainingJobSettings& settings, const std::string& run_id) {
     return settings.folder + "/" + run_id;
-}
-
-Json outcome_to_json(const RunOutcome& outcome) {
-    auto hosts = Json::array();
-    for (const auto& host : outcome.hosts) {
-        hosts.push_back(Json::object(
-            {{"exit_code", host.exit_code}, {"signal", host.signal}, {"out_of_memory", host.out_of_memory}}));
-    }
-    return Json::object({{"cause", cause_name(outcome.cause)},
-                         {"message", outcome.message},
-                         {"first_failure", outcome.first_failure},
-                         {"hosts", std::move(hosts)},
-                         {"started", to_epoch_milliseconds(outcome.started)},
-                         {"ended", to_epoch_milliseconds(outcome.ended)},
-                         {"ran", static_cast<int64_t>(outcome.ran.count())}});
-}
-
-RunOutcome outcome_from_json(const Json& document) {
-    RunOutcome outcome;
-    outcome.cause = RunOutcome::Cause::Lost;
-    const auto name = document["cause"].string_or("");
-    for (const auto cause : {RunOutcome::Cause::Exited, RunOutcome::Cause::StopRequested, RunOutcome::Cause::MaxRuntime,
-                             RunOutcome::Cause::LaunchFailed}) {
-        if (cause_name(cause) == name) outcome.cause = cause;
-    }
-    outcome.message = document["message"].string_or("");
-    outcome.first_failure = static_cast<int>(document["first_failure"].int_or(-1));
-    for (const auto& host : document["hosts"].items()) {
-        outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)),
-                                 static_cast<int>(host["signal"].int_or(0)), host["out_of_memory"].bool_or(false)});
-    }
-    outcome.started = from_epoch_milliseconds(document["started"].int_or(0));
-    outcome.ended = from_epoch_milliseconds(document["ended"].int_or(0));
-    outcome.ran = std::chrono::milliseconds(document["ran"].int_or(0));
-    return outcome;
 }
 
 }  // namespace millwright::resources

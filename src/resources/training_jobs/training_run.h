@@ -29,8 +29,4 @@ std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context,
 std::string training_run_key(int64_t id);
 std::string training_run_folder(const TrainingJobSettings& settings, const std::string& run_id);
 
-// The outcome of a run as it is kept from Finishing on.
-Json outcome_to_json(const executors::RunOutcome& outcome);
-executors::RunOutcome outcome_from_json(const Json& document);
-
 }  // namespace millwright::resources

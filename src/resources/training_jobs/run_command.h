@@ -1,0 +1,33 @@
+// What the hosts of a training job execute: the command, where, and its environment variables.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "executors/executor.h"
+#include "resources/training_jobs/training_plan.h"
+#include "resources/training_jobs/training_run.h"
+
+namespace millwright::resources {
+
+// One attempt of one job.
+struct CommandedRun {
+    const TrainingJob& job;
+    const TrainingPlan& plan;
+    const jobs::Grant& grant;
+    const std::string run_id;
+    const std::string folder;
+};
+
+struct RunCommand {
+    std::vector<std::string> command;
+    std::map<std::string, std::string> environment;
+    std::vector<executors::Mount> mounts;  // besides those of channels: code, Python environment
+    std::string working_folder = "/";
+};
+
+// Grants the run its credentials, too, unless it is isolated.
+Result<RunCommand> run_command(const TrainingRunContext& context, const CommandedRun& run);
+
+}  // namespace millwright::resources
