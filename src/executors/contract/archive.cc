@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <unordered_set>
@@ -21,6 +22,7 @@ namespace {
 constexpr size_t kMaxComponentBytes = 255;
 constexpr size_t kMaxPathBytes = 4000;
 constexpr size_t kMaxDepth = 100;
+constexpr int64_t kMaxScannedBytes = int64_t{4} << 30;
 
 using ArchiveReader = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
@@ -211,7 +213,9 @@ Result<void> Extraction::count(uint64_t bytes) {
 
 }  // namespace
 
-Result<void> extract_archive(int file, uint64_t size, const std::string& folder, const ArchiveLimits& limits) {
+namespace {
+
+Result<ArchiveReader> open_reader(int file) {
     ArchiveReader reader(archive_read_new(), &archive_read_free);
     if (!reader) return internal_error("cannot make an archive reader");
     archive_read_support_filter_gzip(reader.get());
@@ -219,8 +223,39 @@ Result<void> extract_archive(int file, uint64_t size, const std::string& folder,
     if (lseek(file, 0, SEEK_SET) != 0) return error_from_errno("cannot read the archive");
     if (archive_read_open_fd(reader.get(), file, 256 * 1024) != ARCHIVE_OK)
         return invalid_input("the archive is damaged or not a tar.gz");
+    return reader;
+}
+
+}  // namespace
+
+Result<void> extract_archive(int file, uint64_t size, const std::string& folder, const ArchiveLimits& limits) {
+    const ArchiveReader reader = TRY(open_reader(file));
     Fd root = TRY(open_file(folder, O_RDONLY | O_DIRECTORY));
     return Extraction(reader.get(), std::move(root), size, limits).run();
+}
+
+Result<std::string> read_archive_member(int file, std::string_view path, size_t max_bytes) {
+    const ArchiveReader reader = TRY(open_reader(file));
+    int64_t scanned = 0;
+    for (;;) {
+        archive_entry* entry = nullptr;
+        const int status = archive_read_next_header(reader.get(), &entry);
+        if (status == ARCHIVE_EOF) return not_found("the archive has no " + std::string(path));
+        if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
+            return invalid_input("the archive is damaged or not a tar.gz");
+        // Skipping an entry unpacks it.
+        scanned += std::max<int64_t>(archive_entry_size(entry), 512);
+        if (scanned > kMaxScannedBytes) return invalid_input("the archive is too large to be searched");
+        std::string_view name = archive_entry_pathname(entry) ? archive_entry_pathname(entry) : "";
+        if (name.starts_with("./")) name.remove_prefix(2);
+        if (name != path || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) continue;
+        std::string content(max_bytes + 1, '\0');
+        const la_ssize_t got = archive_read_data(reader.get(), content.data(), content.size());
+        if (got < 0) return invalid_input("the archive is damaged or not a tar.gz");
+        if (static_cast<size_t>(got) > max_bytes) return invalid_input(std::string(path) + " is too long");
+        content.resize(static_cast<size_t>(got));
+        return content;
+    }
 }
 
 }  // namespace millwright::executors

@@ -30,6 +30,10 @@ struct ArchiveLimits {
 // the last one counts. What was unpacked before a failure stays: remove the folder.
 Result<void> extract_archive(int archive, uint64_t size, const std::string& folder, const ArchiveLimits& limits);
 
+// The content of one regular file of the archive, by its path ("./" before it does not matter). NotFound: there is
+// none. InvalidInput: damaged, or longer than `max_bytes`.
+Result<std::string> read_archive_member(int archive, std::string_view path, size_t max_bytes);
+
 // The components of a relative path that leads nowhere else, "." dropped; empty for the root itself. InvalidInput:
 // absolute, "..", NUL, too long or too deep.
 Result<std::vector<std::string>> clean_archive_path(std::string_view name);

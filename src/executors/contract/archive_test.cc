@@ -238,6 +238,17 @@ TEST_F(ArchiveTest, DamagedArchivesAreRefused) {
     EXPECT_FALSE(extract(std::string(70000, '\x1f')));
 }
 
+TEST_F(ArchiveTest, OneFileIsReadWithoutUnpacking) {
+    EXPECT_TRUE(
+        write_file(top_ + "/a", gzip(finished(entry("train.py", '0', "x") + entry("sub/requirements.txt", '0', "no") +
+                                              entry("./requirements.txt", '0', "numpy\n")))));
+    const Fd file = open_file(top_ + "/a", O_RDONLY).value();
+    EXPECT_EQ(read_archive_member(file.get(), "requirements.txt", 100).value_or("?"), "numpy\n");
+    EXPECT_EQ(read_archive_member(file.get(), "train.py", 1).value_or("?"), "x");
+    EXPECT_EQ(read_archive_member(file.get(), "setup.py", 100).error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(read_archive_member(file.get(), "requirements.txt", 5).error().kind, ErrorKind::InvalidInput);
+}
+
 TEST_F(ArchiveTest, BombsStopAtTheLimits) {
     ArchiveLimits limits;
     limits.max_bytes = 100'000;

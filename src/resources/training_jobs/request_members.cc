@@ -8,8 +8,6 @@ namespace {
 constexpr RequestMember kMembers[] = {
     {"AlgorithmSpecification.AlgorithmName", Treatment::Refused,
      "algorithm resources do not exist yet, give a TrainingImage"},
-    {"AlgorithmSpecification.ContainerEntrypoint", Treatment::Refused, "containers do not run yet"},
-    {"AlgorithmSpecification.ContainerArguments", Treatment::Refused, "containers do not run yet"},
     {"AlgorithmSpecification.TrainingImageConfig", Treatment::Refused, "images are not pulled"},
     {"AlgorithmSpecification.EnableSageMakerMetricsTimeSeries", Treatment::Refused, "metrics are in CloudWatch only"},
     {"ResourceConfig.InstanceGroups", Treatment::Refused, "all hosts of a job are alike"},
@@ -32,8 +30,6 @@ constexpr RequestMember kMembers[] = {
     {"ServerlessJobConfig", Treatment::Refused, "give an AlgorithmSpecification and a ResourceConfig"},
     {"MlflowConfig", Treatment::Refused, "there is no MLflow server"},
     {"ModelPackageConfig", Treatment::Refused, "there is no model registry yet"},
-    {"HyperParameters.sagemaker_program", Treatment::Refused, "script mode does not exist yet"},
-    {"HyperParameters.sagemaker_submit_directory", Treatment::Refused, "script mode does not exist yet"},
     {"InputDataConfig[].DataSource.FileSystemDataSource", Treatment::Refused, "give an S3DataSource"},
     {"InputDataConfig[].DataSource.DatasetSource", Treatment::Refused, "give an S3DataSource"},
     {"InputDataConfig[].DataSource.S3DataSource.AttributeNames", Treatment::Refused,

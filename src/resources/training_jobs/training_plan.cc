@@ -4,6 +4,7 @@
 #include "resources/training_jobs/metric_definitions.h"
 #include "resources/training_jobs/metric_regex.h"
 #include "resources/training_jobs/plan_channels.h"
+#include "resources/training_jobs/plan_command.h"
 #include "resources/training_jobs/request_members.h"
 
 namespace millwright::resources {
@@ -39,13 +40,15 @@ Result<void> read_metrics(const Json& request, TrainingPlan& plan) {
     const auto& own = request["AlgorithmSpecification"]["MetricDefinitions"];
     // The XGBoost framework container is open, so users may define what they print; first-party images are closed.
     const auto image = request["AlgorithmSpecification"]["TrainingImage"].string_or("");
-    if (own.size() > 0 && image.find("sagemaker-xgboost") == std::string::npos) {
+    if (own.size() > 0 && !find_framework_image(image)) {
         return invalid_input(
             "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
             "without "
             "specifying metric definitions.");
     }
-    plan.metric_definitions = own.size() > 0 ? own : default_metric_definitions(plan.command.algorithm->algorithm);
+    plan.metric_definitions =
+        own.size() > 0 ? own
+                       : default_metric_definitions(plan.command.algorithm ? plan.command.algorithm->algorithm : "");
     for (const auto& definition : own.items()) {
         TRY(MetricRegex::compile(definition["Regex"].string_or("")));
     }
@@ -91,10 +94,7 @@ Json debug_hook_config(const Json& asked) {
 Result<TrainingPlan> plan_training(const Json& request) {
     TRY(refuse_unsupported_members(request));
     TrainingPlan plan;
-    const auto uri = request["AlgorithmSpecification"]["TrainingImage"].string_or("");
-    const auto image = find_built_in_image(uri);
-    if (!image) return invalid_input(unsupported_image_message(uri));
-    plan.command.algorithm = *image;
+    plan.command = TRY(plan_command(request));
     TRY(read_resources(request, plan));
     TRY(read_output(request, plan));
     TRY(read_metrics(request, plan));

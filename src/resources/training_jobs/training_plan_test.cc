@@ -82,8 +82,6 @@ TEST(TrainingPlan, ReadsWhereCheckpointsGo) {
 
 TEST(TrainingPlan, RefusesEachGapByName) {
     const std::pair<std::string_view, std::string_view> gaps[] = {
-        {"AlgorithmSpecification.ContainerEntrypoint", R"(["x"])"},
-        {"AlgorithmSpecification.ContainerArguments", R"(["x"])"},
         {"AlgorithmSpecification.AlgorithmName", R"("x")"},
         {"ResourceConfig.KeepAlivePeriodInSeconds", "60"},
         {"ResourceConfig.InstanceGroups", R"([{"InstanceCount":1}])"},
@@ -93,8 +91,6 @@ TEST(TrainingPlan, RefusesEachGapByName) {
         {"ProfilerRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
         {"TensorBoardOutputConfig", R"({"S3OutputPath":"s3://b/c"})"},
         {"ExperimentConfig", R"({"TrialName":"x"})"},
-        {"HyperParameters.sagemaker_program", R"("train.py")"},
-        {"HyperParameters.sagemaker_submit_directory", R"("s3://b/c")"},
     };
     for (const auto& [path, value] : gaps) {
         EXPECT_TRUE(refusal(path, value).starts_with("Millwright does not support " + std::string(path) + ":"))
@@ -116,6 +112,62 @@ TEST(TrainingPlan, RefusesChannelsItCannotFeed) {
               std::string::npos);
     EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")").find("s3://"),
               std::string::npos);
+}
+
+Json script_request(const std::string& image, const std::string& parameters) {
+    auto document = request();
+    document.set("AlgorithmSpecification", Json::object({{"TrainingInputMode", "File"}, {"TrainingImage", image}}));
+    document.set("HyperParameters", *Json::parse(parameters));
+    return document;
+}
+
+TEST(TrainingPlan, AFrameworkImageRunsTheScriptOfItsHyperparameters) {
+    const std::string image = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.0.0-cpu-py310";
+    // As the framework estimators send them, and as boto3 users write them.
+    for (const char* parameters :
+         {R"({"sagemaker_program":"\"train.py\"","sagemaker_submit_directory":"\"s3://b/c/sourcedir.tar.gz\""})",
+          R"({"sagemaker_program":"train.py","sagemaker_submit_directory":"s3://b/c/sourcedir.tar.gz"})"}) {
+        const auto plan = plan_training(script_request(image, parameters));
+        ASSERT_TRUE(plan) << plan.error().message;
+        EXPECT_FALSE(plan->command.algorithm);
+        EXPECT_EQ(plan->command.framework->framework, "pytorch");
+        EXPECT_EQ(plan->command.framework->version, "2.0.0");
+        ASSERT_TRUE(plan->command.submit_directory);
+        EXPECT_EQ(plan->command.submit_directory->key, "c/sourcedir.tar.gz");
+    }
+    const auto elsewhere = plan_training(script_request(
+        image, R"({"sagemaker_program":"a.py","sagemaker_submit_directory":"/opt/ml/input/data/code"})"));
+    ASSERT_TRUE(elsewhere);
+    EXPECT_FALSE(elsewhere->command.submit_directory);
+    const auto nothing = plan_training(script_request(image, "{}"));
+    ASSERT_FALSE(nothing);
+    EXPECT_NE(nothing.error().message.find("sagemaker_program"), std::string::npos);
+}
+
+TEST(TrainingPlan, XgboostIsAnAlgorithmUntilItGetsAScript) {
+    const auto built_in = plan_training(script_request("a/sagemaker-xgboost:1.7-1", "{}"));
+    ASSERT_TRUE(built_in);
+    EXPECT_TRUE(built_in->command.algorithm);
+    EXPECT_FALSE(built_in->command.framework);
+    const auto script = plan_training(script_request("a/sagemaker-xgboost:1.7-1", R"({"sagemaker_program":"a.py"})"));
+    ASSERT_TRUE(script);
+    EXPECT_FALSE(script->command.algorithm);
+    EXPECT_EQ(script->command.framework->framework, "xgboost");
+    const auto pca = plan_training(script_request("a/pca:1", R"({"sagemaker_program":"a.py"})"));
+    ASSERT_FALSE(pca);
+    EXPECT_NE(pca.error().message.find("built-in algorithm"), std::string::npos);
+}
+
+TEST(TrainingPlan, AnEntryPointReplacesTheRunner) {
+    auto document = script_request("a/sagemaker-scikit-learn:1.2-1-cpu-py3", "{}");
+    document.set("AlgorithmSpecification", Json::object({{"TrainingInputMode", "File"},
+                                                         {"TrainingImage", "a/sagemaker-scikit-learn:1.2-1-cpu-py3"},
+                                                         {"ContainerEntrypoint", Json::array({"/bin/bash"})},
+                                                         {"ContainerArguments", Json::array({"-c", "true"})}}));
+    const auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->command.entrypoint, std::vector<std::string>{"/bin/bash"});
+    EXPECT_EQ(plan->command.arguments, (std::vector<std::string>{"-c", "true"}));
 }
 
 TEST(TrainingPlan, RefusesImagesAndLimits) {
