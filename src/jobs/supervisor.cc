@@ -24,13 +24,16 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
 
-enum class State { Waiting, Preparing, Adopting, Running, Finishing };
+enum class State { Provisioning, Waiting, Preparing, Adopting, Running, Finishing, Resting };
 
 struct Live {
     std::shared_ptr<Work> work;
     uint64_t number = 0;  // order of arrival
     State state = State::Waiting;
     std::shared_ptr<StopFlag> stop = std::make_shared<StopFlag>(false);
+    bool interrupt = false;  // its run, as soon as there is one
+    // Provisioning: whoever sets it first, the thread that begins or the stop that comes before, has the work.
+    std::shared_ptr<std::atomic<bool>> claimed = std::make_shared<std::atomic<bool>>(false);
     std::string run_id, folder;
     Demand demand;
     bool holds_capacity = false;
@@ -49,6 +52,13 @@ struct Submitted {
 };
 struct StopAsked {
     std::string key;
+};
+struct InterruptAsked {
+    std::string key;
+};
+struct Provisioned {
+    std::string key;
+    std::optional<Error> error;
 };
 struct Launching {  // a run id is about to be handed to the executor
     std::string key, run_id, folder;
@@ -78,13 +88,16 @@ struct RunEnded {
     std::string run_id;
     RunOutcome outcome;
 };
-using Event =
-    std::variant<Submitted, StopAsked, Launching, Prepared, Adopted, Finished, TaskDone, RunStarted, RunEnded>;
+using Event = std::variant<Submitted, StopAsked, InterruptAsked, Provisioned, Launching, Prepared, Adopted, Finished,
+                           TaskDone, RunStarted, RunEnded>;
 
 class ThreadedSupervisor : public Supervisor, public executors::RunListener {
   public:
     ThreadedSupervisor(const SupervisorSettings& settings, executors::Executor& executor)
-        : executor_(executor), capacity_(settings.machine), pool_(std::make_unique<WorkerPool>(settings.workers)) {
+        : executor_(executor),
+          capacity_(settings.machine),
+          pool_(std::make_unique<WorkerPool>(settings.workers)),
+          provisioners_(std::make_unique<WorkerPool>(settings.provisioners)) {
         thread_ = std::jthread([this] { decide(); });
     }
     ~ThreadedSupervisor() override { shut_down(); }
@@ -93,6 +106,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
         post(Submitted{std::move(work), std::move(entry)});
     }
     void stop(const std::string& key) override { post(StopAsked{key}); }
+    void interrupt(const std::string& key) override { post(InterruptAsked{key}); }
     const Machine& machine() const override { return capacity_.machine(); }
     void shut_down() override;
 
@@ -105,6 +119,8 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
 
     void handle(Submitted& event);
     void handle(StopAsked& event);
+    void handle(InterruptAsked& event);
+    void handle(Provisioned& event);
     void handle(Launching& event);
     void handle(Prepared& event);
     void handle(Adopted& event);
@@ -115,7 +131,11 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
 
     void schedule();
     void explain_waiting();
+    void provision(Live& live);
     void enqueue(Live& live);
+    void rest(Live& live, std::chrono::milliseconds pause);
+    void ask_to_stop(Live& live);
+    void due(const std::string& key);
     void prepare(Live& live);
     void adopt(Live& live);
     void try_again(Live& live);
@@ -142,10 +162,10 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     std::unordered_map<std::string, std::unique_ptr<Live>> lives_;  // by key
     std::map<uint64_t, std::string> waiting_;                       // number -> key
     std::unordered_map<std::string, std::string> key_of_run_;
-    std::multimap<Steady::time_point, std::string> retries_;  // of finish() and adopt()
+    std::multimap<Steady::time_point, std::string> retries_;  // of finish() and adopt(), and ends of rests
     uint64_t next_number_ = 1;
 
-    std::unique_ptr<WorkerPool> pool_;
+    std::unique_ptr<WorkerPool> pool_, provisioners_;
     std::jthread thread_;
 };
 
@@ -168,6 +188,7 @@ void ThreadedSupervisor::shut_down() {
     thread_.join();
     // Staging in progress is cut short; the works record nothing more, which is the same as a crash here.
     for (const auto& [key, live] : lives_) live->stop->store(true);
+    provisioners_.reset();
     pool_.reset();
     lives_.clear();
 }
@@ -193,16 +214,18 @@ void ThreadedSupervisor::decide() {
         while (!retries_.empty() && retries_.begin()->first <= Steady::now()) {
             const auto key = retries_.begin()->second;
             retries_.erase(retries_.begin());
-            auto* live = find(key);
-            if (!live) continue;
-            if (live->state == State::Adopting) {
-                adopt(*live);
-            } else {
-                finish(*live);
-            }
+            due(key);
         }
         schedule();
     }
+}
+
+void ThreadedSupervisor::due(const std::string& key) {
+    auto* live = find(key);
+    if (!live) return;
+    if (live->state == State::Adopting) return adopt(*live);
+    if (live->state == State::Resting) return enqueue(*live);
+    finish(*live);
 }
 
 void ThreadedSupervisor::handle(Submitted& event) {
@@ -215,9 +238,11 @@ void ThreadedSupervisor::handle(Submitted& event) {
     live.run_id = event.entry.run_id;
     live.folder = event.entry.folder;
     live.stop->store(event.entry.stop);
+    live.interrupt = event.entry.interrupt;
     switch (event.entry.at) {
         case Entry::At::Queue:
             if (event.entry.stop) return run_is_over(live, {});
+            if (live.work->needs_provisions()) return provision(live);
             return enqueue(live);
         case Entry::At::Adopt:
             return adopt(live);
@@ -229,16 +254,55 @@ void ThreadedSupervisor::handle(Submitted& event) {
 void ThreadedSupervisor::handle(StopAsked& event) {
     auto* live = find(event.key);
     if (!live || live->stop->exchange(true)) return;
-    if (live->state == State::Waiting) {
-        queue_.remove(live->work->owner(), live->number);
-        waiting_.erase(live->number);
-        run_is_over(*live, {});
-    } else if (live->state == State::Running) {
-        add_task(*live, [this, id = live->run_id] {
-            if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
-        });
+    switch (live->state) {
+        case State::Provisioning:
+            if (!live->claimed->exchange(true)) return run_is_over(*live, {});
+            return;  // the thread that provisions looks at the flag
+        case State::Waiting:
+            queue_.remove(live->work->owner(), live->number);
+            waiting_.erase(live->number);
+            return run_is_over(*live, {});
+        case State::Resting:
+            std::erase_if(retries_, [&](const auto& retry) { return retry.second == event.key; });
+            return run_is_over(*live, {});
+        case State::Running:
+            return ask_to_stop(*live);
+        case State::Preparing:
+        case State::Adopting:   // look at the flag when they are done
+        case State::Finishing:  // has nothing left to stop
+            return;
     }
-    // Preparing and Adopting look at the flag when they are done; Finishing has nothing left to stop.
+}
+
+void ThreadedSupervisor::handle(InterruptAsked& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    if (live->state == State::Running) return ask_to_stop(*live);
+    live->interrupt = live->state == State::Preparing || live->state == State::Adopting;
+}
+
+void ThreadedSupervisor::ask_to_stop(Live& live) {
+    add_task(live, [this, id = live.run_id] {
+        if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
+    });
+}
+
+void ThreadedSupervisor::provision(Live& live) {
+    live.state = State::Provisioning;
+    provisioners_->post([this, work = live.work, stop = live.stop, claimed = live.claimed] {
+        if (claimed->exchange(true)) return;
+        const auto provided = work->provision(*stop);
+        post(Provisioned{work->key(), provided ? std::nullopt : std::optional<Error>(provided.error())});
+    });
+}
+
+void ThreadedSupervisor::handle(Provisioned& event) {
+    auto* live = find(event.key);
+    if (!live) return;
+    if (live->stop->load()) return run_is_over(*live, {});
+    if (event.error) return run_is_over(*live, {.outcome = std::nullopt, .error = std::move(event.error)});
+    live->demand = live->work->demand();
+    enqueue(*live);
 }
 
 void ThreadedSupervisor::handle(Launching& event) {
@@ -257,11 +321,8 @@ void ThreadedSupervisor::handle(Prepared& event) {
     live->state = State::Running;
     if (live->early_outcome)
         return run_is_over(*live, {.outcome = std::move(live->early_outcome), .error = std::nullopt});
-    if (live->stop->load()) {
-        add_task(*live, [this, id = live->run_id] {
-            if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
-        });
-    }
+    if (live->stop->load() || live->interrupt) ask_to_stop(*live);
+    live->interrupt = false;
 }
 
 void ThreadedSupervisor::handle(Adopted& event) {
@@ -294,9 +355,10 @@ void ThreadedSupervisor::handle(Finished& event) {
     live->run_id.clear();
     live->folder.clear();
     live->ending = {};
+    live->interrupt = false;
     if (live->stop->load()) return run_is_over(*live, {});
     live->demand = live->work->demand();
-    enqueue(*live);
+    rest(*live, live->work->rest());
 }
 
 void ThreadedSupervisor::handle(TaskDone& event) {
@@ -356,6 +418,12 @@ void ThreadedSupervisor::enqueue(Live& live) {
     live.reason.clear();
     queue_.push(live.work->owner(), live.number);
     waiting_[live.number] = live.work->key();
+}
+
+void ThreadedSupervisor::rest(Live& live, std::chrono::milliseconds pause) {
+    if (pause.count() <= 0) return enqueue(live);
+    live.state = State::Resting;
+    retries_.emplace(Steady::now() + pause, live.work->key());
 }
 
 void ThreadedSupervisor::prepare(Live& live) {

@@ -1,10 +1,11 @@
 // Drives runs of every kind (training, processing, …) from the queue to their end.
 //
 //   submit(Queue) ─▶ (provisioning) ─▶ waiting ─▶ preparing ─▶ running ─▶ finishing ─▶ gone
-//                          │              │           │            ▲           ▲
-//                          └─ error ──────┴─ stop ────┴─ error ────┼───────────┤
-//   submit(Adopt) ─────────────────────────────────────────────────┘           │
-//   submit(Finish) ────────────────────────────────────────────────────────────┘
+//                          │            ▲ │           │            ▲         ▲ │
+//                          └─ error ────│─┴─ stop ────┴─ error ────┼─────────┤ │
+//                                       └───────── (rest) ─────────│─────────│─┘ QueueAgain
+//   submit(Adopt) ─────────────────────────────────────────────────┘         │
+//   submit(Finish) ──────────────────────────────────────────────────────────┘
 //
 // One thread decides, woken by events only; everything that may block runs on a bounded pool, one task per work at a
 // time. Nothing is kept on disk here: a Work records its own progress before each step, and after a restart submits
@@ -12,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,7 +33,7 @@ struct Ending {
 
 enum class After {
     Done,        // everything is recorded; forget it
-    QueueAgain,  // it never ran: start over
+    QueueAgain,  // it never ran, or has more to run: start over, after rest()
 };
 
 // Set once when the work is to stop; long steps look at it now and then.
@@ -64,6 +66,8 @@ class Work {
     // After finish() and when the executor has cleaned up: removes the files of the run. Before it is queued again,
     // too, so that a launcher of the old run that comes to life late finds nothing.
     virtual void discard() = 0;
+    // How long to wait after QueueAgain.
+    virtual std::chrono::milliseconds rest() const { return {}; }
 };
 
 // Where a work enters.
@@ -73,11 +77,13 @@ struct Entry {
     std::string run_id, folder;  // of the run, for Adopt and Finish
     Ending ending;               // for Finish
     bool stop = false;           // a stop was asked for before the restart
+    bool interrupt = false;      // Adopt: so was an interruption
 };
 
 struct SupervisorSettings {
     Machine machine = this_machine();
     size_t workers = 4;
+    size_t provisioners = 16;  // threads for provision(); they wait more than they work
 };
 
 // Thread-safe. shut_down() before the executor, and before whatever the works use, is destroyed; runs live on.
@@ -89,6 +95,9 @@ class Supervisor {
     virtual void submit(std::shared_ptr<Work> work, Entry entry) = 0;
     // Fine for an unknown key.
     virtual void stop(const std::string& key) = 0;
+    // Ends the present run as stop() does, but not the work: its finish() decides what follows. Nothing happens to a
+    // work without a run.
+    virtual void interrupt(const std::string& key) = 0;
     virtual const Machine& machine() const = 0;
     // Ends the threads. Later calls, also the executor's, do nothing.
     virtual void shut_down() = 0;

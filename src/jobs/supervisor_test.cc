@@ -13,6 +13,8 @@ namespace {
 using executors::FakeExecutor;
 using executors::RunOutcome;
 
+using Notes = std::vector<std::string>;
+
 // Records what it is asked for: "waiting", "prepare", "started", "finish:<how>", "discard".
 class TestWork : public Work {
   public:
@@ -22,6 +24,14 @@ class TestWork : public Work {
     std::string key() const override { return name_; }
     std::string owner() const override { return owner_; }
     Demand demand() const override { return {cpus_, 1}; }
+    bool needs_provisions() const override { return needs_provisions_; }
+    Result<void> provision(const StopFlag& stop) override {
+        note("provision");
+        while (slow_ && !stop) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        if (provision_error_) return *provision_error_;
+        return {};
+    }
+    std::chrono::milliseconds rest() const override { return rest_; }
     void waiting(const std::string&) override { note("waiting"); }
     Result<executors::RunSpec> prepare(const StopFlag& stop) override {
         note("prepare");
@@ -39,6 +49,10 @@ class TestWork : public Work {
             return internal_error("disk full");
         }
         if (ending.outcome && ending.outcome->cause == RunOutcome::Cause::Lost) return After::QueueAgain;
+        if (more_segments_ > 0) {
+            --more_segments_;
+            return After::QueueAgain;
+        }
         return After::Done;
     }
     void discard() override { note("discard"); }
@@ -56,8 +70,18 @@ class TestWork : public Work {
         return false;
     }
 
+    // Until so many things were asked of it.
+    Notes wait_for_count(size_t count) {
+        for (int i = 0; i < 3000 && notes().size() < count; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        return notes();
+    }
+
     std::atomic<bool> slow_{false};
-    std::optional<Error> prepare_error_;
+    bool needs_provisions_ = false;
+    std::optional<Error> prepare_error_, provision_error_;
+    std::chrono::milliseconds rest_{};
+    std::atomic<int> more_segments_{0};
     std::atomic<int> finish_errors_{0};
 
   private:
@@ -71,8 +95,6 @@ class TestWork : public Work {
     Mutex mutex_;
     std::vector<std::string> notes_ GUARDED_BY(mutex_);
 };
-
-using Notes = std::vector<std::string>;
 
 class SupervisorTest : public ::testing::Test {
   protected:
@@ -95,6 +117,106 @@ TEST_F(SupervisorTest, DrivesAWorkThroughItsSteps) {
     ASSERT_TRUE(work->wait_for("discard"));
     EXPECT_EQ(work->notes(), (Notes{"prepare", "started", "finish:outcome", "discard"}));
     EXPECT_TRUE(executor_.cleaned_up().count("a-run-1"));
+}
+
+TEST_F(SupervisorTest, ProvisionsBeforeTheQueueWithoutAShareOfTheMachine) {
+    auto work = std::make_shared<TestWork>("slow", "ann", 4);
+    work->needs_provisions_ = true;
+    work->slow_ = true;
+    supervisor_->submit(work, {});
+    ASSERT_TRUE(work->wait_for("provision"));
+    submit("other", 4);
+    const auto other = executor_.wait_for_start(0);
+    EXPECT_EQ(other.id, "other-run-1");
+    work->slow_ = false;
+    ASSERT_TRUE(work->wait_for("waiting"));
+    executor_.end(other.id, executors::exited(1, 0));
+    EXPECT_EQ(executor_.wait_for_start(1).id, "slow-run-1");
+    EXPECT_EQ(work->notes(), (Notes{"provision", "waiting", "prepare"}));
+}
+
+TEST_F(SupervisorTest, ErrorsAndStopsWhileProvisioningEndTheWork) {
+    auto failing = std::make_shared<TestWork>("failing", "ann", 1);
+    failing->needs_provisions_ = true;
+    failing->provision_error_ = invalid_input("no such package");
+    supervisor_->submit(failing, {});
+    ASSERT_TRUE(failing->wait_for("discard"));
+    EXPECT_EQ(failing->notes(), (Notes{"provision", "finish:error", "discard"}));
+    auto stopped = std::make_shared<TestWork>("stopped", "ann", 1);
+    stopped->needs_provisions_ = true;
+    stopped->slow_ = true;
+    supervisor_->submit(stopped, {});
+    ASSERT_TRUE(stopped->wait_for("provision"));
+    supervisor_->stop("stopped");
+    ASSERT_TRUE(stopped->wait_for("discard"));
+    EXPECT_EQ(stopped->notes(), (Notes{"provision", "finish:stopped", "discard"}));
+}
+
+TEST_F(SupervisorTest, AStopDoesNotWaitForTheProvisioningOfOthers) {
+    supervisor_->shut_down();
+    supervisor_ =
+        Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2, .provisioners = 1}, executor_);
+    auto busy = std::make_shared<TestWork>("busy", "ann", 1);
+    auto behind = std::make_shared<TestWork>("behind", "ann", 1);
+    busy->needs_provisions_ = behind->needs_provisions_ = true;
+    busy->slow_ = true;
+    supervisor_->submit(busy, {});
+    ASSERT_TRUE(busy->wait_for("provision"));
+    supervisor_->submit(behind, {});
+    supervisor_->stop("behind");
+    ASSERT_TRUE(behind->wait_for("discard"));
+    EXPECT_EQ(behind->notes(), (Notes{"finish:stopped", "discard"}));
+}
+
+TEST_F(SupervisorTest, AnInterruptedWorkRunsItsNextSegmentAfterARest) {
+    auto work = std::make_shared<TestWork>("a", "ann", 1);
+    work->more_segments_ = 1;
+    work->rest_ = std::chrono::milliseconds(20);
+    supervisor_->submit(work, {});
+    const auto first = executor_.wait_for_start(0);
+    supervisor_->interrupt("a");
+    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(executor_.stop_requests(), Notes{first.id});
+    executor_.end(first.id, executors::exited(1, 143));
+    const auto second = executor_.wait_for_start(1);
+    executor_.end(second.id, executors::exited(1, 0));
+    ASSERT_TRUE(work->wait_for("discard"));
+    for (int i = 0; i < 2000 && work->notes().size() < 6; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(work->notes(), (Notes{"prepare", "finish:outcome", "discard", "prepare", "finish:outcome", "discard"}));
+    EXPECT_EQ(executor_.stop_requests(), Notes{first.id});
+}
+
+TEST_F(SupervisorTest, AStopEndsARest) {
+    auto work = std::make_shared<TestWork>("a", "ann", 1);
+    work->more_segments_ = 1;
+    work->rest_ = std::chrono::hours(1);
+    supervisor_->submit(work, {});
+    executor_.end(executor_.wait_for_start(0).id, executors::exited(1, 1));
+    ASSERT_TRUE(work->wait_for("discard"));
+    supervisor_->stop("a");
+    ASSERT_TRUE(work->wait_for("finish:stopped") || work->wait_for("discard"));
+    for (int i = 0; i < 2000 && work->notes().size() < 5; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(work->notes(), (Notes{"prepare", "finish:outcome", "discard", "finish:stopped", "discard"}));
+    EXPECT_EQ(executor_.starts(), 1u);
+}
+
+TEST_F(SupervisorTest, AnInterruptionBeforeTheRestartReachesTheAdoptedRun) {
+    submit("a", 1);
+    const auto spec = executor_.wait_for_start(0);
+    executor_.forget_listeners();
+    supervisor_->shut_down();
+    supervisor_ = Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2}, executor_);
+    Entry entry;
+    entry.at = Entry::At::Adopt;
+    entry.run_id = spec.id;
+    entry.interrupt = true;
+    submit("a", 1, "ann", entry);
+    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(executor_.stop_requests(), Notes{spec.id});
 }
 
 TEST_F(SupervisorTest, TheHeadOfTheQueueIsNotOvertaken) {
