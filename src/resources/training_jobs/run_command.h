@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "executors/executor.h"
+#include "resources/training_jobs/script_environment.h"
 #include "resources/training_jobs/training_plan.h"
 #include "resources/training_jobs/training_run.h"
 
@@ -18,6 +19,7 @@ struct CommandedRun {
     const jobs::Grant& grant;
     const std::string run_id;
     const std::string folder;
+    const ScriptEnvironment* script;  // null: a built-in algorithm
 };
 
 struct RunCommand {
@@ -27,7 +29,7 @@ struct RunCommand {
     std::string working_folder = "/";
 };
 
-// Grants the run its credentials, too, unless it is isolated.
+// Unpacks the code of a script job, and grants the run its credentials unless it is isolated.
 Result<RunCommand> run_command(const TrainingRunContext& context, const CommandedRun& run);
 
 }  // namespace millwright::resources

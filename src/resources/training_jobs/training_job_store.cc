@@ -328,18 +328,20 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
         durable);
 }
 
-Result<void> TrainingJobStore::explain_waiting(int64_t id, const std::string& reason, Timestamp now) {
+Result<void> TrainingJobStore::explain(int64_t id, std::string_view secondary_status, const std::string& message,
+                                       Timestamp now) {
     return database_.write([&](Transaction& transaction) -> Result<void> {
         const auto row = TRY(transaction.query_one(
             "SELECT secondary_status FROM training_job WHERE id=? AND phase=? AND stop_requested=0", id,
             number_of(Phase::Queued)));
         if (!row) return {};
-        TRY(set_visible(transaction, id, "InProgress", "Pending", now));
-        if (row->text(0) != "Pending") return add_transition(transaction, id, "Pending", reason, now, false);
+        TRY(set_visible(transaction, id, "InProgress", std::string(secondary_status), now));
+        if (row->text(0) != secondary_status)
+            return add_transition(transaction, id, std::string(secondary_status), message, now, false);
         TRY(
             transaction.run("UPDATE training_job_transition SET message=? WHERE job=? AND number="
                             "(SELECT max(number) FROM training_job_transition WHERE job=?)",
-                            reason, id, id));
+                            message, id, id));
         return {};
     });
 }

@@ -65,8 +65,9 @@ class TrainingJobStore {
 
     // False when the row is not in one of `from`.
     Result<bool> change(int64_t id, const TrainingJobChange& change, Timestamp now);
-    // Waiting reason: secondary status Pending with this message, replacing an earlier Pending message.
-    Result<void> explain_waiting(int64_t id, const std::string& reason, Timestamp now);
+    // What a queued job is doing: secondary status Starting (its environment is being made) or Pending (it waits for
+    // the machine) with this message, replacing an earlier message of the same status.
+    Result<void> explain(int64_t id, std::string_view secondary_status, const std::string& message, Timestamp now);
     // The row before; nothing changes when it is stopping already or has ended.
     Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name,
                                         Timestamp now);

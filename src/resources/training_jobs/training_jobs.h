@@ -21,6 +21,7 @@
 #include "jobs/supervisor.h"
 #include "metadata_store/database.h"
 #include "object_store/object_store.h"
+#include "resources/environments/environments.h"
 #include "resources/identity/identity.h"
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
@@ -31,8 +32,13 @@ namespace millwright::resources {
 struct TrainingJobSettings {
     std::string folder;              // <data-dir>/jobs; must be on the object store's disk for channels to be linked
     std::string algorithms_program;  // absolute path of millwright-algorithms
+    std::string runner_program{};    // absolute path of millwright-runner
+    std::string python_folder{};     // absolute path of the packages that scripts may import (python/ of the project)
     std::string forward_to;          // "127.0.0.1:9770", see executors::RunSpec
-    bool strict_capacity = false;    // refuse what can never fit instead of shrinking it with a note
+    std::string egress_socket{};     // see executors::RunSpec; empty: jobs reach nothing outside
+    // Everything the job starts is told of the proxy, not only pip: the configuration opens the internet.
+    bool egress_for_all = false;
+    bool strict_capacity = false;  // refuse what can never fit instead of shrinking it with a note
     std::chrono::seconds stop_grace{120};
     size_t max_held_describes = 32;  // beyond that, describe_changed answers at once
 };
@@ -104,6 +110,7 @@ class TrainingJobs {
         Tags& tags;
         const Clock& clock;
         Random& random;
+        Environments* environments = nullptr;  // without it, framework images are refused
     };
     // Continues unfinished jobs of an earlier server.
     static Result<std::unique_ptr<TrainingJobs>> open(const TrainingJobSettings& settings, const Parts& parts);

@@ -1,7 +1,10 @@
 #include "resources/training_jobs/training_run.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
+#include "base/event_file.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
@@ -39,6 +42,8 @@ class TrainingRun : public jobs::Work {
         return {grant_.per_host.cpus * hosts, grant_.per_host.memory_bytes * static_cast<uint64_t>(hosts)};
     }
 
+    bool needs_provisions() const override { return plan_.command.framework.has_value(); }
+    Result<void> provision(const jobs::StopFlag& stop) override;
     void waiting(const std::string& reason) override;
     Result<RunSpec> prepare(const jobs::StopFlag& stop) override;
     void started(Timestamp when) override;
@@ -49,6 +54,8 @@ class TrainingRun : public jobs::Work {
     Timestamp now() const { return context_.parts.clock.now(); }
     std::string folder() const { return training_run_folder(context_.settings, run_id_); }
     Result<bool> change(const TrainingJobChange& change);
+    void explain(std::string_view secondary_status, const std::string& message);
+    void note_in_logs(const std::vector<std::string>& files, const std::string& note) const;
     Result<std::vector<std::string>> open_logs();
     Result<RunSpec> run_spec(executors::StagedTree tree);
     Result<After> finish_run(const TrainingJobRow& row, const RunOutcome& outcome);
@@ -65,6 +72,7 @@ class TrainingRun : public jobs::Work {
     std::string run_id_;
     const TrainingPlan plan_;
     const jobs::Grant grant_;
+    std::optional<ScriptEnvironment> script_;  // from provision() on
 };
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
@@ -73,11 +81,32 @@ Result<bool> TrainingRun::change(const TrainingJobChange& change) {
     return done;
 }
 
-void TrainingRun::waiting(const std::string& reason) {
-    if (auto explained = context_.store.explain_waiting(id_, reason, now()); !explained) {
-        return log::warning("recording why " + key() + " waits", explained.error());
+Result<void> TrainingRun::provision(const jobs::StopFlag& stop) {
+    if (!context_.parts.environments) return internal_error("there are no environments");
+    script_ = TRY(provide_script_environment(context_.parts.objects, *context_.parts.environments, plan_.command, stop,
+                                             [this](const std::string& line) { explain("Starting", line); }));
+    return {};
+}
+
+void TrainingRun::waiting(const std::string& reason) { explain("Pending", reason); }
+
+void TrainingRun::explain(std::string_view secondary_status, const std::string& message) {
+    if (auto explained = context_.store.explain(id_, secondary_status, message, now()); !explained) {
+        return log::warning("recording what " + key() + " waits for", explained.error());
     }
     context_.changed(id_);
+}
+
+// In front of what the job itself writes, so that its users see what they run with.
+void TrainingRun::note_in_logs(const std::vector<std::string>& files, const std::string& note) const {
+    if (note.empty()) return;
+    std::string event;
+    append_event(event, to_epoch_milliseconds(now()), note);
+    for (const auto& file : files) {
+        const auto log = open_file(file, O_WRONLY | O_APPEND | O_CREAT, 0600);
+        const auto written = log ? write_all(log->get(), event) : Result<void>(log.error());
+        if (!written) log::warning("writing to the log of " + key(), written.error());
+    }
 }
 
 // The run id is new for each attempt and recorded first, so whatever lies in other folders of the jobs directory
@@ -93,6 +122,7 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     TRY(make_directories(folder(), 0700));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
     auto spec = TRY(run_spec(std::move(tree)));
+    if (script_) note_in_logs(spec.log_files, script_->environment.choice.note);
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
 }
@@ -113,7 +143,7 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
     spec.id = run_id_;
     spec.folder = folder();
     spec.hosts = plan_.training.hosts;
-    auto command = TRY(run_command(context_, {job_, plan_, grant_, run_id_, folder()}));
+    auto command = TRY(run_command(context_, {job_, plan_, grant_, run_id_, folder(), script_ ? &*script_ : nullptr}));
     spec.command = std::move(command.command);
     spec.environment = std::move(command.environment);
     spec.working_folder = std::move(command.working_folder);
@@ -124,7 +154,10 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
     spec.limits.cpus = grant_.per_host.cpus;
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
     spec.network_isolation = plan_.network_isolation;
-    if (!plan_.network_isolation) spec.forward_to = context_.settings.forward_to;
+    if (!plan_.network_isolation) {
+        spec.forward_to = context_.settings.forward_to;
+        if (script_) spec.egress_socket = context_.settings.egress_socket;
+    }
     spec.max_runtime = plan_.max_runtime;
     spec.stop_grace = context_.settings.stop_grace;
     return spec;
