@@ -33,7 +33,7 @@ struct Live {
     std::shared_ptr<StopFlag> stop = std::make_shared<StopFlag>(false);
     bool interrupt = false;  // its run, as soon as there is one
     // Provisioning: whoever sets it first, the thread that begins or the stop that comes before, has the work.
-    std::shared_ptr<std::atomic<bool>> claimed = std::make_shared<std::atomic<bool>>(false);
+    std::shared_ptr<std::atomic<bool>> claimed;
     std::string run_id, folder;
     Demand demand;
     bool holds_capacity = false;
@@ -131,6 +131,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
 
     void schedule();
     void explain_waiting();
+    void line_up(Live& live);
     void provision(Live& live);
     void enqueue(Live& live);
     void rest(Live& live, std::chrono::milliseconds pause);
@@ -224,7 +225,7 @@ void ThreadedSupervisor::due(const std::string& key) {
     auto* live = find(key);
     if (!live) return;
     if (live->state == State::Adopting) return adopt(*live);
-    if (live->state == State::Resting) return enqueue(*live);
+    if (live->state == State::Resting) return line_up(*live);
     finish(*live);
 }
 
@@ -242,8 +243,7 @@ void ThreadedSupervisor::handle(Submitted& event) {
     switch (event.entry.at) {
         case Entry::At::Queue:
             if (event.entry.stop) return run_is_over(live, {});
-            if (live.work->needs_provisions()) return provision(live);
-            return enqueue(live);
+            return line_up(live);
         case Entry::At::Adopt:
             return adopt(live);
         case Entry::At::Finish:
@@ -287,8 +287,14 @@ void ThreadedSupervisor::ask_to_stop(Live& live) {
     });
 }
 
+void ThreadedSupervisor::line_up(Live& live) {
+    if (live.work->needs_provisions()) return provision(live);
+    enqueue(live);
+}
+
 void ThreadedSupervisor::provision(Live& live) {
     live.state = State::Provisioning;
+    live.claimed = std::make_shared<std::atomic<bool>>(false);
     provisioners_->post([this, work = live.work, stop = live.stop, claimed = live.claimed] {
         if (claimed->exchange(true)) return;
         const auto provided = work->provision(*stop);
@@ -301,7 +307,6 @@ void ThreadedSupervisor::handle(Provisioned& event) {
     if (!live) return;
     if (live->stop->load()) return run_is_over(*live, {});
     if (event.error) return run_is_over(*live, {.outcome = std::nullopt, .error = std::move(event.error)});
-    live->demand = live->work->demand();
     enqueue(*live);
 }
 
@@ -357,7 +362,6 @@ void ThreadedSupervisor::handle(Finished& event) {
     live->ending = {};
     live->interrupt = false;
     if (live->stop->load()) return run_is_over(*live, {});
-    live->demand = live->work->demand();
     rest(*live, live->work->rest());
 }
 
@@ -415,13 +419,14 @@ void ThreadedSupervisor::explain_waiting() {
 
 void ThreadedSupervisor::enqueue(Live& live) {
     live.state = State::Waiting;
+    live.demand = live.work->demand();
     live.reason.clear();
     queue_.push(live.work->owner(), live.number);
     waiting_[live.number] = live.work->key();
 }
 
 void ThreadedSupervisor::rest(Live& live, std::chrono::milliseconds pause) {
-    if (pause.count() <= 0) return enqueue(live);
+    if (pause.count() <= 0) return line_up(live);
     live.state = State::Resting;
     retries_.emplace(Steady::now() + pause, live.work->key());
 }

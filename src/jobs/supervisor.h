@@ -48,7 +48,7 @@ class Work {
     virtual Demand demand() const = 0;      // all hosts together
 
     // Long preparations that need no share of the machine, such as building an environment, come before the queue and
-    // on threads of their own. Called once at most, only when needs_provisions() says so.
+    // on threads of their own, each time the work is about to be queued and needs_provisions() says so.
     virtual bool needs_provisions() const { return false; }
     virtual Result<void> provision(const StopFlag& stop) {
         static_cast<void>(stop);
