@@ -49,15 +49,35 @@ Result<void> set_log_level(Config& config, const toml::node& node) {
     config.log_level = *value;
     return {};
 }
-Result<void> set_domains(Config& config, const toml::node& node) {
-    const auto* list = node.as_array();
-    if (!list) return wrong("a list of host names");
-    config.s3_domains.clear();
-    for (const auto& item : *list) {
-        const auto value = item.value_exact<std::string>();
-        if (!value) return wrong("a list of host names");
-        config.s3_domains.push_back(*value);
-    }
+Setter host_names(std::vector<std::string> Config::*field) {
+    return [field](Config& config, const toml::node& node) -> Result<void> {
+        const auto* list = node.as_array();
+        if (!list) return wrong("a list of host names");
+        std::vector<std::string> names;
+        for (const auto& item : *list) {
+            const auto value = item.value_exact<std::string>();
+            if (!value) return wrong("a list of host names");
+            names.push_back(*value);
+        }
+        config.*field = std::move(names);
+        return {};
+    };
+}
+Setter folder(std::string Config::*field) {
+    return [field](Config& config, const toml::node& node) -> Result<void> {
+        const auto value = node.value_exact<std::string>();
+        if (!value || !value->starts_with('/')) return wrong("an absolute path");
+        config.*field = *value;
+        return {};
+    };
+}
+Result<void> set_egress(Config& config, const toml::node& node) {
+    static const std::map<std::string, Egress> words = {
+        {"packages", Egress::Packages}, {"all", Egress::All}, {"none", Egress::None}};
+    const auto value = node.value_exact<std::string>();
+    const auto word = value ? words.find(*value) : words.end();
+    if (word == words.end()) return wrong("\"packages\", \"all\" or \"none\"");
+    config.egress = word->second;
     return {};
 }
 Result<void> set_listen_node(Config& config, const toml::node& node) {
@@ -70,7 +90,10 @@ const std::map<std::string, Setter>& setters() {
     static const std::map<std::string, Setter> all = {
         {"server.listen", set_listen_node},
         {"server.log_level", set_log_level},
-        {"s3.domains", set_domains},
+        {"s3.domains", host_names(&Config::s3_domains)},
+        {"network.egress", set_egress},
+        {"network.allow", host_names(&Config::egress_allow)},
+        {"environments.folder", folder(&Config::environments)},
         {"identity.region", text(&Config::region)},
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
         {"jobs.strict_capacity", flag(&Config::strict_capacity)},
@@ -80,15 +103,37 @@ const std::map<std::string, Setter>& setters() {
     return all;
 }
 
+// Sections whose keys are the user's own names.
+using NamedSetter = std::function<Result<void>(Config&, const std::string& key, const toml::node&)>;
+
+Result<void> set_file_system(Config& config, const std::string& id, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value || !value->starts_with('/')) return wrong("an absolute path");
+    config.file_systems[id] = *value;
+    return {};
+}
+
+const std::map<std::string, NamedSetter>& section_setters() {
+    static const std::map<std::string, NamedSetter> all = {{"file_systems", set_file_system}};
+    return all;
+}
+
+Result<void> set(Config& config, const std::string& section, const std::string& key, const toml::node& node) {
+    if (const auto named = section_setters().find(section); named != section_setters().end())
+        return named->second(config, key, node);
+    const auto setter = setters().find(section + "." + key);
+    return setter->second(config, node);
+}
+
 Result<void> apply(Config& config, const toml::table& document) {
     for (const auto& [section, content] : document) {
         const auto* table = content.as_table();
         if (!table) return invalid_input("config.toml: '" + std::string(section.str()) + "' is not a section");
         for (const auto& [key, node] : *table) {
             const std::string name = std::string(section.str()) + "." + std::string(key.str());
-            const auto setter = setters().find(name);
-            if (setter == setters().end()) return invalid_input("config.toml: unknown setting '" + name + "'");
-            if (auto outcome = setter->second(config, node); !outcome)
+            const bool known = section_setters().contains(std::string(section.str())) || setters().contains(name);
+            if (!known) return invalid_input("config.toml: unknown setting '" + name + "'");
+            if (auto outcome = set(config, std::string(section.str()), std::string(key.str()), node); !outcome)
                 return invalid_input("config.toml: " + name + ": " + outcome.error().message);
         }
     }

@@ -3,12 +3,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
 namespace millwright::programs {
+
+// What jobs without network isolation reach outside this machine: package indexes, everything public, or nothing.
+enum class Egress { Packages, All, None };
 
 struct Config {
     std::string data_dir;  // absolute
@@ -21,6 +25,10 @@ struct Config {
     std::chrono::seconds hold{20};  // the longest a polling Describe is held; 0 switches it off
     std::chrono::seconds stop_grace{120};
     std::string log_level = "info";
+    Egress egress = Egress::Packages;
+    std::vector<std::string> egress_allow;            // further hosts, see net/egress_rules.h
+    std::string environments;                         // folder of the Python environments; empty: in the data directory
+    std::map<std::string, std::string> file_systems;  // FileSystemId -> absolute folder
 };
 
 // ~/.millwright unless $MILLWRIGHT_DATA_DIR is set.

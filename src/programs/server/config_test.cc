@@ -28,7 +28,9 @@ TEST_F(ConfigTest, ReadsEverySetting) {
     const auto config = load(
         "[server]\nlisten = \"0.0.0.0:80\"\nlog_level = \"debug\"\n[s3]\ndomains = [\"s3.local\"]\n[identity]\nregion "
         "= \"eu-west-1\"\n"
-        "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = 0\n");
+        "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = "
+        "0\n[network]\negress = \"all\"\nallow = [\"a.example\"]\n"
+        "[environments]\nfolder = \"/e\"\n[file_systems]\nfs-01 = \"/data/x\"\n");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->address, "0.0.0.0");
     EXPECT_EQ(config->port, 80);
@@ -39,6 +41,10 @@ TEST_F(ConfigTest, ReadsEverySetting) {
     EXPECT_TRUE(config->strict_capacity);
     EXPECT_EQ(config->stop_grace.count(), 5);
     EXPECT_EQ(config->hold.count(), 0);
+    EXPECT_EQ(config->egress, Egress::All);
+    EXPECT_EQ(config->egress_allow, std::vector<std::string>{"a.example"});
+    EXPECT_EQ(config->environments, "/e");
+    EXPECT_EQ(config->file_systems.at("fs-01"), "/data/x");
 }
 TEST_F(ConfigTest, NamesWhatIsWrong) {
     EXPECT_EQ(load("[jobs]\nfast = true\n").error().message, "config.toml: unknown setting 'jobs.fast'");
@@ -53,6 +59,10 @@ TEST_F(ConfigTest, NamesWhatIsWrong) {
     EXPECT_EQ(load_config("").error().message, "the data directory has an empty name");
     EXPECT_EQ(load("[server]\nlog_level = \"loud\"\n").error().message,
               "config.toml: server.log_level: expected \"debug\", \"info\", \"warning\" or \"error\"");
+    EXPECT_EQ(load("[network]\negress = \"some\"\n").error().message,
+              "config.toml: network.egress: expected \"packages\", \"all\" or \"none\"");
+    EXPECT_EQ(load("[file_systems]\nfs-01 = \"data\"\n").error().message,
+              "config.toml: file_systems.fs-01: expected an absolute path");
     EXPECT_TRUE(load("[server\n").error().message.starts_with("config.toml, line 1: "));
 }
 
