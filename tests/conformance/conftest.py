@@ -1,7 +1,9 @@
 """Fixtures: one server for the whole run, clients for it, buckets and data."""
 import io
+import json
 import os
 import sys
+import tarfile
 import time
 import uuid
 from pathlib import Path
@@ -96,6 +98,56 @@ def training_request(server, bucket, training_data, unique):
         return request
 
     return make
+
+
+PYTHON_IMAGE = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0"
+
+
+@pytest.fixture
+def script_request(s3, bucket, training_request, unique):
+    """A function that makes the request of a script job from files {name: text}; as the estimators do it, they travel
+    as a sourcedir.tar.gz. Without further words the job needs no data and runs in the plain Python environment."""
+
+    def make(files, entry="train.py", hyperparameters=None, image=PYTHON_IMAGE, **changes):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, text in files.items():
+                body = text if isinstance(text, bytes) else text.encode()
+                about = tarfile.TarInfo(name)
+                about.size, about.mode = len(body), 0o755
+                archive.addfile(about, io.BytesIO(body))
+        key = f"{unique}/source/sourcedir.tar.gz"
+        s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+        parameters = {"sagemaker_program": entry, "sagemaker_submit_directory": f"s3://{bucket}/{key}",
+                      **(hyperparameters or {})}
+        changes.setdefault("InputDataConfig", [])
+        request = training_request({name: json.dumps(value) for name, value in parameters.items()}, image, **changes)
+        if not request["InputDataConfig"]:
+            del request["InputDataConfig"]
+        return request
+
+    return make
+
+
+@pytest.fixture
+def log_lines(logs):
+    """A function that returns all log lines of a training job's host."""
+
+    def read(name, host="algo-1"):
+        group = "/aws/sagemaker/TrainingJobs"
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/{host}-")["logStreams"]
+        lines, token = [], None
+        while streams:
+            more = {"nextToken": token} if token else {}
+            page = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True,
+                                       **more)
+            if page["nextForwardToken"] == token:
+                break
+            lines += [event["message"] for event in page["events"]]
+            token = page["nextForwardToken"]
+        return lines
+
+    return read
 
 
 @pytest.fixture

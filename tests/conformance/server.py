@@ -11,19 +11,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(os.environ.get("MILLWRIGHT_BIN", ROOT / "build/release/bin"))
 REGION = "us-west-2"
+# Python environments are built once for all tests; they are kept by the hash of what they are made from.
+ENVIRONMENTS = Path(os.environ.get("MILLWRIGHT_ENVIRONMENTS", ROOT / "build/environments"))
 
 
 class Server:
-    """One `millwright serve` on a port of its own with a data directory of its own."""
+    """One `millwright serve` on a port of its own with a data directory of its own. `config` is more of config.toml."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, config=""):
         self.folder = Path(folder)
         self.options = options
+        self.config = f'[environments]\nfolder = "{ENVIRONMENTS}"\n' + config
         self.process = None
         self.port = 0
 
     def start(self):
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "config.toml").exists():
+            (self.folder / "config.toml").write_text(self.config)
         log = open(self.folder.parent / (self.folder.name + ".log"), "ab")
         begun = time.monotonic()
         self.process = subprocess.Popen(
