@@ -16,6 +16,7 @@
 #include "programs/server/doctor.h"
 #include "programs/server/environment.h"
 #include "programs/server/server.h"
+#include "resources/training_jobs/request_members.h"
 
 namespace millwright::programs {
 namespace {
@@ -71,7 +72,7 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.failure_message(CLI::FailureMessage::help);
     std::string data_dir = default_data_dir(), listen;
-    bool markdown = false;
+    bool markdown = false, training_members = false;
 
     const auto subcommand = [&](const char* name, const char* about) {
         auto* added = app.add_subcommand(name, about);
@@ -86,6 +87,8 @@ int run(int argc, char** argv) {
     auto* doctor_command = subcommand("doctor", "Find out what this machine lets Millwright do");
     auto* operations_command = subcommand("operations", "List every operation of every service spoken, as JSON");
     operations_command->add_flag("--markdown", markdown, "As Markdown tables");
+    operations_command->add_flag("--training-members", training_members,
+                                 "Instead: what becomes of every member of a CreateTrainingJob request");
     CLI11_PARSE(app, argc, argv);
 
     auto config = load_config(data_dir);
@@ -108,6 +111,10 @@ int run(int argc, char** argv) {
         if (!diagnosis) return failed(diagnosis.error());
         std::fputs(diagnosis->text.c_str(), stdout);
         return diagnosis->can_run_jobs ? 0 : 2;
+    }
+    if (operations_command->parsed() && training_members) {
+        std::puts(resources::describe_training_request_members().dump().c_str());
+        return 0;
     }
     if (operations_command->parsed()) {
         const auto text = list_operations(markdown ? OperationsFormat::Markdown : OperationsFormat::Json);

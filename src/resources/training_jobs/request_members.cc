@@ -93,9 +93,31 @@ Result<void> refuse(const Json& document, std::string_view path, const RequestMe
 
 constexpr std::string_view kChannels = "InputDataConfig[].";
 
+const char* name_of(Treatment treatment) {
+    switch (treatment) {
+        case Treatment::Honoured:
+            return "honoured";
+        case Treatment::NoEffect:
+            return "no effect";
+        case Treatment::Refused:
+            return "refused";
+    }
+    return "";
+}
+
 }  // namespace
 
 std::span<const RequestMember> training_request_members() { return kMembers; }
+
+Json describe_training_request_members() {
+    auto list = Json::array();
+    for (const auto& member : kMembers) {
+        list.push_back(Json::object({{"member", std::string(member.path)},
+                                     {"treatment", name_of(member.treatment)},
+                                     {"word", std::string(member.word)}}));
+    }
+    return list;
+}
 
 bool is_asked_for(const Json& value) {
     if (value.is_bool()) return value.as_bool();

@@ -15,7 +15,9 @@ namespace millwright::resources {
 enum class Treatment { Honoured, NoEffect, Refused };
 
 struct RequestMember {
-    std::string_view path;  // "ResourceConfig.InstanceType", "InputDataConfig[].ChannelName", "HyperParameters{}"
+    // "ResourceConfig.InstanceType", "InputDataConfig[].ChannelName", "HyperParameters{}" (a map of texts). A row
+    // stands for everything below its path.
+    std::string_view path;
     Treatment treatment = Treatment::Honoured;
     // Honoured: the test that shows it ("tests/conformance/test_training.py::test_x", or "Suite.Name" of a unit test).
     // NoEffect: why. Refused: what to do instead, the end of the message.
@@ -23,6 +25,9 @@ struct RequestMember {
 };
 
 std::span<const RequestMember> training_request_members();
+
+// [{"member": path, "treatment": "honoured" | "no effect" | "refused", "word": …}, …]: for the page.
+Json describe_training_request_members();
 
 // Present and not switched off: false, 0, "", [] and {} ask for nothing.
 bool is_asked_for(const Json& value);
