@@ -1,4 +1,4 @@
-// Image URIs and what stands behind them: the alias table from repository and tag to a built-in algorithm.
+// Image URIs and what stands behind them: a built-in algorithm or a framework, by repository and tag.
 // Account and region of the URI do not matter.
 #pragma once
 
@@ -26,10 +26,12 @@ struct FrameworkImage {
     bool gpu = false;
     bool training = true;  // false: an inference image
 };
-// sagemaker-xgboost is both a built-in algorithm and a framework; the hyperparameters of a job decide.
+// sagemaker-xgboost is both a built-in algorithm and a framework; the hyperparameters of a job decide. The version of
+// scikit-learn's and XGBoost's images includes the build of the image ("1.2-1"). Nothing for digests, for images of
+// other processors, and for sagemaker-tensorflow: that is the legacy mode of TensorFlow 1.x, not script mode.
 std::optional<FrameworkImage> find_framework_image(std::string_view image);
 
-// Why find_built_in_image() found nothing, for the client: names the image and what is possible.
+// Why neither function above found something, for the client: names the image and what is possible.
 std::string unsupported_image_message(std::string_view image);
 
 }  // namespace millwright::resources
