@@ -137,6 +137,7 @@ std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     constexpr std::string_view kBasePython = "sagemaker-base-python-";
     if (repository.starts_with(kBasePython) && is_digits(repository.substr(kBasePython.size())))
         return read_python_image(repository.substr(kBasePython.size()), tag);
+    const bool accelerator = repository.ends_with("-eia");
     for (const std::string_view variant : kVariants) {
         if (!repository.ends_with(variant)) continue;
         repository.remove_suffix(variant.size());
@@ -145,7 +146,8 @@ std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     for (const FrameworkRepository& known : kFrameworkRepositories) {
         if (known.repository != repository) continue;
         if (known.framework == "python") return read_python_image("", tag);
-        FrameworkImage image{.framework = std::string(known.framework), .training = known.use != Use::Inference};
+        FrameworkImage image{.framework = std::string(known.framework),
+                             .training = known.use != Use::Inference && !accelerator};
         if (!read_tag(tag, image)) return std::nullopt;
         return image;
     }
