@@ -25,9 +25,10 @@ struct ConfigFiles {
 
 // What only the machine can tell.
 struct Machine {
-    int cpus = 1;                                  // that the job may use: affinity and quota, not what the machine has
-    int gpus = 0;                                  // device nodes that the job sees
-    std::string python;                            // absolute path of the environment's interpreter; empty: none
+    int cpus = 1;         // that the job may use: affinity and quota, not what the machine has
+    int gpus = 0;         // device nodes that the job sees
+    std::string python;   // absolute path of the environment's interpreter; empty: none
+    std::string toolkit;  // folder with the packages sagemaker_training and sagemaker_containers; empty: none
     std::map<std::string, std::string> variables;  // the environment the runner was started with
 };
 
@@ -38,7 +39,7 @@ struct TrainingEnvironment {
 
     Value hyperparameters = Value::dict();       // of the user, decoded: what the script gets
     Value framework_parameters = Value::dict();  // sagemaker_* without a meaning of their own: distribution and others
-    Value reserved = Value::dict();              // sagemaker_program, sagemaker_region, … (see kReservedNames)
+    Value reserved = Value::dict();              // sagemaker_program, sagemaker_region, …
     Value input_data_config = Value::dict();
     Value resource_config = Value::dict();
 
