@@ -154,19 +154,21 @@ std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     return std::nullopt;
 }
 
-std::string unsupported_image_message(std::string_view image) {
-    const std::string_view name = image.substr(image.rfind('/') + 1);
-    if (name.starts_with("sagemaker-tensorflow:"))
-        return "Millwright does not run the image " + std::string(image) +
-               ": it is the legacy mode of TensorFlow 1.x, in which a script defines model_fn() and the like instead "
-               "of training by itself. Use script mode (script_mode=True, py_version='py3').";
+std::string unsupported_image_message(std::string_view image, ImagePurpose purpose) {
+    const std::string start = "Millwright does not run the image " + std::string(image);
+    if (image.substr(image.rfind('/') + 1).starts_with("sagemaker-tensorflow:"))
+        return start +
+               ": it is the legacy mode of TensorFlow 1.x, in which a script defines model_fn() and the like "
+               "instead of training by itself. Use script mode (script_mode=True, py_version='py3').";
     std::string possible;
     for (const Alias& alias : kAliases) {
         if (alias.tag == "latest") continue;
         if (!possible.empty()) possible += ", ";
         possible += std::string(alias.repository) + ":" + std::string(alias.tag);
     }
-    return "Millwright does not run the image " + std::string(image) + ": only its built-in algorithms (" + possible +
+    if (purpose == ImagePurpose::Serving)
+        return start + " yet: only its built-in algorithms can be served (" + possible + ").";
+    return start + ": only its built-in algorithms (" + possible +
            ") and the images of frameworks (pytorch-training, tensorflow-training, mxnet-training, sagemaker-chainer, "
            "sagemaker-scikit-learn, sagemaker-xgboost, sagemaker-base-python) can be used.";
 }

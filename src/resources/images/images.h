@@ -32,6 +32,8 @@ struct FrameworkImage {
 std::optional<FrameworkImage> find_framework_image(std::string_view image);
 
 // Why neither function above found something, for the client: names the image and what is possible.
-std::string unsupported_image_message(std::string_view image);
+// Frameworks can train; what serves them does not exist yet.
+enum class ImagePurpose { Training, Serving };
+std::string unsupported_image_message(std::string_view image, ImagePurpose purpose = ImagePurpose::Training);
 
 }  // namespace millwright::resources

@@ -86,7 +86,7 @@ Result<ServedContainer> read_container(const Json& container) {
     ServedContainer out;
     out.image = container["Image"].string_or("");
     const auto built_in = find_built_in_image(out.image);
-    if (!built_in) return invalid_input(unsupported_image_message(out.image));
+    if (!built_in) return invalid_input(unsupported_image_message(out.image, ImagePurpose::Serving));
     out.algorithm = built_in->algorithm;
     out.algorithm_version = built_in->version;
     for (const JsonMember& variable : container["Environment"].members())
