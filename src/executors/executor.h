@@ -53,7 +53,7 @@ struct RunSpec {
     std::chrono::seconds stop_grace{120};             // SIGTERM … SIGKILL of the whole tree
     // One entry per host where hosts differ (instance groups); empty: all as `limits`.
     std::vector<Limits> host_limits;
-    std::string working_folder = "/";  // of the commands, inside
+    std::string working_folder = "/opt/ml";  // of the commands, inside; exists there
     // Inside, 169.254.170.2:3128 is forwarded to the HTTP proxy behind this unix socket. Empty: not.
     std::string egress_socket;
     // Programs of ours that accompany the run outside of its namespaces, as the server's user: feeders of pipes.
@@ -62,6 +62,8 @@ struct RunSpec {
     std::vector<std::vector<std::string>> companions;
     uint64_t max_disk_bytes = 0;  // what each host may write below `folder`, layers of overlays included; 0: no limit
     uint64_t max_log_bytes = 0;   // stdout and stderr of each host; what is more is dropped, with a note; 0: no limit
+    // start(): the run of this id is a spare that waits (see start_spare); it gets this work.
+    bool on_spare = false;
 };
 
 // What a host uses at the moment; zeros where the machine cannot tell.
@@ -115,6 +117,30 @@ class Executor {
     virtual Result<std::vector<HostUsage>> usage(const std::string& id) {
         return not_found("this executor does not measure " + id);
     }
+
+    // A spare is a run that has everything but its work: hosts, limits, network and the mounts of `spec`, and in each
+    // host `spec.command` (an interpreter that loads modules and waits), without /opt/ml and with its output dropped.
+    // start() with `on_spare`, the same id, folder, hosts, limits and network makes it a run like any other: the mounts
+    // that the spare lacks are added, the new command is executed beside the old one, and `listener` changes. When the
+    // spare has ended by then the run is reported Lost without having started.
+    // A spare reports only its end (Lost, never started). It ends with kill(), and when no server has asked for it for
+    // ten minutes.
+    virtual Result<void> start_spare(const RunSpec& spec, RunListener& listener) {
+        static_cast<void>(listener);
+        return invalid_input("this executor keeps no spares: " + spec.id);
+    }
+    // After a restart, as adopt(), for a spare that has not got work. adopt() is for runs that had been given to
+    // start(): a spare among them gets its work again, or, where that was not written, ends.
+    virtual Result<void> adopt_spare(const std::string& id, const std::string& folder, RunListener& listener) {
+        return adopt(id, folder, listener);
+    }
+    // After a restart: kills what owns `folder` (a spare or a run that nobody asks for any more), and waits for it, at
+    // most a few seconds. Fine when nobody does.
+    virtual Result<void> end_leftover(const std::string& folder) {
+        static_cast<void>(folder);
+        return {};
+    }
+
     // What `millwright doctor` shows: tier, limits in force, and why a better tier is not available.
     virtual Json describe() const = 0;
 };

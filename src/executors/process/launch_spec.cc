@@ -1,12 +1,14 @@
 #include "executors/process/launch_spec.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
 namespace millwright::executors {
 namespace {
 
-constexpr std::string_view kMagic = "millwright-launch 1";
+constexpr std::string_view kMagic = "millwright-launch 2";
+constexpr std::string_view kOldMagic = "millwright-launch 1";
 
 class Writer {
   public:
@@ -59,6 +61,29 @@ bool read_parent(std::string_view value, ControlGroupParent& parent) {
     return read_number(value.substr(0, border), parent.version);
 }
 
+// "milli-CPUs memory processes shared-memory"
+bool read_limits(std::string_view value, LaunchLimits& limits) {
+    const std::string text(value);
+    long long milli_cpus = 0, memory = 0, processes = 0, shared = 0;
+    int used = 0;
+    if (std::sscanf(text.c_str(), "%lld %lld %lld %lld%n", &milli_cpus, &memory, &processes, &shared, &used) != 4 ||
+        static_cast<size_t>(used) != text.size())
+        return false;
+    limits = {static_cast<double>(milli_cpus) / 1000, static_cast<uint64_t>(memory), processes,
+              static_cast<uint64_t>(shared)};
+    return true;
+}
+
+std::string limits_text(const LaunchLimits& limits) {
+    return std::to_string(static_cast<int64_t>(limits.cpus * 1000)) + " " + std::to_string(limits.memory_bytes) + " " +
+           std::to_string(limits.max_processes) + " " + std::to_string(limits.shared_memory_bytes);
+}
+
+// What a server needs to know of a run of the version before: its hosts, mounts and control groups.
+bool read_old_member(std::string_view key) {
+    return key == "milli_cpus" || key == "memory_bytes" || key == "max_processes" || key == "shared_memory_bytes";
+}
+
 bool read_member(LaunchSpec& spec, std::string_view key, std::string_view value) {
     const auto text = [&](std::string& member) { return member = value, true; };
     const auto append = [&](std::vector<std::string>& member) { return member.emplace_back(value), true; };
@@ -68,28 +93,32 @@ bool read_member(LaunchSpec& spec, std::string_view key, std::string_view value)
     if (key == "user_namespace") return spec.user_namespace = true;
     if (key == "overlay") return spec.overlay = true;
     if (key == "isolated") return spec.isolated = true;
+    if (key == "spare") return spec.spare = true;
     if (key == "forward_to") return text(spec.forward_to);
+    if (key == "egress_socket") return text(spec.egress_socket);
+    if (key == "working_folder") return text(spec.working_folder);
+    if (key == "companion") return append(spec.companions.emplace_back());
+    if (key == "companion_argument") return !spec.companions.empty() && append(spec.companions.back());
     if (key == "argument") return append(spec.command);
     if (key == "environment") return append(spec.environment);
     if (key == "mount") return read_mount(value, spec.mounts.emplace_back());
     if (key == "log_file") return append(spec.log_files);
     if (key == "hidden") return append(spec.hidden);
     if (key == "control_group") return read_parent(value, spec.control_groups.parents.emplace_back());
-    int64_t milli_cpus = 0;
-    if (key == "milli_cpus") {
-        if (!read_number(value, milli_cpus)) return false;
-        spec.cpus = static_cast<double>(milli_cpus) / 1000;
-        return true;
-    }
-    if (key == "memory_bytes") return read_number(value, spec.memory_bytes);
-    if (key == "max_processes") return read_number(value, spec.max_processes);
-    if (key == "shared_memory_bytes") return read_number(value, spec.shared_memory_bytes);
+    if (key == "limits") return read_limits(value, spec.limits.emplace_back());
+    if (key == "max_disk_bytes") return read_number(value, spec.max_disk_bytes);
+    if (key == "disk_reserve_bytes") return read_number(value, spec.disk_reserve_bytes);
+    if (key == "max_log_bytes") return read_number(value, spec.max_log_bytes);
     if (key == "max_runtime_s") return read_number(value, spec.max_runtime_s);
     if (key == "stop_grace_s") return read_number(value, spec.stop_grace_s);
-    return false;
+    return spec.version == 1 && read_old_member(key);
 }
 
 }  // namespace
+
+const LaunchLimits& LaunchSpec::limits_of(int host) const {
+    return limits.size() == 1 ? limits[0] : limits.at(static_cast<size_t>(host));
+}
 
 std::string encode_launch_spec(const LaunchSpec& spec) {
     Writer out;
@@ -99,7 +128,13 @@ std::string encode_launch_spec(const LaunchSpec& spec) {
     if (spec.user_namespace) out.put("user_namespace", "");
     if (spec.overlay) out.put("overlay", "");
     if (spec.isolated) out.put("isolated", "");
+    if (spec.spare) out.put("spare", "");
     out.put("forward_to", spec.forward_to);
+    out.put("egress_socket", spec.egress_socket);
+    out.put("working_folder", spec.working_folder);
+    for (const std::vector<std::string>& companion : spec.companions)
+        for (size_t i = 0; i < companion.size(); ++i)
+            out.put(i == 0 ? "companion" : "companion_argument", companion[i]);
     out.put_all("argument", spec.command);
     out.put_all("environment", spec.environment);
     for (const LaunchMount& mount : spec.mounts) out.put("mount", mount.mode + mount.source + "\n" + mount.target);
@@ -107,10 +142,10 @@ std::string encode_launch_spec(const LaunchSpec& spec) {
     out.put_all("hidden", spec.hidden);
     for (const ControlGroupParent& parent : spec.control_groups.parents)
         out.put("control_group", std::to_string(parent.version) + " " + parent.controllers + "\n" + parent.folder);
-    out.put("milli_cpus", static_cast<int64_t>(spec.cpus * 1000));
-    out.put("memory_bytes", std::to_string(spec.memory_bytes));
-    out.put("max_processes", spec.max_processes);
-    out.put("shared_memory_bytes", std::to_string(spec.shared_memory_bytes));
+    for (const LaunchLimits& limits : spec.limits) out.put("limits", limits_text(limits));
+    out.put("max_disk_bytes", std::to_string(spec.max_disk_bytes));
+    out.put("disk_reserve_bytes", std::to_string(spec.disk_reserve_bytes));
+    out.put("max_log_bytes", std::to_string(spec.max_log_bytes));
     out.put("max_runtime_s", spec.max_runtime_s);
     out.put("stop_grace_s", spec.stop_grace_s);
     return std::move(out).finish();
@@ -118,8 +153,10 @@ std::string encode_launch_spec(const LaunchSpec& spec) {
 
 Result<LaunchSpec> decode_launch_spec(std::string_view text) {
     std::string_view key, value;
-    if (!next_field(text, key) || key != kMagic) return invalid_input("not a launch file of version 1");
+    if (!next_field(text, key) || (key != kMagic && key != kOldMagic))
+        return invalid_input("not a launch file of a known version");
     LaunchSpec spec;
+    if (key == kOldMagic) spec.version = 1;
     for (;;) {
         if (!next_field(text, key)) return invalid_input("the launch file is cut off");
         if (key == "end") break;
@@ -128,7 +165,20 @@ Result<LaunchSpec> decode_launch_spec(std::string_view text) {
     }
     if (spec.command.empty() || spec.log_files.size() != static_cast<size_t>(spec.hosts))
         return invalid_input("the launch file lacks a command or log files");
+    if (spec.version != 1 && spec.limits.size() != 1 && spec.limits.size() != static_cast<size_t>(spec.hosts))
+        return invalid_input("the launch file lacks limits");
     return spec;
+}
+
+std::vector<LaunchMount> late_mounts(const LaunchSpec& spare, const LaunchSpec& work) {
+    std::vector<LaunchMount> late;
+    for (const LaunchMount& mount : work.mounts) {
+        const bool there = std::any_of(spare.mounts.begin(), spare.mounts.end(), [&](const LaunchMount& other) {
+            return other.mode == mount.mode && other.source == mount.source && other.target == mount.target;
+        });
+        if (!there) late.push_back(mount);
+    }
+    return late;
 }
 
 std::string host_name(int host) { return "algo-" + std::to_string(host + 1); }

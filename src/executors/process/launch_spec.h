@@ -1,9 +1,10 @@
 // <folder>/launch: what the server tells a launcher, and <folder>/exit.json: what the launcher tells the server.
 //
-//   launch = "millwright-launch 1" NUL *(key NUL value NUL) "end" NUL
+//   launch = "millwright-launch 2" NUL *(key NUL value NUL) "end" NUL
 //
 // Keys may repeat where the struct has a list; numbers are decimal. An unknown key or version is an error, so a server
-// and a launcher of different versions never misunderstand each other.
+// and a launcher of different versions never misunderstand each other. Files of version 1 are still read, because a
+// server cleans up after runs that an older one started; a launcher runs files of its own version only.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,9 @@
 namespace millwright::executors {
 
 inline constexpr const char* kLaunchFile = "launch";
-inline constexpr const char* kControlSocket = "control";  // SOCK_SEQPACKET; "stop", "kill" in, "started <ms>" out
+inline constexpr const char* kWorkFile = "work";  // what a spare gets to do, in the form of `launch`
+inline constexpr const char* kControlSocket =
+    "control";  // SOCK_SEQPACKET; "stop", "kill", "work" in, "started <ms>" out
 inline constexpr const char* kExitRecord = "exit.json";
 inline constexpr const char* kLauncherLog = "launcher.log";
 inline constexpr int kInheritedControl = 3;  // a control connection that the server hands to the launcher
@@ -29,30 +32,49 @@ struct LaunchMount {
     std::string source, target;
 };
 
+inline constexpr int kLaunchVersion = 2;
+
+// Of one host.
+struct LaunchLimits {
+    double cpus = 1;
+    uint64_t memory_bytes = 0;
+    int64_t max_processes = 0;
+    uint64_t shared_memory_bytes = 0;
+};
+
 struct LaunchSpec {
+    int version = kLaunchVersion;
     std::string id;
     std::string folder;
     int hosts = 1;
     bool user_namespace = false;  // tier T1
     bool overlay = false;         // overlayfs works on `folder`
     bool isolated = false;
-    std::string forward_to;  // "127.0.0.1:9770"; empty: not
+    bool spare = false;         // `command` stands ready until <folder>/work is there
+    std::string forward_to;     // "127.0.0.1:9770"; empty: not
+    std::string egress_socket;  // path; empty: not
+    std::string working_folder = "/opt/ml";
+    std::vector<std::vector<std::string>> companions;
     std::vector<std::string> command;
     std::vector<std::string> environment;  // "NAME=value"
     std::vector<LaunchMount> mounts;
     std::vector<std::string> log_files;
     std::vector<std::string> hidden;  // host paths to cover
     ControlGroups control_groups;
-    double cpus = 1;
-    uint64_t memory_bytes = 0;
-    int64_t max_processes = 0;
-    uint64_t shared_memory_bytes = 0;
-    int64_t max_runtime_s = -1;  // -1: none
+    std::vector<LaunchLimits> limits;  // one per host, or one for all
+    uint64_t max_disk_bytes = 0;       // of each host; 0: no limit
+    uint64_t disk_reserve_bytes = 0;   // free space of the machine that runs leave alone
+    uint64_t max_log_bytes = 0;        // of each host; 0: no limit
+    int64_t max_runtime_s = -1;        // -1: none
     int64_t stop_grace_s = 120;
+
+    const LaunchLimits& limits_of(int host) const;
 };
 
 std::string encode_launch_spec(const LaunchSpec& spec);
 Result<LaunchSpec> decode_launch_spec(std::string_view text);
+// The mounts of `work` that its spare does not have yet.
+std::vector<LaunchMount> late_mounts(const LaunchSpec& spare, const LaunchSpec& work);
 
 // "algo-1" for host 0.
 std::string host_name(int host);

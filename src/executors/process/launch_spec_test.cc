@@ -19,10 +19,13 @@ LaunchSpec full_spec() {
     spec.hidden = {"/data"};
     spec.control_groups.parents = {{"/sys/fs/cgroup/cpu,cpuacct/millwright", "cpu,cpuacct", 1},
                                    {"/sys/fs/cgroup/x/millwright", "memory pids", 1}};
-    spec.cpus = 1.5;
-    spec.memory_bytes = uint64_t{5} << 30;
-    spec.max_processes = 77;
-    spec.shared_memory_bytes = 12345;
+    spec.limits = {{1.5, uint64_t{5} << 30, 77, 12345}, {0.25, uint64_t{1} << 30, 0, 1}};
+    spec.egress_socket = "/data/egress";
+    spec.working_folder = "/opt/ml/code";
+    spec.companions = {{"/bin/feeder", "a b"}, {"/bin/other"}};
+    spec.max_disk_bytes = uint64_t{30} << 30;
+    spec.disk_reserve_bytes = 7;
+    spec.max_log_bytes = 8;
     spec.max_runtime_s = 60;
     spec.stop_grace_s = 30;
     return spec;
@@ -37,7 +40,11 @@ TEST(LaunchSpec, ReadsBackWhatWasWritten) {
     EXPECT_EQ(back->environment, spec.environment);
     EXPECT_EQ(back->mounts[1].source, "/c:d,e");
     EXPECT_EQ(back->control_groups.parents[1].controllers, "memory pids");
-    EXPECT_DOUBLE_EQ(back->cpus, 1.5);
+    EXPECT_DOUBLE_EQ(back->limits_of(0).cpus, 1.5);
+    EXPECT_EQ(back->limits_of(1).memory_bytes, uint64_t{1} << 30);
+    EXPECT_EQ(back->companions, spec.companions);
+    EXPECT_EQ(back->working_folder, "/opt/ml/code");
+    EXPECT_EQ(back->max_log_bytes, 8u);
     EXPECT_TRUE(back->isolated);
 }
 
@@ -52,8 +59,46 @@ TEST(LaunchSpec, RefusesUnknownKeysAndVersions) {
     text.insert(text.find("folder"), std::string("colour\0red\0", 11));
     EXPECT_FALSE(decode_launch_spec(text).has_value());
     text = encode_launch_spec(full_spec());
-    text[18] = '2';
+    text[18] = '3';
     EXPECT_FALSE(decode_launch_spec(text).has_value());
+}
+
+TEST(LaunchSpec, ReadsTheVersionBeforeForWhoCleansUp) {
+    std::string text("millwright-launch 1");
+    for (const char* field : {"id",
+                              "a",
+                              "folder",
+                              "/f",
+                              "hosts",
+                              "2",
+                              "argument",
+                              "x",
+                              "mount",
+                              "r/a\n/b",
+                              "log_file",
+                              "1",
+                              "log_file",
+                              "2",
+                              "milli_cpus",
+                              "1000",
+                              "memory_bytes",
+                              "1",
+                              "max_processes",
+                              "1",
+                              "shared_memory_bytes",
+                              "1",
+                              "max_runtime_s",
+                              "-1",
+                              "stop_grace_s",
+                              "5",
+                              "end"})
+        text += std::string(1, '\0') + field;
+    text += '\0';
+    const auto old = decode_launch_spec(text);
+    ASSERT_TRUE(old.has_value()) << old.error().message;
+    EXPECT_EQ(old->version, 1);
+    EXPECT_EQ(old->hosts, 2);
+    EXPECT_EQ(old->mounts.size(), 1u);
 }
 
 TEST(ControlGroups, FindsControllersByWholeWords) {

@@ -1,6 +1,7 @@
 #include "executors/process/process_executor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -31,6 +32,7 @@ namespace {
 
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kMaxLaunchBytes = size_t{1} << 20;
+constexpr int kLeftoverEndMs = 5000;
 constexpr int kAdoptionAttempts = 200;  // 10 ms apart, while a launcher is between two of its first steps
 
 // A run that is being watched.
@@ -56,6 +58,10 @@ bool is_absolute(const std::string& path) { return path.starts_with("/") && path
 // Launch files end fields with NUL and mounts with LF.
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
+std::vector<Limits> limits_of(const RunSpec& spec) {
+    return spec.host_limits.empty() ? std::vector<Limits>{spec.limits} : spec.host_limits;
+}
+
 Result<void> check(const RunSpec& spec, const Probe& probe) {
     if (probe.tier == Tier::None)
         return Error{ErrorKind::Denied, "this machine does not let Millwright run jobs as processes: " + probe.missing,
@@ -69,8 +75,17 @@ Result<void> check(const RunSpec& spec, const Probe& probe) {
     if (spec.command.empty()) return invalid_input("a run needs a command");
     if (spec.log_files.size() != static_cast<size_t>(spec.hosts))
         return invalid_input("a run needs one log file per host");
-    if (!(spec.limits.cpus > 0) || spec.limits.memory_bytes < (1u << 20))
-        return invalid_input("the limits of the run are too small");
+    for (const Limits& limits : limits_of(spec))
+        if (!(limits.cpus > 0) || limits.memory_bytes < (1u << 20))
+            return invalid_input("the limits of the run are too small");
+    if (!spec.host_limits.empty() && spec.host_limits.size() != static_cast<size_t>(spec.hosts))
+        return invalid_input("a run needs limits for each host or for none");
+    if (!is_absolute(spec.working_folder) || has_nul(spec.working_folder))
+        return invalid_input("the working folder of a run is an absolute path");
+    if (has_nul(spec.egress_socket)) return invalid_input("bad path of the egress socket");
+    for (const std::vector<std::string>& companion : spec.companions)
+        if (companion.empty() || !is_absolute(companion[0]) || std::any_of(companion.begin(), companion.end(), has_nul))
+            return invalid_input("a companion is the absolute path of a program and its arguments");
     for (const std::string& argument : spec.command)
         if (has_nul(argument)) return invalid_input("an argument of the command holds a NUL");
     for (const auto& [name, value] : spec.environment)
@@ -137,6 +152,9 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
     launch.overlay = settings.probe.overlay;
     launch.isolated = spec.network_isolation;
     launch.forward_to = spec.forward_to;
+    launch.egress_socket = spec.egress_socket;
+    launch.working_folder = spec.working_folder;
+    launch.companions = spec.companions;
     launch.command = spec.command;
     launch.environment = environment_of(spec);
     launch.mounts = command_mounts(spec);
@@ -147,11 +165,13 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
     launch.log_files = spec.log_files;
     launch.hidden = settings.hidden_paths;
     launch.control_groups = settings.probe.control_groups;
-    launch.cpus = spec.limits.cpus;
-    launch.memory_bytes = spec.limits.memory_bytes;
-    launch.max_processes = spec.limits.max_processes;
-    launch.shared_memory_bytes =
-        spec.limits.shared_memory_bytes > 0 ? spec.limits.shared_memory_bytes : spec.limits.memory_bytes / 2;
+    for (const Limits& limits : limits_of(spec))
+        launch.limits.push_back(
+            {limits.cpus, limits.memory_bytes, limits.max_processes,
+             limits.shared_memory_bytes > 0 ? limits.shared_memory_bytes : limits.memory_bytes / 2});
+    launch.max_disk_bytes = spec.max_disk_bytes;
+    launch.disk_reserve_bytes = settings.disk_reserve_bytes;
+    launch.max_log_bytes = spec.max_log_bytes;
     if (spec.max_runtime) launch.max_runtime_s = spec.max_runtime->count();
     launch.stop_grace_s = spec.stop_grace.count();
     return launch;
@@ -180,14 +200,25 @@ RunOutcome outcome_of(const Json& record) {
     return outcome;
 }
 
+// Work that a spare could not begin may be begun without one, so it counts as never begun.
+bool is_unused_spare(const std::string& folder, const Json& record) {
+    const std::string cause = record["cause"].string_or("");
+    return cause == "Unused" || (cause == "LaunchFailed" && file_exists(folder + "/" + kWorkFile));
+}
+
 RunOutcome read_outcome(const std::string& folder) {
     const auto text = read_file(folder + "/" + kExitRecord, kMaxLaunchBytes);
     if (text) {
         const auto record = Json::parse(*text);
-        if (record && (*record)["version"].int_or(0) == 1) return outcome_of(*record);
+        if (record && (*record)["version"].int_or(0) == 1 && !is_unused_spare(folder, *record))
+            return outcome_of(*record);
     }
     RunOutcome lost;
     lost.cause = RunOutcome::Cause::Lost;
+    if (file_exists(folder + "/" + kExitRecord)) {
+        lost.message = "the spare ended before it began its work";
+        return lost;
+    }
     lost.message = "the process that supervised the run ended without a record";
     const auto last_words = read_file(folder + "/" + kLauncherLog, size_t{1} << 16);
     if (last_words && !trim(*last_words).empty()) lost.message += ": " + std::string(trim(*last_words));
@@ -224,6 +255,13 @@ class ProcessExecutor : public Executor {
     }
 
     Result<void> start(const RunSpec& spec, RunListener& listener) override;
+    Result<void> start_spare(const RunSpec& spec, RunListener& listener) override {
+        return start_new(spec, listener, true);
+    }
+    Result<void> adopt_spare(const std::string& id, const std::string& folder, RunListener& listener) override {
+        return adopt_run(id, folder, listener);
+    }
+    Result<void> end_leftover(const std::string& folder) override;
     Result<void> adopt(const std::string& id, const std::string& folder, RunListener& listener) override;
     Result<void> request_stop(const std::string& id) override { return command(id, "stop", SIGTERM); }
     Result<void> kill(const std::string& id) override { return command(id, "kill", SIGQUIT); }
@@ -231,7 +269,10 @@ class ProcessExecutor : public Executor {
     Json describe() const override;
 
   private:
-    Result<void> launch(const RunSpec& spec, Watched& run);
+    Result<void> start_new(const RunSpec& spec, RunListener& listener, bool spare);
+    Result<void> start_on_spare(const RunSpec& spec, RunListener& listener);
+    Result<void> adopt_run(const std::string& id, const std::string& folder, RunListener& listener);
+    Result<void> launch(const RunSpec& spec, bool spare, Watched& run);
     Result<Fd> find_launcher(const std::string& folder);
     Result<void> command(const std::string& id, std::string_view word, int signal);
     Result<void> watch(Watched run);
@@ -260,6 +301,39 @@ void ProcessExecutor::add_to_epoll(int fd, uint64_t data) {
 }
 
 Result<void> ProcessExecutor::start(const RunSpec& spec, RunListener& listener) {
+    return spec.on_spare ? start_on_spare(spec, listener) : start_new(spec, listener, false);
+}
+
+// The launcher reads the work when it is told to, here or by the next server's adopt(). What ends meanwhile is reported
+// to whom it belongs by then.
+Result<void> ProcessExecutor::start_on_spare(const RunSpec& spec, RunListener& listener) {
+    TRY(check(spec, settings_.probe));
+    for (int host = 0; host < spec.hosts; ++host) TRY(make_directories(spec.folder + "/" + host_name(host) + "/ml"));
+    const std::string text = encode_launch_spec(launch_spec_of(spec, settings_));
+    if (text.size() > kMaxLaunchBytes)
+        return Error{ErrorKind::LimitExceeded, "command and environment are too large", ""};
+    const std::string path = spec.folder + "/" + kWorkFile;
+    TRY(write_file(path + ".new", text, 0600));
+    if (rename((path + ".new").c_str(), path.c_str()) != 0) return error_from_errno("cannot write " + path);
+    {
+        MutexLock lock(mutex_);
+        const auto found = tickets_.find(spec.id);
+        if (found != tickets_.end()) runs_.at(found->second).listener = &listener;
+        if (found != tickets_.end() && runs_.at(found->second).control) {
+            const int control = runs_.at(found->second).control.get();
+            static_cast<void>(send(control, "work", 4, MSG_NOSIGNAL | MSG_DONTWAIT));  // fails when it ends
+            return {};
+        }
+        if (found != tickets_.end()) return {};
+    }
+    Watched ended;
+    ended.id = spec.id;
+    ended.folder = spec.folder;
+    ended.listener = &listener;
+    return watch(std::move(ended));
+}
+
+Result<void> ProcessExecutor::start_new(const RunSpec& spec, RunListener& listener, bool spare) {
     TRY(check(spec, settings_.probe));
     if (file_exists(spec.folder + "/" + kLaunchFile) || file_exists(spec.folder + "/" + kExitRecord))
         return Error{ErrorKind::AlreadyExists, "the run has been started before", spec.folder};
@@ -270,12 +344,14 @@ Result<void> ProcessExecutor::start(const RunSpec& spec, RunListener& listener) 
     run.id = spec.id;
     run.folder = spec.folder;
     run.listener = &listener;
-    TRY(launch(spec, run));
+    TRY(launch(spec, spare, run));
     return watch(std::move(run));
 }
 
-Result<void> ProcessExecutor::launch(const RunSpec& spec, Watched& run) {
-    const std::string text = encode_launch_spec(launch_spec_of(spec, settings_));
+Result<void> ProcessExecutor::launch(const RunSpec& spec, bool spare, Watched& run) {
+    LaunchSpec wanted = launch_spec_of(spec, settings_);
+    wanted.spare = spare;
+    const std::string text = encode_launch_spec(wanted);
     if (text.size() > kMaxLaunchBytes)
         return Error{ErrorKind::LimitExceeded, "command and environment are too large", ""};
     const std::string path = spec.folder + "/" + kLaunchFile;
@@ -328,6 +404,20 @@ Result<void> ProcessExecutor::watch(Watched run) {
 }
 
 Result<void> ProcessExecutor::adopt(const std::string& id, const std::string& folder, RunListener& listener) {
+    TRY(adopt_run(id, folder, listener));
+    return command(id, "work", 0);  // a spare may not have heard of it; others do not listen to this
+}
+
+Result<void> ProcessExecutor::end_leftover(const std::string& folder) {
+    if (!file_exists(folder + "/" + kLaunchFile)) return {};
+    const Fd launcher = TRY(find_launcher(folder));
+    if (!launcher || syscall(SYS_pidfd_send_signal, launcher.get(), SIGKILL, nullptr, 0) != 0) return {};
+    pollfd ended{launcher.get(), POLLIN, 0};
+    if (poll(&ended, 1, kLeftoverEndMs) == 1) return {};
+    return Error{ErrorKind::Unavailable, "a launcher does not end", folder};
+}
+
+Result<void> ProcessExecutor::adopt_run(const std::string& id, const std::string& folder, RunListener& listener) {
     Watched run;
     run.id = id;
     run.folder = folder;
@@ -457,6 +547,9 @@ void ProcessExecutor::clean_up(const std::string& id, const std::string& folder)
             mounts = spec->mounts.size();
             groups = spec->control_groups;  // the server may run elsewhere in the hierarchy now
         }
+    }
+    if (const auto text = read_file(folder + "/" + kWorkFile, kMaxLaunchBytes)) {
+        if (const auto work = decode_launch_spec(*text)) mounts += work->mounts.size();  // a spare's layers go on
     }
     for (int host = 0; host < hosts; ++host) {
         const auto removed = remove_control_group(groups, control_group_name(id, host));

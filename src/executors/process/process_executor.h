@@ -18,6 +18,9 @@ struct ProcessSettings {
     // Host folders that no run may see even when they lie below a visible one such as /usr or /opt: the server's data.
     // What a run itself mounts (RunSpec::mounts, the command's folder) stays visible.
     std::vector<std::string> hidden_paths;
+    // Free space that runs leave to the server and the machine: one that still writes when less is left is stopped as
+    // out of disk. On small disks at most a twentieth of the disk counts.
+    uint64_t disk_reserve_bytes = uint64_t{1} << 30;
 };
 
 // Destroying the executor leaves its runs alive; another one adopts them.

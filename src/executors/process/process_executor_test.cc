@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <filesystem>
@@ -422,6 +423,96 @@ TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
     }
     recorder.await_end();
     EXPECT_EQ(log_of(spec), std::to_string(body.size()) + "\n");
+}
+
+TEST_F(ProcessExecutorTest, ForwardsTheWayOutToAUnixSocketUnlessIsolated) {
+    const std::string place = base_ + "/" + std::string(90, 'd');  // longer than the address of a socket
+    ASSERT_TRUE(make_directories(place).has_value());
+    const std::string path = place + "/egress";
+    const Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const Fd folder(open(place.c_str(), O_PATH | O_CLOEXEC));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/egress", folder.get());
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener.get(), 4), 0);
+    const std::jthread proxy([&] {
+        const Fd client(accept(listener.get(), nullptr, nullptr));
+        char request[4096];
+        const ssize_t got = read(client.get(), request, sizeof request);
+        const std::string head(request, static_cast<size_t>(std::max<ssize_t>(got, 0)));
+        static_cast<void>(write_all(client.get(), "HTTP/1.1 200 OK\r\n\r\n" + head.substr(0, head.find('\r'))));
+    });
+    const std::string get =
+        "python3 -c \"import urllib.request as u; "
+        "o=u.build_opener(u.ProxyHandler({'http':'http://169.254.170.2:3128'}));"
+        "print(o.open('http://index.example/simple/',timeout=5).read())\" 2>&1 | tail -1";
+    RunSpec open = script(get);
+    open.egress_socket = path;
+    run(open);
+    EXPECT_EQ(log_of(open), "b'GET http://index.example/simple/ HTTP/1.1'\n");
+    RunSpec isolated = script(get);
+    isolated.egress_socket = path;
+    isolated.network_isolation = true;
+    run(isolated);
+    EXPECT_NE(log_of(isolated).find("unreachable"), std::string::npos) << log_of(isolated);
+}
+
+TEST_F(ProcessExecutorTest, CompanionsLiveAsLongAsTheRun) {
+    RunSpec spec = script("while [ ! -e /opt/ml/fed ]; do sleep 0.02; done; cat /opt/ml/fed; cat /opt/ml/orphan");
+    const std::string feed = "echo begun; echo food > " + ml(spec) + "/fed.new; sleep 1000 & echo $! > " + ml(spec) +
+                             "/orphan; mv " + ml(spec) + "/fed.new " + ml(spec) +
+                             "/fed; trap 'echo told; exit 0' TERM; while :; do sleep 0.05; done";
+    spec.companions = {{"/bin/sh", "-c", feed}, {"/bin/false"}};
+    const RunOutcome outcome = run(spec);
+    EXPECT_EQ(outcome.hosts.at(0).exit_code, 0) << outcome.message;
+    const std::string log = log_of(spec);
+    EXPECT_TRUE(log.starts_with("food\n")) << log;
+    const std::string told = content(spec.folder + "/companion.log");
+    EXPECT_TRUE(told.starts_with("begun\n") && told.ends_with("told\n")) << told;
+    const auto orphan = parse_int(trim(std::string_view(log).substr(5)));
+    ASSERT_TRUE(orphan.has_value());
+    EXPECT_TRUE(await([&] { return ::kill(static_cast<pid_t>(*orphan), 0) != 0; }));
+}
+
+TEST_F(ProcessExecutorTest, ACompanionThatDoesNotListenIsKilledAndAMissingOneFailsTheLaunch) {
+    RunSpec spec = script("echo done");
+    spec.companions = {{"/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"}};
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(run(spec).hosts.at(0).exit_code, 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(4));
+    RunSpec missing = script("echo done");
+    missing.companions = {{"/no/such/feeder"}};
+    const RunOutcome outcome = run(missing);
+    EXPECT_EQ(outcome.cause, RunOutcome::Cause::LaunchFailed);
+    EXPECT_NE(outcome.message.find("/no/such/feeder"), std::string::npos) << outcome.message;
+}
+
+TEST_F(ProcessExecutorTest, BeginsInTheWorkingFolder) {
+    RunSpec spec = script("pwd");
+    ASSERT_TRUE(make_directories(ml(spec) + "/code").has_value());
+    spec.working_folder = "/opt/ml/code";
+    run(spec);
+    EXPECT_EQ(log_of(spec), "/opt/ml/code\n");
+    RunSpec missing = script("pwd");
+    missing.working_folder = "/opt/ml/none";
+    EXPECT_EQ(run(missing).cause, RunOutcome::Cause::LaunchFailed);
+}
+
+TEST_F(ProcessExecutorTest, HostsHaveLimitsOfTheirOwn) {
+    RunSpec spec = script(
+        "python3 -c \"b=bytearray(200<<20)\" && echo enough || sleep 1; df -k /dev/shm | tail -1 | awk '{print $2}'",
+        2);
+    spec.host_limits = {spec.limits, spec.limits};
+    spec.host_limits[0].memory_bytes = uint64_t{600} << 20;
+    spec.host_limits[1].memory_bytes = uint64_t{100} << 20;
+    spec.host_limits[1].shared_memory_bytes = uint64_t{8} << 20;
+    run(spec);
+    EXPECT_EQ(log_of(spec, 0), "enough\n307200\n");
+    EXPECT_EQ(log_of(spec, 1).find("enough"), std::string::npos);
+    spec.host_limits.pop_back();
+    Recorder recorder;
+    EXPECT_FALSE(executor_->start(spec, recorder).has_value());
 }
 
 TEST_F(ProcessExecutorTest, StopGivesTheCommandTimeToEnd) {

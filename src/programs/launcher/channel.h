@@ -3,8 +3,9 @@
 //
 //   init -> supervisor                              supervisor -> init
 //   'U' the user namespace is ready                 'G' go: control group files
-//   'N' network: netlink socket [, listener]
+//   'N' network: netlink socket [, listener for the server] [, listener for the way out]
 //   'R' the root is ready                           'Y' signal for the command (int)
+//                                                   'W' work for a spare: the work file
 //   'S' command executed: Moment
 //   'X' command ended: ExitReport
 //   'E' failed: text

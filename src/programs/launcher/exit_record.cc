@@ -15,6 +15,8 @@ const char* name(Cause cause) {
             return "MaxRuntime";
         case Cause::LaunchFailed:
             return "LaunchFailed";
+        case Cause::Unused:
+            return "Unused";
     }
     return "LaunchFailed";
 }

@@ -1,11 +1,12 @@
 // <folder>/exit.json, written once and durably when everything of a run has ended:
 //
-//   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed", "message":…,
+//   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed"|"Unused", "message":…,
 //   "first_failure":-1,
 //    "started_ms":…, "ended_ms":…, "started_monotonic_ns":…, "ended_monotonic_ns":…,
 //    "hosts":[{"exit_code":…, "signal":…, "out_of_memory":…, "ended_ms":…, "ended_monotonic_ns":…}…]}
 //
-// Wall times are milliseconds since 1970. Durations come from the monotonic clock.
+// Unused: a spare that ended before it got its work. Wall times are milliseconds since 1970. Durations come from the
+// monotonic clock.
 #pragma once
 
 #include <string>
@@ -15,7 +16,7 @@
 
 namespace millwright::launcher {
 
-enum class Cause { Exited, StopRequested, MaxRuntime, LaunchFailed };
+enum class Cause { Exited, StopRequested, MaxRuntime, LaunchFailed, Unused };
 
 struct HostRecord {
     int exit_code = 0;

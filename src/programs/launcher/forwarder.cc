@@ -5,11 +5,13 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 
 #include "programs/launcher/channel.h"
 
@@ -75,6 +77,7 @@ struct Forwarder::Connection {
 Result<std::unique_ptr<Forwarder>> Forwarder::make(EventLoop& loop, const std::string& address) {
     const size_t colon = address.rfind(':');
     sockaddr_in target{};
+    if (address.starts_with("/")) return std::unique_ptr<Forwarder>(new Forwarder(loop, address, target));
     target.sin_family = AF_INET;
     uint16_t port = 0;
     if (colon == std::string::npos || inet_pton(AF_INET, address.substr(0, colon).c_str(), &target.sin_addr) != 1 ||
@@ -82,10 +85,11 @@ Result<std::unique_ptr<Forwarder>> Forwarder::make(EventLoop& loop, const std::s
             address.data() + address.size())
         return invalid_input("not an address to forward to: " + address);
     target.sin_port = htons(port);
-    return std::unique_ptr<Forwarder>(new Forwarder(loop, target));
+    return std::unique_ptr<Forwarder>(new Forwarder(loop, "", target));
 }
 
-Forwarder::Forwarder(EventLoop& loop, sockaddr_in target) : loop_(loop), target_(target) {}
+Forwarder::Forwarder(EventLoop& loop, std::string path, sockaddr_in target)
+    : loop_(loop), path_(std::move(path)), target_(target) {}
 
 Forwarder::~Forwarder() {
     while (!connections_.empty()) finish(*connections_.front());
@@ -122,18 +126,36 @@ void Forwarder::pause_listeners(bool paused) {
     for (const Fd& listener : listeners_) loop_.change(listener.get(), paused ? 0u : uint32_t{EPOLLIN});
 }
 
+Result<Fd> Forwarder::begin_connect() const {
+    Fd outside(socket(path_.empty() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!outside) return error_from_errno("cannot make a socket");
+    int result = 0;
+    if (path_.empty()) {
+        const int on = 1;
+        setsockopt(outside.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        result = ::connect(outside.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_);
+    } else {
+        // Paths of sockets are short; that of a descriptor always fits.
+        const size_t slash = path_.rfind('/');
+        const Fd folder = TRY(open_file(path_.substr(0, slash + 1), O_PATH | O_DIRECTORY));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+                      path_.c_str() + slash + 1);
+        result = ::connect(outside.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
+    if (result != 0 && errno != EINPROGRESS) return error_from_errno("nobody listens");
+    return outside;
+}
+
 void Forwarder::connect(Connection& connection) {
     connection.retry_at_ms = -1;
-    connection.outside.reset(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!connection.outside) return finish(connection);
-    const int on = 1;
-    setsockopt(connection.outside.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const int result = ::connect(connection.outside.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_);
-    if (result != 0 && errno != EINPROGRESS) {
-        connection.outside.reset();
+    auto outside = begin_connect();
+    if (!outside) {
         connection.retry_at_ms = monotonic_ms() + kRetryMs;
         return;
     }
+    connection.outside = std::move(*outside);
     loop_.watch(connection.outside.get(), EPOLLOUT, [this, &connection](uint32_t) { handle_outside(connection); });
 }
 

@@ -1,4 +1,4 @@
-// Carries connections made to 169.254.170.2:80 inside a run to the server's address outside.
+// Carries connections made to a port of 169.254.170.2 inside a run to an address or a unix socket outside.
 //
 // Bytes go through pipes with splice(2). While the server restarts, new connections wait for it (bounded).
 #pragma once
@@ -18,7 +18,7 @@ namespace millwright::launcher {
 
 class Forwarder {
   public:
-    // `address`: "127.0.0.1:9770".
+    // `address`: "127.0.0.1:9770", or the absolute path of a unix socket, which may be made anew at any time.
     static Result<std::unique_ptr<Forwarder>> make(EventLoop& loop, const std::string& address);
     ~Forwarder();
 
@@ -31,7 +31,8 @@ class Forwarder {
 
   private:
     struct Connection;
-    Forwarder(EventLoop& loop, sockaddr_in target);
+    Forwarder(EventLoop& loop, std::string path, sockaddr_in target);
+    Result<Fd> begin_connect() const;
     void accept_from(int listener);
     void connect(Connection& connection);
     void handle_inside(Connection& connection);
@@ -42,6 +43,7 @@ class Forwarder {
     void pause_listeners(bool paused);
 
     EventLoop& loop_;
+    std::string path_;  // of the unix socket; empty: target_
     sockaddr_in target_;
     std::vector<Fd> listeners_;
     std::list<std::unique_ptr<Connection>> connections_;

@@ -27,6 +27,7 @@
 #include "programs/launcher/network.h"
 #include "programs/launcher/root.h"
 #include "programs/launcher/sandbox.h"
+#include "programs/launcher/spare.h"
 
 namespace millwright::launcher {
 namespace {
@@ -48,12 +49,16 @@ Result<void> map_user(uid_t user, gid_t group) {
 }
 
 Result<void> prepare_network(const LaunchSpec& spec) {
-    const bool forwarding = !spec.isolated && !spec.forward_to.empty();
+    const bool to_server = !spec.isolated && !spec.forward_to.empty();
+    const bool to_egress = !spec.isolated && !spec.egress_socket.empty();
     const Fd netlink = TRY(open_netlink());
-    TRY(set_up_loopback(netlink.get(), forwarding));
-    if (!forwarding) return send_message(kChannel, 'N', "", {netlink.get()});
-    const Fd listener = TRY(listen_for_forwarding());
-    return send_message(kChannel, 'N', "", {netlink.get(), listener.get()});
+    TRY(set_up_loopback(netlink.get(), to_server || to_egress));
+    std::vector<Fd> listeners;
+    if (to_server) listeners.push_back(TRY(listen_for_forwarding(kServerPort)));
+    if (to_egress) listeners.push_back(TRY(listen_for_forwarding(kEgressPort)));
+    std::vector<int> files = {netlink.get()};
+    for (const Fd& listener : listeners) files.push_back(listener.get());
+    return send_message(kChannel, 'N', "", files);
 }
 
 // Waits for the supervisor's word and enters the control groups: only what the command does counts there.
@@ -163,8 +168,9 @@ bool is_forwarded(int signal) {
            signal == SIGUSR2;
 }
 
-[[noreturn]] void attend(const LaunchSpec& spec, pid_t command, int signals) {
-    const bool watch_memory = !spec.control_groups.has("memory") && spec.memory_bytes > 0;
+[[noreturn]] void attend(const LaunchSpec& spec, int host, pid_t command, int signals) {
+    const uint64_t memory_bytes = spec.limits_of(host).memory_bytes;
+    const bool watch_memory = !spec.control_groups.has("memory") && memory_bytes > 0;
     for (;;) {
         pollfd wait[2] = {{signals, POLLIN, 0}, {kChannel, POLLIN, 0}};
         poll(wait, 2, watch_memory ? kWatchdogPeriodMs : -1);
@@ -181,7 +187,7 @@ bool is_forwarded(int signal) {
             int signal = 0;
             if (message && message->kind == 'Y' && read_struct(*message, signal)) kill(command, signal);
         }
-        if (watch_memory && used_memory() > spec.memory_bytes) report_exit(SIGKILL, true);
+        if (watch_memory && used_memory() > memory_bytes) report_exit(SIGKILL, true);
     }
 }
 
@@ -213,8 +219,8 @@ Result<void> die_with_supervisor() {
     return {};
 }
 
-Result<void> enter_work_folder() {
-    if (chdir("/opt/ml") != 0) return error_from_errno("cannot enter /opt/ml");
+Result<void> enter_work_folder(const LaunchSpec& spec) {
+    if (chdir(spec.working_folder.c_str()) != 0) return error_from_errno("cannot enter " + spec.working_folder);
     return {};
 }
 
@@ -226,22 +232,43 @@ Result<void> name_host(int host) {
     return {};
 }
 
-[[noreturn]] void live(const LaunchSpec& spec, int host, Trace trace, uid_t user, gid_t group) {
+// A spare's time before its work. Returns with the work's mounts in place.
+LaunchSpec stand_ready(Steps& steps, const LaunchSpec& spec, int host, const MachineView& machine, int signals) {
+    prctl(PR_SET_DUMPABLE, 0);  // what stands ready must not look into its pid 1
+    const Result<pid_t> interpreter = start_interpreter(spec, host);
+    if (!interpreter) steps.fail("interpreter", interpreter.error());
+    const Result<LaunchSpec> work = await_work(spec, *interpreter, kChannel, signals);
+    if (!work && work.error().kind == ErrorKind::NotFound) _exit(1);  // unused
+    if (!work) steps.fail("work", work.error());
+    steps.run("mounts of the work", [&] { return attach_work(spec, *work, host, machine); });
+    return *work;
+}
+
+[[noreturn]] void live(const LaunchSpec& launch, int host, Trace trace, uid_t user, gid_t group) {
     Steps steps(trace);
+    LaunchSpec spec = launch;
     steps.run("supervision", die_with_supervisor);
     if (spec.user_namespace && host == 0) steps.run("user namespace", [&] { return map_user(user, group); });
     static_cast<void>(send_message(kChannel, 'U', "").has_value());
     steps.run("host name", [&] { return name_host(host); });
     steps.run("loopback network", [&] { return prepare_network(spec); });
+    MachineView machine;
+    if (spec.spare)
+        steps.run("mount namespaces", [&]() -> Result<void> {
+            machine = TRY(keep_machine_view());
+            return {};
+        });
     steps.run("private root", [&] { return enter_private_root(spec, host); });
     static_cast<void>(send_message(kChannel, 'R', "").has_value());
     steps.run("control groups", await_go);
-    steps.run("work folder", enter_work_folder);
     steps.run("resource limits", [&] { return set_resource_limits(spec, host); });
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);
     const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (spec.spare) spec = stand_ready(steps, spec, host, machine, signals);
+    machine = {};
+    steps.run("work folder", [&] { return enter_work_folder(spec); });
     steps.run("privileges", drop_privileges);
     prctl(PR_SET_DUMPABLE, 0);
     steps.run("supervision", die_with_supervisor);
@@ -251,7 +278,7 @@ Result<void> name_host(int host) {
     static_cast<void>(send_message(kChannel, 'S', bytes_of(start)).has_value());
     close(STDOUT_FILENO);  // the command alone keeps its pipe open
     close(STDERR_FILENO);
-    attend(spec, *command, signals);
+    attend(spec, host, *command, signals);
 }
 
 // Keeps three standard descriptors and the channel, nothing else of the supervisor.

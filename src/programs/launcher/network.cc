@@ -156,16 +156,16 @@ Result<void> set_up_loopback(int netlink, bool forwarding) {
     return {};
 }
 
-Result<Fd> listen_for_forwarding() {
+Result<Fd> listen_for_forwarding(uint16_t port) {
     Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener) return error_from_errno("cannot make a socket");
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(80);
+    address.sin_port = htons(port);
     inet_pton(AF_INET, kForwardAddress, &address.sin_addr);
     if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         listen(listener.get(), 256) != 0)
-        return error_from_errno("cannot listen on 169.254.170.2:80");
+        return error_from_errno("cannot listen on 169.254.170.2:" + std::to_string(port));
     return listener;
 }
 

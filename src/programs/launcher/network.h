@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,10 @@ namespace millwright::launcher {
 Result<Fd> open_netlink();
 // Brings lo up; with `forwarding` it also gets 169.254.170.2/32.
 Result<void> set_up_loopback(int netlink, bool forwarding);
-// Inside: listens on 169.254.170.2:80. REQUIRES: set_up_loopback with forwarding.
-Result<Fd> listen_for_forwarding();
+inline constexpr uint16_t kServerPort = 80;
+inline constexpr uint16_t kEgressPort = 3128;
+// Inside: listens on 169.254.170.2. REQUIRES: set_up_loopback with forwarding.
+Result<Fd> listen_for_forwarding(uint16_t port);
 
 // Outside: makes eth0 in each namespace, `netlink[k]` belonging to host k whose init process is `init[k]`.
 Result<void> join_hosts(const std::vector<int>& netlink, const std::vector<pid_t>& init);

@@ -10,9 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 
-#include "programs/launcher/mounting.h"
 #include "programs/launcher/network.h"
 
 namespace millwright::launcher {
@@ -203,30 +203,23 @@ Result<void> make_scratch(const std::string& folder) {
     return make_link("var/run", "/run");
 }
 
-struct Prepared {
-    std::string target;
-    Shape shape = Shape::Folder;
-    Fd tree;
-};
-
-// Sources are opened while the machine is still visible; targets are looked up when it no longer is, so that no link in
-// the folder of the run can lead out of it.
-Result<Prepared> prepare(const LaunchSpec& spec, const LaunchMount& mount, const std::string& layers) {
+Result<PreparedMount> prepare(const LaunchSpec& spec, const LaunchMount& mount, const std::string& layers) {
     struct stat status {};
     if (stat(mount.source.c_str(), &status) != 0) return error_from_errno("cannot mount " + mount.source);
     const Shape shape = S_ISDIR(status.st_mode) ? Shape::Folder : Shape::File;
     if (mount.mode != 'o')
-        return Prepared{mount.target, shape,
-                        TRY(detached_bind(mount.source, mount.mode == 'r' ? Access::ReadOnly : Access::Writable))};
+        return PreparedMount{mount.target, shape,
+                             TRY(detached_bind(mount.source, mount.mode == 'r' ? Access::ReadOnly : Access::Writable))};
     if (spec.overlay && shape == Shape::Folder) {
         TRY(make_directories(layers + "/upper"));
         TRY(make_directories(layers + "/work"));
-        return Prepared{mount.target, shape,
-                        TRY(detached_overlay(mount.source, layers + "/upper", layers + "/work", spec.user_namespace))};
+        return PreparedMount{
+            mount.target, shape,
+            TRY(detached_overlay(mount.source, layers + "/upper", layers + "/work", spec.user_namespace))};
     }
     TRY(make_directories(layers));
     TRY(copy_tree(mount.source, layers + "/copy"));
-    return Prepared{mount.target, shape, TRY(detached_bind(layers + "/copy", Access::Writable))};
+    return PreparedMount{mount.target, shape, TRY(detached_bind(layers + "/copy", Access::Writable))};
 }
 
 std::string with_host(std::string text, int host) {
@@ -234,19 +227,6 @@ std::string with_host(std::string text, int host) {
     for (size_t at = text.find(hole); at != std::string::npos; at = text.find(hole, at))
         text.replace(at, hole.size(), executors::host_name(host));
     return text;
-}
-
-Result<std::vector<Prepared>> prepare_all(const LaunchSpec& spec, int host, const std::string& folder) {
-    std::vector<LaunchMount> mounts = spec.mounts;
-    // Parents before what lies in them.
-    std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
-    std::vector<Prepared> prepared;
-    prepared.push_back({"/opt/ml", Shape::Folder, TRY(detached_bind(folder + "/ml", Access::Writable))});
-    for (size_t i = 0; i < mounts.size(); ++i) {
-        mounts[i].source = with_host(mounts[i].source, host);
-        prepared.push_back(TRY(prepare(spec, mounts[i], folder + "/layers/" + std::to_string(i))));
-    }
-    return prepared;
 }
 
 // Covered before the run's own mounts are attached, which may lie inside.
@@ -269,30 +249,57 @@ Result<void> pivot() {
     return {};
 }
 
+std::string folder_of(const LaunchSpec& spec, int host) { return spec.folder + "/" + executors::host_name(host); }
+
 }  // namespace
 
+Result<std::vector<PreparedMount>> prepare_mounts(const LaunchSpec& spec, std::vector<LaunchMount> mounts, int host,
+                                                  size_t first_layer) {
+    // Parents before what lies in them.
+    std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+    std::vector<PreparedMount> prepared;
+    for (size_t i = 0; i < mounts.size(); ++i) {
+        mounts[i].source = with_host(mounts[i].source, host);
+        const std::string layers = folder_of(spec, host) + "/layers/" + std::to_string(first_layer + i);
+        prepared.push_back(TRY(prepare(spec, mounts[i], layers)));
+    }
+    return prepared;
+}
+
+Result<PreparedMount> prepare_ml(const LaunchSpec& spec, int host) {
+    Fd tree = TRY(detached_bind(folder_of(spec, host) + "/ml", Access::Writable));
+    return PreparedMount{"/opt/ml", Shape::Folder, std::move(tree)};
+}
+
+Result<void> attach_mounts(const std::vector<PreparedMount>& mounts) {
+    for (const PreparedMount& mount : mounts) {
+        TRY(make_mount_point(mount.target, mount.shape));
+        TRY(attach(mount.tree, mount.target));
+    }
+    return {};
+}
+
 Result<void> enter_private_root(const LaunchSpec& spec, int host) {
-    const std::string folder = spec.folder + "/" + executors::host_name(host);
+    const std::string folder = folder_of(spec, host);
     const std::string root = folder + "/root";
     if (mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0)
         return error_from_errno("cannot make the mounts private");
     TRY(make_folder(root));
-    const std::vector<Prepared> prepared = TRY(prepare_all(spec, host, folder));
+    std::vector<PreparedMount> prepared;
+    if (!spec.spare) prepared.push_back(TRY(prepare_ml(spec, host)));
+    std::vector<PreparedMount> own = TRY(prepare_mounts(spec, spec.mounts, host, 0));
+    std::move(own.begin(), own.end(), std::back_inserter(prepared));
     TRY(mount_new("tmpfs", root, MS_NOSUID | MS_NODEV, "size=256m,nr_inodes=65536,mode=755"));
     if (chdir(root.c_str()) != 0) return error_from_errno("cannot enter " + root);
     for (const char* name : kSystemFolders) TRY(show(name));
     TRY(show_opt());
     TRY(make_settings(spec, host));
-    TRY(make_devices(spec.shared_memory_bytes));
+    TRY(make_devices(spec.limits_of(host).shared_memory_bytes));
     TRY(make_kernel_views());
     TRY(make_scratch(folder));
     TRY(pivot());
     TRY(cover(spec.hidden));
-    for (const Prepared& mount : prepared) {
-        TRY(make_mount_point(mount.target, mount.shape));
-        TRY(attach(mount.tree, mount.target));
-    }
-    return {};
+    return attach_mounts(prepared);
 }
 
 }  // namespace millwright::launcher

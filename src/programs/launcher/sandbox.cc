@@ -163,7 +163,8 @@ Result<void> set_affinity(const executors::LaunchSpec& spec, int host) {
     std::vector<size_t> cpus;
     for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu)
         if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
-    const size_t wanted = std::min(cpus.size(), static_cast<size_t>(std::max(1.0, std::ceil(spec.cpus))));
+    const double paid = spec.limits_of(host).cpus;
+    const size_t wanted = std::min(cpus.size(), static_cast<size_t>(std::max(1.0, std::ceil(paid))));
     const size_t first = std::hash<std::string>{}(spec.id) + static_cast<size_t>(host) * wanted;
     for (size_t i = 0; i < wanted; ++i) CPU_SET(cpus[(first + i) % cpus.size()], &chosen);
     if (sched_setaffinity(0, sizeof chosen, &chosen) != 0) return error_from_errno("cannot set the CPU affinity");
@@ -186,12 +187,13 @@ Result<void> set_resource_limits(const executors::LaunchSpec& spec, int host) {
     raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
     const rlimit none{0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0) return error_from_errno("cannot forbid core dumps");
-    if (!spec.control_groups.has("pids") && spec.max_processes > 0) {
-        const auto count = static_cast<rlim_t>(spec.max_processes);
+    const executors::LaunchLimits& limits = spec.limits_of(host);
+    if (!spec.control_groups.has("pids") && limits.max_processes > 0) {
+        const auto count = static_cast<rlim_t>(limits.max_processes);
         const rlimit processes{count, count};
         if (setrlimit(RLIMIT_NPROC, &processes) != 0) return error_from_errno("cannot limit the number of processes");
     }
-    if (!spec.control_groups.has("cpu") && spec.cpus > 0) TRY(set_affinity(spec, host));
+    if (!spec.control_groups.has("cpu") && limits.cpus > 0) TRY(set_affinity(spec, host));
     return {};
 }
 

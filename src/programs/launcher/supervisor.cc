@@ -20,6 +20,7 @@
 #include "executors/process/control_groups.h"
 #include "executors/process/run_folder.h"
 #include "programs/launcher/channel.h"
+#include "programs/launcher/companions.h"
 #include "programs/launcher/event_loop.h"
 #include "programs/launcher/exit_record.h"
 #include "programs/launcher/forwarder.h"
@@ -36,6 +37,7 @@ constexpr int kPreparationMs = 120000;      // copying instead of an overlay may
 constexpr int kRecordAttempts = 24 * 3600;  // a second apart
 constexpr size_t kMaxControlConnections = 16;
 constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr int64_t kSpareWithoutServerNs = 600LL * 1000000000;
 
 struct Host {
     HostProcess process;
@@ -77,6 +79,10 @@ class Supervisor {
     void serve_control(int socket);
     void read_signals(int fd);
 
+    bool waits_for_work() const { return spec_.spare; }
+    void take_work();
+    Result<void> hand_out_work();
+
     void stop(Cause cause, const std::string& message);
     void kill_all();
     int next_timeout_ms() const;
@@ -89,18 +95,21 @@ class Supervisor {
     Trace trace_;
     std::unique_ptr<char[]> buffer_;  // left uninitialised: touching it all would cost more than starting a host
     std::vector<Host> hosts_;
-    std::unique_ptr<Forwarder> forwarder_;
+    std::unique_ptr<Forwarder> forwarder_, egress_;
+    std::unique_ptr<Companions> companions_;
     Fd control_listener_, signals_;
     std::list<Fd> control_;
     std::vector<std::string> traced_;
     ExitRecord record_;
     bool started_ = false;
     bool stopping_ = false;
-    int64_t runtime_deadline_ns_ = -1, kill_deadline_ns_ = -1;
+    int64_t runtime_deadline_ns_ = -1, kill_deadline_ns_ = -1, spare_deadline_ns_ = -1;
 };
 
 Supervisor::~Supervisor() {
-    forwarder_.reset();  // uses the loop
+    forwarder_.reset();  // these use the loop
+    egress_.reset();
+    companions_.reset();
 }
 
 std::string text_of(const Error& error) {
@@ -141,7 +150,8 @@ ExitRecord Supervisor::run() {
         check_deadlines();
     }
     clean_up();
-    if (record_.cause == Cause::LaunchFailed) return record_;
+    if (waits_for_work()) record_.cause = Cause::Unused;
+    if (record_.cause == Cause::LaunchFailed || record_.cause == Cause::Unused) return record_;
     for (const Host& host : hosts_) {
         record_.hosts.push_back(*host.record);
         if (host.record->ended.monotonic_ns > record_.ended.monotonic_ns || &host == &hosts_.front())
@@ -152,10 +162,12 @@ ExitRecord Supervisor::run() {
 
 Result<void> Supervisor::launch() {
     if (!spec_.isolated && !spec_.forward_to.empty()) forwarder_ = TRY(Forwarder::make(loop_, spec_.forward_to));
+    if (!spec_.isolated && !spec_.egress_socket.empty()) egress_ = TRY(Forwarder::make(loop_, spec_.egress_socket));
     TRY(start_hosts());
     TRY(make_control_groups());  // while the hosts build their roots
     TRY(prepare_network());
     for (Host& host : hosts_) TRY(expect(host, 'R'));
+    if (!spec_.spare) companions_ = TRY(Companions::start(loop_, spec_));
     for (size_t i = 0; i < hosts_.size(); ++i) {
         const auto groups = TRY(executors::open_control_group(
             spec_.control_groups, executors::control_group_name(spec_.id, static_cast<int>(i))));
@@ -170,7 +182,7 @@ Result<void> Supervisor::start_hosts() {
     hosts_.reserve(static_cast<size_t>(spec_.hosts));
     for (int i = 0; i < spec_.hosts; ++i) {
         Host host;
-        host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)]));
+        if (!spec_.spare) host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)]));
         host.process = TRY(start_host(spec_, i, i == 0 ? -1 : hosts_[0].process.pid, trace_));
         hosts_.push_back(std::move(host));
         watch_host(hosts_.size() - 1);
@@ -203,9 +215,11 @@ Result<Message> Supervisor::expect(Host& host, char kind) {
 }
 
 Result<void> Supervisor::make_control_groups() {
-    const executors::ControlGroupLimits limits{spec_.cpus, spec_.memory_bytes, spec_.max_processes};
-    for (int host = 0; host < spec_.hosts; ++host)
+    for (int host = 0; host < spec_.hosts; ++host) {
+        const executors::LaunchLimits& of_host = spec_.limits_of(host);
+        const executors::ControlGroupLimits limits{of_host.cpus, of_host.memory_bytes, of_host.max_processes};
         TRY(executors::make_control_group(spec_.control_groups, executors::control_group_name(spec_.id, host), limits));
+    }
     return {};
 }
 
@@ -216,7 +230,10 @@ Result<void> Supervisor::prepare_network() {
         Message message = TRY(expect(host, 'N'));
         if (message.files.empty()) return internal_error("a host has no network");
         host.netlink = std::move(message.files[0]);
-        if (message.files.size() > 1 && forwarder_ != nullptr) forwarder_->serve(std::move(message.files[1]));
+        size_t listener = 1;  // in the order of the two forwarders
+        for (Forwarder* forwarder : {forwarder_.get(), egress_.get()})
+            if (forwarder != nullptr && listener < message.files.size())
+                forwarder->serve(std::move(message.files[listener++]));
         netlink.push_back(host.netlink.get());
         init.push_back(host.process.pid);
     }
@@ -257,10 +274,11 @@ void Supervisor::all_started() {
 void Supervisor::read_output(size_t index) {
     Host& host = hosts_[index];
     const ssize_t got = read(host.process.output.get(), buffer_.get(), kReadBytes);
-    if (got > 0)
-        host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+    if (got > 0) {
+        if (host.log) host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         loop_.forget(host.process.output.get());
+    }
 }
 
 void Supervisor::host_ended(size_t index) {
@@ -283,6 +301,7 @@ void Supervisor::host_ended(size_t index) {
                                                      executors::control_group_name(spec_.id, static_cast<int>(index)));
     record.out_of_memory = record.exit_code != 0 && (report.over_memory || kills > 0);
     host.record = record;
+    if (waits_for_work()) return stop(Cause::Unused, "what stood ready has ended");
     if (record.exit_code == 0) return;
     if (!host.started && !stopping_) return stop(Cause::LaunchFailed, "a host ended before it executed the command");
     if (!stopping_) {
@@ -306,6 +325,7 @@ void Supervisor::accept_control() {
 
 void Supervisor::keep_control(Fd socket) {
     const int fd = socket.get();
+    spare_deadline_ns_ = -1;
     control_.push_back(std::move(socket));
     loop_.watch(fd, EPOLLIN, [this, fd](uint32_t) { serve_control(fd); });
 }
@@ -322,9 +342,11 @@ void Supervisor::serve_control(int socket) {
     if (got <= 0) {
         loop_.forget(socket);
         control_.remove_if([&](const Fd& other) { return other.get() == socket; });
+        if (waits_for_work() && control_.empty()) spare_deadline_ns_ = now().monotonic_ns + kSpareWithoutServerNs;
         return;
     }
     const std::string_view word(text, static_cast<size_t>(got));
+    if (word == "work") take_work();
     if (word == "stop" && !stopping_) stop(Cause::StopRequested, "");
     if (word == "kill") {
         if (!stopping_) stop(Cause::StopRequested, "");
@@ -341,16 +363,45 @@ void Supervisor::read_signals(int fd) {
     }
 }
 
-// A launch that failed has nothing to end gracefully.
+// Asked for by a server that has recorded the work as begun: one that is not there was never written.
+void Supervisor::take_work() {
+    if (!waits_for_work() || stopping_) return;
+    if (!file_exists(spec_.folder + "/" + executors::kWorkFile)) return stop(Cause::Unused, "there is no work");
+    if (const auto given = hand_out_work(); !given) {
+        spec_.spare = false;
+        stop(Cause::LaunchFailed, text_of(given.error()));
+    }
+}
+
+Result<void> Supervisor::hand_out_work() {
+    const std::string path = spec_.folder + "/" + executors::kWorkFile;
+    const Fd file = TRY(open_file(path, O_RDONLY));
+    const std::string text = TRY(read_file(path, kReadBytes));
+    LaunchSpec work = TRY(executors::decode_launch_spec(text));
+    if (work.id != spec_.id || work.folder != spec_.folder || work.hosts != spec_.hosts || work.spare ||
+        work.isolated != spec_.isolated || work.forward_to != spec_.forward_to ||
+        work.egress_socket != spec_.egress_socket)
+        return invalid_input("the work does not belong to this spare");
+    spec_ = std::move(work);
+    companions_ = TRY(Companions::start(loop_, spec_));
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+        hosts_[i].log = TRY(LogWriter::open(spec_.log_files[i]));
+        TRY(send_message(hosts_[i].process.channel.get(), 'W', "", {file.get()}));
+    }
+    return {};
+}
+
+// A launch that failed and a spare have nothing to end gracefully.
 void Supervisor::stop(Cause cause, const std::string& message) {
     if (cause == Cause::LaunchFailed && started_) cause = Cause::Exited;
+    if (waits_for_work()) cause = Cause::Unused;
     if (!stopping_ || cause == Cause::LaunchFailed) {
         record_.cause = cause;
         record_.message = message;
     }
     stopping_ = true;
     runtime_deadline_ns_ = -1;
-    if (cause == Cause::LaunchFailed) return kill_all();
+    if (cause == Cause::LaunchFailed || cause == Cause::Unused) return kill_all();
     kill_deadline_ns_ = now().monotonic_ns + spec_.stop_grace_s * 1000000000;
     const int signal = SIGTERM;
     for (Host& host : hosts_)
@@ -371,9 +422,10 @@ int Supervisor::next_timeout_ms() const {
         timeout = timeout < 0 ? milliseconds : std::min(timeout, milliseconds);
     };
     const int64_t time = now().monotonic_ns;
-    for (const int64_t deadline : {runtime_deadline_ns_, kill_deadline_ns_})
+    for (const int64_t deadline : {runtime_deadline_ns_, kill_deadline_ns_, spare_deadline_ns_})
         if (deadline >= 0) consider((deadline - time + 999999) / 1000000);
-    if (forwarder_ != nullptr && forwarder_->next_timeout_ms() >= 0) consider(forwarder_->next_timeout_ms());
+    for (const Forwarder* forwarder : {forwarder_.get(), egress_.get()})
+        if (forwarder != nullptr && forwarder->next_timeout_ms() >= 0) consider(forwarder->next_timeout_ms());
     return static_cast<int>(timeout);
 }
 
@@ -381,7 +433,11 @@ void Supervisor::check_deadlines() {
     const int64_t time = now().monotonic_ns;
     if (runtime_deadline_ns_ >= 0 && time >= runtime_deadline_ns_) stop(Cause::MaxRuntime, "");
     if (kill_deadline_ns_ >= 0 && time >= kill_deadline_ns_) kill_all();
-    if (forwarder_ != nullptr) forwarder_->poll();
+    if (spare_deadline_ns_ >= 0 && time >= spare_deadline_ns_ && waits_for_work())
+        stop(Cause::Unused, "no server has asked for the spare");
+    if (!waits_for_work()) spare_deadline_ns_ = -1;
+    for (Forwarder* forwarder : {forwarder_.get(), egress_.get()})
+        if (forwarder != nullptr) forwarder->poll();
 }
 
 bool Supervisor::all_ended() const {
@@ -389,14 +445,16 @@ bool Supervisor::all_ended() const {
 }
 
 void Supervisor::clean_up() {
+    if (companions_ != nullptr) companions_->end();
     for (size_t i = 0; i < hosts_.size(); ++i) {
         // Everything that could write is dead; what the pipe still holds is the end of the log.
         for (;;) {
             const ssize_t got = read(hosts_[i].process.output.get(), buffer_.get(), kReadBytes);
             if (got <= 0) break;
-            hosts_[i].log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+            if (hosts_[i].log)
+                hosts_[i].log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
         }
-        hosts_[i].log->finish(now().wall_ms);
+        if (hosts_[i].log) hosts_[i].log->finish(now().wall_ms);
     }
     for (int host = 0; host < spec_.hosts; ++host) {
         const auto removed =
@@ -432,7 +490,10 @@ Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
     TRY(executors::show_owner(lock.get()));
     if (file_exists(folder + "/" + executors::kExitRecord))
         return Error{ErrorKind::Conflict, "the run has ended already", folder};
-    LaunchSpec spec = TRY(executors::decode_launch_spec(TRY(read_launch_file(lock.get()))));
+    const std::string text = TRY(read_launch_file(lock.get()));
+    LaunchSpec spec = TRY(executors::decode_launch_spec(text));
+    if (spec.version != executors::kLaunchVersion)
+        return invalid_input("the launch file was written by another version of the server");
     Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);
     TRY(supervisor.open_control(std::move(control)));
     const ExitRecord record = supervisor.run();
@@ -450,8 +511,7 @@ int probe(const std::string& scratch, bool user_namespace) {
     spec.overlay = true;
     spec.forward_to = "127.0.0.1:9";
     spec.command = {"/bin/true"};
-    spec.memory_bytes = spec.shared_memory_bytes = uint64_t{1} << 26;
-    spec.max_processes = 0;
+    spec.limits = {{1, uint64_t{1} << 26, 0, uint64_t{1} << 26}};
     spec.stop_grace_s = 1;
     spec.max_runtime_s = 10;
     spec.log_files = {scratch + "/algo-1.log", scratch + "/algo-2.log"};

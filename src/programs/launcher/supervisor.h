@@ -1,6 +1,7 @@
 // The launcher's life: start the hosts of a run, keep their logs, limits and timers, obey the server, write the record.
 //
 //   Preparing --all roots ready, networks joined--> Starting --all commands executed--> Running
+//   a spare: Starting --interpreters executed--> Waiting --work--> Starting
 //   any of them --stop, max runtime, a host fails--> Stopping (SIGTERM) --grace over, kill--> Killed --> record written
 #pragma once
 
