@@ -63,14 +63,58 @@ Result<Grant> grant(const Machine& machine, const Demand& wanted, int hosts, Too
     const Demand largest{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)};
     const Demand share{std::min(wanted.cpus, largest.cpus), std::min(wanted.memory_bytes, largest.memory_bytes)};
     const bool whole = share.cpus >= wanted.cpus - kRounding && share.memory_bytes == wanted.memory_bytes;
-    if (whole) return Grant{share, ""};
+    if (whole) return Grant{share, "", {}};
     const std::string asked = std::to_string(hosts) + (hosts == 1 ? " host" : " hosts") + " of " + to_text(wanted);
     const std::string has = "this machine has " + to_text({machine.cpus, machine.memory_bytes});
     if (policy == TooLarge::Refuse) return Error{ErrorKind::LimitExceeded, asked + " can never fit: " + has + ".", ""};
     if (share.cpus < kLeastCpus || share.memory_bytes < std::min(kLeastMemory, wanted.memory_bytes)) {
         return Error{ErrorKind::LimitExceeded, asked + " would leave too little for each: " + has + ".", ""};
     }
-    return Grant{share, to_text(share) + " instead of " + to_text(wanted)};
+    return Grant{share, to_text(share) + " instead of " + to_text(wanted), {}};
+}
+
+Result<Grant> grant_each(const Machine& machine, const std::vector<Demand>& wanted, TooLarge policy) {
+    Demand all;
+    for (const auto& host : wanted) {
+        all.cpus += host.cpus;
+        all.memory_bytes += host.memory_bytes;
+    }
+    Grant granted;
+    granted.by_host = wanted;
+    const double of_cpus = std::min(1.0, machine.cpus / all.cpus);
+    const double of_memory =
+        std::min(1.0, static_cast<double>(machine.memory_bytes) / static_cast<double>(all.memory_bytes));
+    const bool whole = of_cpus > 1 - kRounding && of_memory >= 1;
+    if (!whole) {
+        const auto asked = std::to_string(wanted.size()) + " hosts of together " + to_text(all);
+        const auto has = "this machine has " + to_text({machine.cpus, machine.memory_bytes});
+        if (policy == TooLarge::Refuse)
+            return Error{ErrorKind::LimitExceeded, asked + " can never fit: " + has + ".", ""};
+        for (auto& host : granted.by_host) {
+            const auto least = std::min(kLeastMemory, host.memory_bytes);
+            host.cpus *= of_cpus;
+            host.memory_bytes = static_cast<uint64_t>(static_cast<double>(host.memory_bytes) * of_memory);
+            if (host.cpus >= kLeastCpus && host.memory_bytes >= least) continue;
+            return Error{ErrorKind::LimitExceeded, asked + " would leave too little for each: " + has + ".", ""};
+        }
+        granted.note = "together " + to_text(total(granted, 0)) + " instead of " + to_text(all);
+    }
+    for (const auto& host : granted.by_host) {
+        granted.per_host.cpus = std::max(granted.per_host.cpus, host.cpus);
+        granted.per_host.memory_bytes = std::max(granted.per_host.memory_bytes, host.memory_bytes);
+    }
+    return granted;
+}
+
+Demand total(const Grant& grant, int hosts) {
+    if (grant.by_host.empty())
+        return {grant.per_host.cpus * hosts, grant.per_host.memory_bytes * static_cast<uint64_t>(hosts)};
+    Demand all;
+    for (const auto& host : grant.by_host) {
+        all.cpus += host.cpus;
+        all.memory_bytes += host.memory_bytes;
+    }
+    return all;
 }
 
 bool Capacity::fits(const Demand& demand) const {

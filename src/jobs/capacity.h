@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -25,13 +26,19 @@ Machine this_machine();
 struct Grant {
     Demand per_host;
     std::string note;  // empty when the wish is granted in full: "2 vCPU and 3.0 GiB instead of 4 vCPU and 16.0 GiB"
+    std::vector<Demand> by_host{};  // where hosts differ; per_host is then the largest
 };
+
+Demand total(const Grant& grant, int hosts);
 
 enum class TooLarge { Shrink, Refuse };
 
 // What each of `hosts` gets when each asks for `wanted`. LimitExceeded when refused: all of them together exceed the
 // machine, or the shares would be uselessly small.
 Result<Grant> grant(const Machine& machine, const Demand& wanted, int hosts, TooLarge policy);
+
+// The same where hosts differ: too much is shrunk to shares in proportion to the wishes. REQUIRES: not empty.
+Result<Grant> grant_each(const Machine& machine, const std::vector<Demand>& wanted, TooLarge policy);
 
 std::string to_text(const Demand& demand);  // "2 vCPU and 7.5 GiB"
 

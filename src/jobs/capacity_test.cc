@@ -29,6 +29,21 @@ TEST(Grant, RefusesInStrictModeAndWhenTheShareIsUseless) {
     EXPECT_EQ(grant(kMachine, {8, kGiB}, 100, TooLarge::Shrink).error().kind, ErrorKind::LimitExceeded);
 }
 
+TEST(Grant, SharesTheMachineInProportionWhereHostsDiffer) {
+    const auto small = grant_each(kMachine, {{1, kGiB}, {2, 2 * kGiB}}, TooLarge::Refuse);
+    ASSERT_TRUE(small);
+    EXPECT_EQ(small->note, "");
+    EXPECT_EQ(total(*small, 2).cpus, 3);
+    EXPECT_EQ(small->per_host.cpus, 2);
+    EXPECT_EQ(grant_each(kMachine, {{4, kGiB}, {4, kGiB}}, TooLarge::Refuse).error().kind, ErrorKind::LimitExceeded);
+    const auto shrunk = grant_each(kMachine, {{12, kGiB}, {4, kGiB}}, TooLarge::Shrink);
+    ASSERT_TRUE(shrunk);
+    EXPECT_EQ(shrunk->by_host[0].cpus, 3);
+    EXPECT_EQ(shrunk->by_host[1].cpus, 1);
+    EXPECT_EQ(shrunk->by_host[1].memory_bytes, kGiB);
+    EXPECT_EQ(shrunk->note, "together 4 vCPU and 2.0 GiB instead of 16 vCPU and 2.0 GiB");
+}
+
 TEST(Capacity, CountsBothResources) {
     Capacity capacity(kMachine);
     EXPECT_TRUE(capacity.fits({100, 100 * kGiB}));  // alone, everything

@@ -39,11 +39,21 @@ const std::vector<metadata_store::Migration> kSchema = {
      " position INTEGER NOT NULL, PRIMARY KEY(job, host)) WITHOUT ROWID;"
      "CREATE TABLE training_job_metric(job INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,"
      " time INTEGER NOT NULL, PRIMARY KEY(job, name)) WITHOUT ROWID;"},
+    {"training_jobs 2: segments, kept files",
+     "ALTER TABLE training_job ADD COLUMN ran_before INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE training_job ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE training_job ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE training_job ADD COLUMN interrupted_run TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE training_job ADD COLUMN billable_seconds INTEGER;"
+     "ALTER TABLE training_job ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+     "UPDATE training_job SET billable_seconds=training_seconds;"
+     "CREATE INDEX training_job_kept ON training_job(training_end) WHERE kept<>0;"},
 };
 
 constexpr std::string_view kColumns =
     "id, account, region, name, owner, run_id, phase, status, secondary_status, created, modified, training_start, "
-    "training_end, stop_requested, revision, request, outcome, failure_reason, model_artifacts, training_seconds";
+    "training_end, stop_requested, revision, request, outcome, failure_reason, model_artifacts, training_seconds, "
+    "ran_before, interruptions, retries, interrupted_run, billable_seconds";
 
 int64_t number_of(Phase phase) { return static_cast<int64_t>(phase); }
 int64_t ms(Timestamp time) { return to_epoch_milliseconds(time); }
@@ -74,14 +84,19 @@ Result<TrainingJobRow> read_row(const Row& row) {
     job.modified = from_epoch_milliseconds(row.integer(10));
     job.training_start = optional_time(row, 11);
     job.training_end = optional_time(row, 12);
-    result.stop_requested = row.integer(13) != 0;
+    result.stop_cause = static_cast<StopCause>(row.integer(13));
+    result.stop_requested = result.stop_cause != StopCause::None;
     result.revision = row.integer(14);
     job.request = TRY(Json::parse(row.text(15)));
     if (!row.is_null(16)) result.outcome = TRY(Json::parse(row.text(16)));
     job.failure_reason = row.text(17);
     job.model_artifacts = row.text(18);
     job.training_seconds = row.optional_integer(19);
-    job.billable_seconds = job.training_seconds;
+    result.ran_before = std::chrono::milliseconds(row.integer(20));
+    result.interruptions = static_cast<int>(row.integer(21));
+    result.retries = static_cast<int>(row.integer(22));
+    result.interrupted_run = row.text(23);
+    job.billable_seconds = row.optional_integer(24);
     return result;
 }
 
@@ -146,13 +161,17 @@ Result<void> set_visible(Transaction& transaction, int64_t id, const std::string
 
 Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, bool stop_requested,
                    Timestamp now) {
+    // The start of the first segment stays.
     TRY(transaction.run(
-        "UPDATE training_job SET phase=?, run_id=coalesce(?, run_id), training_start=coalesce(?, training_start),"
+        "UPDATE training_job SET phase=?, run_id=coalesce(?, run_id), training_start=coalesce(training_start, ?),"
         " training_end=coalesce(?, training_end), outcome=coalesce(?, outcome),"
-        " training_seconds=coalesce(?, training_seconds) WHERE id=?",
+        " training_seconds=coalesce(?, training_seconds), billable_seconds=coalesce(?, billable_seconds),"
+        " ran_before=ran_before+?, interruptions=interruptions+?, retries=retries+?, kept=? WHERE id=?",
         number_of(change.to), change.run_id, optional_ms(change.training_start), optional_ms(change.training_end),
         change.outcome ? std::optional<std::string>(change.outcome->dump()) : std::nullopt, change.training_seconds,
-        id));
+        change.billable_seconds, static_cast<int64_t>(change.segment_ran.count()),
+        static_cast<int64_t>(change.interruption), static_cast<int64_t>(change.retry),
+        static_cast<int64_t>(change.keep_folder), id));
     const bool ended = change.to == Phase::Ended;
     if (ended) {
         TRY(transaction.run("UPDATE training_job SET failure_reason=?, model_artifacts=? WHERE id=?",
@@ -355,6 +374,58 @@ Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, 
         TRY(set_visible(transaction, row.id, "Stopping", "Stopping", now));
         TRY(add_transition(transaction, row.id, "Stopping", "Stopping the training job", now, false));
         return row;
+    });
+}
+
+Result<bool> TrainingJobStore::request_expiry(int64_t id, StopCause cause, const std::string& message, Timestamp now) {
+    return database_.write([&](Transaction& transaction) -> Result<bool> {
+        const auto row = TRY(transaction.query_one(
+            "SELECT phase, training_start FROM training_job WHERE id=? AND stop_requested=0", id));
+        if (!row) return false;
+        const auto phase = static_cast<Phase>(row->integer(0));
+        // What is being uploaded has run in time.
+        if (phase == Phase::Ended || phase == Phase::Finishing) return false;
+        const bool runs = phase == Phase::Launching || phase == Phase::Running || !row->is_null(1);
+        if (cause == StopCause::MaxPending && runs) return false;
+        TRY(transaction.run("UPDATE training_job SET stop_requested=? WHERE id=?", static_cast<int64_t>(cause), id));
+        TRY(set_visible(transaction, id, "Stopping", "Stopping", now));
+        TRY(add_transition(transaction, id, "Stopping", message, now, false));
+        return true;
+    });
+}
+
+Result<TrainingJobRow> TrainingJobStore::request_interruption(std::string_view account, std::string_view region,
+                                                              std::string_view name) {
+    return database_.write([&](Transaction& transaction) -> Result<TrainingJobRow> {
+        auto row = TRY(load_by_name(transaction, account, region, name));
+        const auto refused = [&](const std::string& why) {
+            return Error{ErrorKind::Conflict, "The training job " + row.job.name + " " + why, ""};
+        };
+        if (!row.job.request["EnableManagedSpotTraining"].bool_or(false))
+            return refused("is not interrupted: it does not use managed spot training.");
+        if (row.stop_requested || (row.phase != Phase::Launching && row.phase != Phase::Running))
+            return refused("has nothing to interrupt: it is " + row.job.secondary_status + ".");
+        TRY(transaction.run("UPDATE training_job SET interrupted_run=run_id WHERE id=?", row.id));
+        row.interrupted_run = row.run_id;
+        return row;
+    });
+}
+
+Result<std::vector<KeptRun>> TrainingJobStore::kept() {
+    return database_.read([](Connection& connection) -> Result<std::vector<KeptRun>> {
+        std::vector<KeptRun> found;
+        for (const auto& row : TRY(connection.query(
+                 "SELECT id, run_id FROM training_job WHERE kept<>0 ORDER BY training_end DESC, id DESC"))) {
+            found.push_back({row.integer(0), row.text(1)});
+        }
+        return found;
+    });
+}
+
+Result<void> TrainingJobStore::forget_kept(int64_t id) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        TRY(transaction.run("UPDATE training_job SET kept=0 WHERE id=?", id));
+        return {};
     });
 }
 

@@ -3,6 +3,7 @@
 // `phase` is how far the run is, for recovery; status and secondary status are what users see.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,17 +18,26 @@
 namespace millwright::resources {
 
 //   queued ─▶ staging ─▶ launching ─▶ running ─▶ finishing ─▶ ended
-// launching: the executor may have been asked to start; running: it says it has.
-enum class Phase { Queued, Staging, Launching, Running, Finishing, Ended };
+//     ▲                     └───────────┴──▶ between
+//     └────────────────────────────────────────┘
+// launching: the executor may have been asked to start; running: it says it has. between: a segment has ended and
+// another follows (the spot instance is gone, or the platform failed): its checkpoints are uploaded.
+enum class Phase { Queued, Staging, Launching, Running, Finishing, Ended, Between };
+
+enum class StopCause { None, User, MaxWait, MaxPending };  // as stored
 
 struct TrainingJobRow {
     int64_t id = 0;
     std::string owner, run_id;
     Phase phase = Phase::Queued;
     bool stop_requested = false;
-    int64_t revision = 0;  // grows with every visible change
-    Json outcome;          // of the run, from Finishing on; null before
-    TrainingJob job;       // without metric_definitions
+    StopCause stop_cause = StopCause::None;
+    int64_t revision = 0;                    // grows with every visible change
+    Json outcome;                            // of the run, in Finishing and Between
+    std::chrono::milliseconds ran_before{};  // of earlier segments
+    int interruptions = 0, retries = 0;
+    std::string interrupted_run;  // the run that is to be, or was, interrupted
+    TrainingJob job;              // without metric_definitions
 };
 
 // One step. Members left empty stay as they are.
@@ -41,7 +51,16 @@ struct TrainingJobChange {
     std::optional<Timestamp> training_start{}, training_end{};
     std::optional<Json> outcome{};
     std::string failure_reason{}, model_artifacts{};
-    std::optional<int64_t> training_seconds{};
+    std::optional<int64_t> training_seconds{}, billable_seconds{};
+    std::chrono::milliseconds segment_ran{};   // Between: what the segment adds to ran_before
+    bool interruption = false, retry = false;  // counts one more
+    bool keep_folder = false;                  // Ended: the files of the run stay
+};
+
+// A failed job whose files are still there.
+struct KeptRun {
+    int64_t id = 0;
+    std::string run_id;
 };
 
 struct LogPosition {
@@ -71,7 +90,16 @@ class TrainingJobStore {
     // The row before; nothing changes when it is stopping already or has ended.
     Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name,
                                         Timestamp now);
+    // As a stop by the user, when none was asked for yet and the job has not ended; MaxPending only before it has run.
+    // False when nothing was changed.
+    Result<bool> request_expiry(int64_t id, StopCause cause, const std::string& message, Timestamp now);
+    // Its present run is to be interrupted. Conflict, with the reason: it has none, or is being stopped.
+    Result<TrainingJobRow> request_interruption(std::string_view account, std::string_view region,
+                                                std::string_view name);
     Result<void> remove(const TrainingJobRow& row);  // Conflict when it has not ended
+
+    Result<std::vector<KeptRun>> kept();  // the latest first
+    Result<void> forget_kept(int64_t id);
 
     // Log positions of the metric scraper.
     Result<void> watch_logs(int64_t id, const std::vector<LogPosition>& logs);  // keeps positions that exist

@@ -90,12 +90,17 @@ class RunningTrainingJobs : public TrainingJobs {
         return store_->list(account, region, query);
     }
     Result<void> stop(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<void> interrupt(std::string_view account, std::string_view region, std::string_view name) override;
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
     void release_waiting() override { changes_.release(); }
 
   private:
     Result<void> recover();
     Result<void> recover(const TrainingJobRow& row);
+    void set_deadlines(const TrainingJobRow& row, const TrainingPlan& plan);
+    void due(int64_t id, Deadline deadline);
+    Result<void> expire(int64_t id, StopCause cause);
+    Result<jobs::Grant> grant(const TrainingPlan& plan, jobs::TooLarge policy) const;
     void remove_leftovers(const std::set<std::string>& live_runs);
     Result<void> check_role(const NewTrainingJob& job) const;
     Result<void> check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const;
@@ -108,6 +113,7 @@ class RunningTrainingJobs : public TrainingJobs {
     std::unique_ptr<TrainingJobStore> store_;
     std::unique_ptr<MetricScraper> scraper_;
     std::unique_ptr<CheckpointUploader> checkpoints_;
+    std::unique_ptr<JobDeadlines> deadlines_;
     std::optional<TrainingRunContext> context_;
 };
 
@@ -116,7 +122,8 @@ Result<void> RunningTrainingJobs::open() {
     store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags));
     scraper_ = TRY(MetricScraper::start(*store_, parts_.metrics));
     checkpoints_ = CheckpointUploader::start(parts_.objects);
-    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_,
+    deadlines_ = std::make_unique<JobDeadlines>([this](int64_t id, Deadline deadline) { due(id, deadline); });
+    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_, *deadlines_,
                                         [this](int64_t id) { changes_.announce(id); }});
     return recover();
 }
@@ -127,6 +134,7 @@ Result<void> RunningTrainingJobs::recover() {
     for (const auto& row : rows) {
         if (row.phase >= Phase::Launching) live_runs.insert(row.run_id);
     }
+    for (const auto& run : TRY(store_->kept())) live_runs.insert(run.run_id);
     remove_leftovers(live_runs);
     for (const auto& row : rows) {
         if (auto recovered = recover(row); !recovered)
@@ -156,28 +164,72 @@ Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
     const auto& machine = parts_.supervisor.machine();
     const auto hosts = plan.training.hosts;
     const auto granted =
-        jobs::grant(machine, plan.wanted, hosts, jobs::TooLarge::Shrink)
-            .value_or(jobs::Grant{{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)}, ""});
+        grant(plan, jobs::TooLarge::Shrink)
+            .value_or(jobs::Grant{{machine.cpus / hosts, machine.memory_bytes / static_cast<uint64_t>(hosts)}, "", {}});
     jobs::Entry entry;
     entry.stop = row.stop_requested;
     if (row.phase >= Phase::Launching) {
         entry.run_id = row.run_id;
         entry.folder = training_run_folder(settings_, row.run_id);
         entry.at = jobs::Entry::At::Adopt;
+        entry.interrupt = row.interrupted_run == row.run_id;
     }
-    if (row.phase == Phase::Finishing) {
+    if (row.phase == Phase::Finishing || row.phase == Phase::Between) {
         entry.at = jobs::Entry::At::Finish;
         entry.ending.outcome = outcome_from_json(row.outcome);
     }
+    set_deadlines(row, plan);
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
     return {};
+}
+
+void RunningTrainingJobs::set_deadlines(const TrainingJobRow& row, const TrainingPlan& plan) {
+    const auto gone = parts_.clock.now() - row.job.created;
+    if (plan.life.max_wait) deadlines_->set(row.id, Deadline::MaxWait, *plan.life.max_wait - gone);
+    if (plan.life.max_pending) deadlines_->set(row.id, Deadline::MaxPending, *plan.life.max_pending - gone);
+}
+
+// From the thread of the deadlines.
+void RunningTrainingJobs::due(int64_t id, Deadline deadline) {
+    const auto act = [&]() -> Result<void> {
+        switch (deadline) {
+            case Deadline::MaxWait:
+                return expire(id, StopCause::MaxWait);
+            case Deadline::MaxPending:
+                return expire(id, StopCause::MaxPending);
+            case Deadline::Interruption:
+                break;
+        }
+        const auto row = TRY(store_->load(id));
+        return interrupt(row.job.account, row.job.region, row.job.name);
+    };
+    const auto outcome = act();
+    // Too late is as good as not at all.
+    if (!outcome && outcome.error().kind != ErrorKind::Conflict && outcome.error().kind != ErrorKind::NotFound)
+        log::error("a deadline of " + training_run_key(id), outcome.error());
+}
+
+Result<void> RunningTrainingJobs::expire(int64_t id, StopCause cause) {
+    const auto* message = cause == StopCause::MaxWait
+                              ? "Stopping the training job: MaxWaitTimeInSeconds is over"
+                              : "Stopping the training job: MaxPendingTimeInSeconds is over and it has not begun";
+    if (!TRY(store_->request_expiry(id, cause, message, parts_.clock.now()))) return {};
+    changes_.announce(id);
+    parts_.supervisor.stop(training_run_key(id));
+    return {};
+}
+
+Result<jobs::Grant> RunningTrainingJobs::grant(const TrainingPlan& plan, jobs::TooLarge policy) const {
+    const auto& machine = parts_.supervisor.machine();
+    if (plan.wanted_by_host.empty()) return jobs::grant(machine, plan.wanted, plan.training.hosts, policy);
+    return jobs::grant_each(machine, plan.wanted_by_host, policy);
 }
 
 Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     auto plan = TRY(plan_training(asked.request));
     const auto tags = TRY(parse_tags(asked.request["Tags"]));
     const auto policy = settings_.strict_capacity ? jobs::TooLarge::Refuse : jobs::TooLarge::Shrink;
-    const auto granted = TRY(jobs::grant(parts_.supervisor.machine(), plan.wanted, plan.training.hosts, policy));
+    const auto granted = TRY(grant(plan, policy));
     TRY(check_role(asked));
     TRY(check_storage(asked, plan));
 
@@ -204,6 +256,7 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
             id.error().detail};
     }
     row.id = TRY(Result<int64_t>(id));
+    set_deadlines(row, plan);
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), {});
     return job.arn;
 }
@@ -296,6 +349,13 @@ Result<void> RunningTrainingJobs::stop(std::string_view account, std::string_vie
     return {};
 }
 
+Result<void> RunningTrainingJobs::interrupt(std::string_view account, std::string_view region, std::string_view name) {
+    const auto row = TRY(store_->request_interruption(account, region, name));
+    log::info("training job " + row.job.name + ": its spot instances are taken away");
+    parts_.supervisor.interrupt(training_run_key(row.id));
+    return {};
+}
+
 Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const auto row = TRY(store_->find(account, region, name));
     if (row.phase != Phase::Ended) {
@@ -304,7 +364,12 @@ Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_v
                          ". Stop it, and delete it when it has stopped.",
                      ""};
     }
-    return store_->remove(row);
+    TRY(store_->remove(row));
+    if (row.run_id.empty()) return {};
+    // It may have been kept.
+    if (auto removed = remove_tree(training_run_folder(settings_, row.run_id)); !removed)
+        log::warning("removing the files of " + training_run_key(row.id), removed.error());
+    return {};
 }
 
 }  // namespace

@@ -29,6 +29,13 @@
 
 namespace millwright::resources {
 
+// Managed spot training. Interruptions come by TrainingJobs::interrupt, and by themselves where a mean is set.
+struct SpotSettings {
+    std::chrono::seconds mean_between_interruptions{0};  // of a running segment, exponentially distributed; 0: none
+    std::string seed;                                    // the same seed, job and time of creation: the same times
+    double billed_share = 0.3;  // BillableTimeInSeconds over TrainingTimeInSeconds: the price of spot over on-demand
+};
+
 struct TrainingJobSettings {
     std::string folder;              // <data-dir>/jobs; must be on the object store's disk for channels to be linked
     std::string algorithms_program;  // absolute path of millwright-algorithms
@@ -40,6 +47,10 @@ struct TrainingJobSettings {
     bool egress_for_all = false;
     bool strict_capacity = false;  // refuse what can never fit instead of shrinking it with a note
     std::chrono::seconds stop_grace{120};
+    SpotSettings spot{};
+    // The files of the last failed jobs stay, for `millwright jobs enter`: so many, and so many bytes together.
+    size_t keep_failed = 5;
+    uint64_t keep_failed_bytes = uint64_t{20} << 30;
     size_t max_held_describes = 32;  // beyond that, describe_changed answers at once
 };
 
@@ -129,6 +140,9 @@ class TrainingJobs {
                                          const TrainingJobQuery& query) = 0;
     // Returns when the wish is on disk. Fine while it is stopping. Conflict: it has ended; the message is AWS's.
     virtual Result<void> stop(std::string_view account, std::string_view region, std::string_view name) = 0;
+    // Takes the managed spot instance away: SIGTERM and the grace, then the job goes on from its checkpoints in another
+    // segment. Returns when the wish is on disk. Conflict: it is no spot job, or does not run; the message says which.
+    virtual Result<void> interrupt(std::string_view account, std::string_view region, std::string_view name) = 0;
     // Conflict: it has not ended.
     virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
     // Every describe_changed answers at once from here on: the server is stopping.

@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
 #include "executors/contract/failure.h"
+#include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/run_command.h"
 #include "resources/training_jobs/run_outcome.h"
+#include "resources/training_jobs/training_segments.h"
 #include "resources/training_jobs/training_verdict.h"
 
 namespace millwright::resources {
@@ -37,12 +39,10 @@ class TrainingRun : public jobs::Work {
 
     std::string key() const override { return training_run_key(id_); }
     std::string owner() const override { return owner_; }
-    jobs::Demand demand() const override {
-        const auto hosts = plan_.training.hosts;
-        return {grant_.per_host.cpus * hosts, grant_.per_host.memory_bytes * static_cast<uint64_t>(hosts)};
-    }
+    jobs::Demand demand() const override { return jobs::total(grant_, plan_.training.hosts); }
+    std::chrono::milliseconds rest() const override { return rest_; }
 
-    bool needs_provisions() const override { return plan_.command.framework.has_value(); }
+    bool needs_provisions() const override { return plan_.command.framework && !script_; }
     Result<void> provision(const jobs::StopFlag& stop) override;
     void waiting(const std::string& reason) override;
     Result<RunSpec> prepare(const jobs::StopFlag& stop) override;
@@ -57,10 +57,15 @@ class TrainingRun : public jobs::Work {
     void explain(std::string_view secondary_status, const std::string& message);
     void note_in_logs(const std::vector<std::string>& files, const std::string& note) const;
     Result<std::vector<std::string>> open_logs();
-    Result<RunSpec> run_spec(executors::StagedTree tree);
+    Result<RunSpec> run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime);
+    void plan_interruption(Timestamp started);
+    Result<After> end_segment(const TrainingJobRow& row, const RunOutcome& outcome, Follows follows);
+    Result<After> close_segment(const TrainingJobRow& row);
+    Result<void> upload_live();
     Result<After> finish_run(const TrainingJobRow& row, const RunOutcome& outcome);
     Result<After> end(const TrainingJobRow& row, const TrainingVerdict& verdict, const std::string& artifacts,
                       const std::optional<RunOutcome>& outcome);
+    JudgedRun judged() const { return {folder(), grant_.per_host.memory_bytes}; }
     Result<std::string> upload();
     ScrapedJob scraped(std::vector<std::string> logs) const;
     CheckpointedJob checkpointed() const;
@@ -73,6 +78,8 @@ class TrainingRun : public jobs::Work {
     const TrainingPlan plan_;
     const jobs::Grant grant_;
     std::optional<ScriptEnvironment> script_;  // from provision() on
+    std::chrono::milliseconds rest_{};         // before the next segment
+    bool kept_ = false;                        // the files stay
 };
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
@@ -119,9 +126,10 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
                                   .message = "Downloading input data",
                                   .run_id = run_id_}));
     if (!mine) return internal_error("the job is not waiting any more");
+    const auto row = TRY(context_.store.load(id_));
     TRY(make_directories(folder(), 0700));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
-    auto spec = TRY(run_spec(std::move(tree)));
+    auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (script_) note_in_logs(spec.log_files, script_->environment.choice.note);
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
@@ -138,7 +146,7 @@ Result<std::vector<std::string>> TrainingRun::open_logs() {
     return files;
 }
 
-Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
+Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime) {
     RunSpec spec;
     spec.id = run_id_;
     spec.folder = folder();
@@ -158,7 +166,13 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree) {
         spec.forward_to = context_.settings.forward_to;
         if (script_) spec.egress_socket = context_.settings.egress_socket;
     }
-    spec.max_runtime = plan_.max_runtime;
+    for (const auto& granted : grant_.by_host) {
+        auto limits = spec.limits;
+        limits.cpus = granted.cpus;
+        limits.memory_bytes = granted.memory_bytes;
+        spec.host_limits.push_back(limits);
+    }
+    spec.max_runtime = max_runtime;
     spec.stop_grace = context_.settings.stop_grace;
     return spec;
 }
@@ -171,12 +185,21 @@ void TrainingRun::started(Timestamp when) {
                             .message = "Training image download completed. Training in progress.",
                             .training_start = when});
     if (!recorded) log::warning("recording the start of " + key(), recorded.error());
+    plan_interruption(when);
     if (plan_.training.checkpoints) context_.checkpoints.watch(checkpointed());
     auto logs = open_logs();
     if (!logs) return log::warning("following the logs of " + key(), logs.error());
     if (auto watched = context_.scraper.watch(scraped(std::move(*logs))); !watched) {
         log::warning("following the logs of " + key(), watched.error());
     }
+}
+
+void TrainingRun::plan_interruption(Timestamp started) {
+    const auto& spot = context_.settings.spot;
+    const auto row = context_.store.load(id_);
+    if (!row) return log::warning("planning the interruption of " + key(), row.error());
+    const auto planned = planned_interruption(*row, plan_, spot.mean_between_interruptions, spot.seed);
+    if (planned) context_.deadlines.set(id_, Deadline::Interruption, *planned - (now() - started));
 }
 
 ScrapedJob TrainingRun::scraped(std::vector<std::string> logs) const {
@@ -193,6 +216,7 @@ Result<After> TrainingRun::finish(const Ending& ending) {
     const auto row = TRY(context_.store.load(id_));
     if (row.phase == Phase::Ended) return After::Done;
     run_id_ = row.run_id;
+    if (row.phase == Phase::Between) return close_segment(row);
     if (ending.outcome && never_ran(*ending.outcome) && row.phase == Phase::Launching) {
         // The server died between the record and the start. No launcher will come to life later either: adopt() has
         // made sure of it, and the folder goes before the job is queued again.
@@ -200,31 +224,85 @@ Result<After> TrainingRun::finish(const Ending& ending) {
         return After::QueueAgain;
     }
     if (ending.outcome) return finish_run(row, *ending.outcome);
+    if (ending.error && may_retry(row, plan_, *ending.error)) {
+        TRY(change({.to = Phase::Queued,
+                    .from = {Phase::Queued, Phase::Staging, Phase::Launching},
+                    .secondary_status = "Restarting",
+                    .message = retry_message(ending.error->message, row.retries + 1, plan_.life.max_retries),
+                    .retry = true}));
+        rest_ = rest_before(row.retries + 1);
+        return After::QueueAgain;
+    }
     if (ending.error && !row.stop_requested) {
         return end(row, failed(failure_reason_of(*ending.error)), "", std::nullopt);
     }
-    return end(row, stopped(), "", std::nullopt);
+    return end(row, stopped(row.stop_cause), "", std::nullopt);
 }
 
-Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcome& outcome) {
+Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcome& ended) {
+    auto outcome = ended;
+    if (row.phase != Phase::Finishing) {
+        const auto follows = what_follows(row, plan_, outcome);
+        const bool over = row.ran_before + outcome.ran >= plan_.max_runtime;
+        if (follows != Follows::Nothing && !over) return end_segment(row, outcome, follows);
+        if (follows == Follows::AfterInterruption) outcome.cause = RunOutcome::Cause::MaxRuntime;
+    }
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
-    if (!ran)
-        return end(row, judge(row.stop_requested, outcome, {folder(), grant_.per_host.memory_bytes}), "", outcome);
+    if (!ran) return end(row, judge(row.stop_cause, outcome, judged()), "", outcome);
     TRY(change({.to = Phase::Finishing,
                 .from = {Phase::Launching, Phase::Running},
                 .secondary_status = "Uploading",
                 .message = "Uploading generated training model",
                 .training_start = outcome.started,
                 .outcome = outcome_to_json(outcome)}));
-    auto verdict = judge(row.stop_requested, outcome, {folder(), grant_.per_host.memory_bytes});
+    auto verdict = judge(row.stop_cause, outcome, judged());
     // First, because a model that cannot be packed must not take the checkpoints along.
-    const auto checkpoints = plan_.training.checkpoints ? context_.checkpoints.finish(checkpointed()) : Result<void>();
-    if (!checkpoints && heals(checkpoints.error())) return checkpoints.error();
+    const auto live = upload_live();
+    if (!live && heals(live.error())) return live.error();
     const auto artifacts = upload();
     if (!artifacts && heals(artifacts.error())) return artifacts.error();
-    if (!checkpoints) verdict = failed(executors::client_error(checkpoints.error().message));
+    if (!live) verdict = failed(executors::client_error(live.error().message));
     if (!artifacts) verdict = failed(executors::client_error(artifacts.error().message));
     return end(row, verdict, artifacts ? *artifacts : "", outcome);
+}
+
+// What the run uploaded while it ran, once more to the end.
+Result<void> TrainingRun::upload_live() {
+    if (!plan_.training.checkpoints) return {};
+    return context_.checkpoints.finish(checkpointed());
+}
+
+// From this commit on the segment is counted, and another follows whatever happens.
+Result<After> TrainingRun::end_segment(const TrainingJobRow& row, const RunOutcome& outcome, Follows follows) {
+    const bool interrupted = follows == Follows::AfterInterruption;
+    TrainingJobChange change{.to = Phase::Between, .from = {Phase::Launching, Phase::Running}};
+    change.secondary_status = interrupted ? "Interrupted" : "Restarting";
+    change.message = interrupted ? interruption_message(row.interruptions + 1, plan_.training.checkpoints.has_value())
+                                 : retry_message(outcome.message, row.retries + 1, plan_.life.max_retries);
+    change.interruption = interrupted;
+    change.retry = !interrupted;
+    if (outcome.started != Timestamp{}) change.training_start = outcome.started;
+    change.outcome = outcome_to_json(outcome);
+    change.segment_ran = outcome.ran;
+    TRY(this->change(change));
+    return close_segment(TRY(context_.store.load(id_)));
+}
+
+// No model is uploaded between segments.
+Result<After> TrainingRun::close_segment(const TrainingJobRow& row) {
+    const auto live = upload_live();
+    if (!live && heals(live.error())) return live.error();
+    if (!live) return end(row, failed(executors::client_error(live.error().message)), "", std::nullopt);
+    context_.checkpoints.forget(id_);
+    if (row.job.training_start) TRY(context_.scraper.drain(scraped(TRY(open_logs()))));
+    TRY(context_.parts.identity.withdraw_job_credentials(run_id_));
+    TRY(change({.to = Phase::Queued,
+                .from = {Phase::Between},
+                .secondary_status = "Starting",
+                .message = "Preparing the instances for the next attempt"}));
+    const bool interrupted = outcome_from_json(row.outcome).cause == RunOutcome::Cause::StopRequested;
+    rest_ = interrupted ? std::chrono::milliseconds(0) : rest_before(row.retries);
+    return After::QueueAgain;
 }
 
 Result<std::string> TrainingRun::upload() {
@@ -246,29 +324,35 @@ Result<std::string> TrainingRun::upload() {
 Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict& verdict, const std::string& artifacts,
                                const std::optional<RunOutcome>& outcome) {
     const bool ran = outcome && outcome->started != Timestamp{};
+    const auto ran_in_all = row.ran_before + (ran ? outcome->ran : std::chrono::milliseconds(0));
     context_.checkpoints.forget(id_);
+    context_.deadlines.forget(id_);
     if (ran) TRY(context_.scraper.drain(scraped(TRY(open_logs()))));
     if (!run_id_.empty()) TRY(context_.parts.identity.withdraw_job_credentials(run_id_));
     TrainingJobChange change{
         .to = Phase::Ended,
-        .from = {Phase::Queued, Phase::Staging, Phase::Launching, Phase::Running, Phase::Finishing}};
+        .from = {Phase::Queued, Phase::Staging, Phase::Launching, Phase::Running, Phase::Finishing, Phase::Between}};
     change.status = verdict.status;
     change.secondary_status = verdict.secondary_status;
     change.message = verdict.message;
     change.failure_reason = verdict.failure_reason;
     change.model_artifacts = artifacts;
     change.training_end = now();
-    if (ran) {
-        change.training_start = outcome->started;
-        change.training_seconds = std::max<int64_t>(1, (outcome->ran.count() + 999) / 1000);
+    if (ran) change.training_start = outcome->started;
+    if (ran || row.ran_before.count() > 0) {
+        const auto time = billed_time(ran_in_all, plan_.life.spot ? context_.settings.spot.billed_share : 1);
+        change.training_seconds = time.training_seconds;
+        change.billable_seconds = time.billable_seconds;
     }
-    TRY(this->change(change));
+    change.keep_folder = ran && verdict.status == "Failed" && context_.settings.keep_failed > 0;
+    kept_ = TRY(this->change(change)) && change.keep_folder;
     log::info("training job " + row.job.name + ": " + verdict.status);
     return After::Done;
 }
 
 void TrainingRun::discard() {
     if (run_id_.empty()) return;
+    if (kept_) return limit_kept_runs(context_);
     if (auto removed = remove_tree(folder()); !removed) log::warning("removing the files of " + key(), removed.error());
 }
 

@@ -6,6 +6,7 @@
 
 #include "jobs/supervisor.h"
 #include "resources/training_jobs/checkpoint_uploader.h"
+#include "resources/training_jobs/job_deadlines.h"
 #include "resources/training_jobs/metric_scraper.h"
 #include "resources/training_jobs/training_job_store.h"
 #include "resources/training_jobs/training_plan.h"
@@ -19,6 +20,7 @@ struct TrainingRunContext {
     TrainingJobStore& store;
     MetricScraper& scraper;
     CheckpointUploader& checkpoints;
+    JobDeadlines& deadlines;
     std::function<void(int64_t id)> changed;  // something visible was committed
 };
 

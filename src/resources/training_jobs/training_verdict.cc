@@ -8,12 +8,12 @@ namespace millwright::resources {
 
 using executors::RunOutcome;
 
-TrainingVerdict judge(bool stop_requested, const RunOutcome& outcome, const JudgedRun& run) {
+TrainingVerdict judge(StopCause stop, const RunOutcome& outcome, const JudgedRun& run) {
     using Cause = RunOutcome::Cause;
     if (outcome.cause == Cause::MaxRuntime) {
         return {"Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", ""};
     }
-    if (stop_requested || outcome.cause == Cause::StopRequested) return stopped();
+    if (stop != StopCause::None || outcome.cause == Cause::StopRequested) return stopped(stop);
     const bool ran_well =
         outcome.cause == Cause::Exited &&
         std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
@@ -25,7 +25,19 @@ TrainingVerdict failed(const std::string& failure_reason) {
     return {"Failed", "Failed", "Training job failed", failure_reason};
 }
 
-TrainingVerdict stopped() { return {"Stopped", "Stopped", "Training job stopped", ""}; }
+TrainingVerdict stopped(StopCause cause) {
+    switch (cause) {
+        case StopCause::MaxWait:
+            return {"Stopped", "MaxWaitTimeExceeded", "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+                    ""};
+        case StopCause::MaxPending:
+            return {"Stopped", "Stopped", "Training job pending time exceeded MaxPendingTimeInSeconds provided", ""};
+        case StopCause::None:
+        case StopCause::User:
+            break;
+    }
+    return {"Stopped", "Stopped", "Training job stopped", ""};
+}
 
 bool is_users_fault(const Error& error) {
     return error.kind == ErrorKind::InvalidInput || error.kind == ErrorKind::NotFound ||

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "executors/executor.h"
+#include "resources/training_jobs/training_job_store.h"
 
 namespace millwright::resources {
 
@@ -18,10 +19,10 @@ struct JudgedRun {
 };
 
 // REQUIRES: the run has ended.
-TrainingVerdict judge(bool stop_requested, const executors::RunOutcome& outcome, const JudgedRun& run);
+TrainingVerdict judge(StopCause stop, const executors::RunOutcome& outcome, const JudgedRun& run);
 // The job fails because something before or after the run did not work.
 TrainingVerdict failed(const std::string& failure_reason);
-TrainingVerdict stopped();
+TrainingVerdict stopped(StopCause cause);
 
 // Faults of the user's data or request, as opposed to ours.
 bool is_users_fault(const Error& error);
