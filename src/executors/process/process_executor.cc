@@ -533,7 +533,9 @@ void ProcessExecutor::launcher_ended(uint64_t ticket) {
                WEXITED | WNOHANG);  // not ours after an adoption
     }
     const RunOutcome outcome = read_outcome(run.folder);
-    if (outcome.cause == RunOutcome::Cause::Lost) log::warning("run " + run.id + " is lost: " + outcome.message);
+    const bool unused = file_exists(run.folder + "/" + kExitRecord);  // a spare
+    if (outcome.cause == RunOutcome::Cause::Lost && !unused)
+        log::warning("run " + run.id + " is lost: " + outcome.message);
     run.listener->run_ended(run.id, outcome);
 }
 
