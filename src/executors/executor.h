@@ -34,6 +34,8 @@ struct Mount {
     std::string source;  // absolute, on the host; the same for all hosts, or with "{host}" for algo-N
     std::string target;  // absolute, inside
     Mode mode = Mode::ReadOnly;
+    std::vector<int> hosts{};   // only on these, by index; empty: on all
+    bool through_links = true;  // false: fails when a part of `source` is a symbolic link by then
 };
 
 struct RunSpec {

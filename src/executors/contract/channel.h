@@ -29,19 +29,23 @@ struct Channel {
     std::optional<uint64_t> shuffle_seed;      // ShuffleConfig
     std::vector<std::string> attribute_names;  // AugmentedManifest, in order
     std::vector<std::string> instance_groups;  // only on hosts of these; empty: on all
-    std::string directory;                     // FileSystem: absolute, on the host
+    std::string file_system;                   // FileSystem: the folder of the host that is the file system
+    std::string directory;                     // FileSystem: DirectoryPath, inside `file_system`
     bool writable = false;                     // FileSystem: FileSystemAccessMode rw
 };
 
 // One file of a channel.
 struct ChannelObject {
     std::string bucket, key;
-    std::string path;  // inside the channel's folder, see local_path.h
+    std::string path;  // inside the channel's folder, see local_path.h; empty in Pipe mode
 };
 
 struct ChannelContent {
     std::string prefix_uri;              // first line of the "<channel>-manifest" file
-    std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; ManifestFile: as listed
+    std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; ManifestFile: as listed; each once
+    // AugmentedManifest: what its lines deliver, as the items file of feed_spec.h.
+    std::string items;
+    uint64_t records = 0;
 };
 
 inline constexpr size_t kMaxManifestBytes = size_t{64} << 20;
@@ -50,15 +54,29 @@ inline constexpr size_t kMaxChannelObjects = 1'000'000;
 // [{"prefix": "s3://bucket/p/"}, "a", "b", …] -> s3://bucket/p/a … InvalidInput: anything else.
 Result<ChannelContent> parse_manifest(std::string_view text);
 
-// Asks the store what the channel has. InvalidInput: no objects, a broken manifest, or hostile names. NotFound: bucket
-// or manifest are missing.
+// JSON Lines. Each line delivers one item per attribute, in their order: the object that the attribute names if its
+// name ends in "-ref", else the value as text (a string as it is, anything else as it is written). InvalidInput:
+// anything else.
+Result<ChannelContent> parse_augmented_manifest(std::string_view text, const std::vector<std::string>& attributes);
+
+// Asks the store what the channel has, in the order that ShuffleConfig gives it unless it is shuffled anew each epoch
+// (Pipe mode). InvalidInput: no objects, a broken manifest, or hostile names. NotFound: bucket or manifest are missing.
+// REQUIRES: not a FileSystem.
 Result<ChannelContent> resolve_channel(object_store::ObjectStore& store, const Channel& channel);
+
+// The folder that a FileSystem channel shows, without links in its path. InvalidInput: there is none, or the path leads
+// out of the file system.
+Result<std::string> resolve_directory(const Channel& channel);
 
 // Positions in `objects` that host `rank` of `hosts` sees: all of them, or every hosts-th.
 std::vector<size_t> shard_of(size_t objects, Channel::Distribution distribution, size_t rank, size_t hosts);
 
-// Links objects into `folder` (made if missing). Conflict when `stop` was set meanwhile.
+// Links objects into `folder` (made if missing), under their paths. Conflict when `stop` was set meanwhile.
 Result<void> link_channel(object_store::ObjectStore& store, const ChannelContent& content,
                           const std::vector<size_t>& chosen, const std::string& folder, const std::atomic<bool>& stop);
+
+// The same for a feeder: all objects by number, with names and items. `folder` as feed_folder() of feed_spec.h.
+Result<void> link_feed(object_store::ObjectStore& store, const ChannelContent& content, const std::string& folder,
+                       const std::atomic<bool>& stop);
 
 }  // namespace millwright::executors

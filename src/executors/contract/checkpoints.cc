@@ -193,11 +193,12 @@ Result<std::string> check_checkpoint_path(std::string_view path) {
     return result;
 }
 
-Result<void> restore_checkpoints(ObjectStore& store, const S3Uri& uri, const std::string& folder, int hosts,
-                                 const std::atomic<bool>& stop) {
+Result<std::vector<std::string>> restore_checkpoints(ObjectStore& store, const S3Uri& uri, const std::string& folder,
+                                                     int hosts, const std::atomic<bool>& stop) {
     const auto folder_of = [&](int host) { return folder + "/" + algo_name(host) + "/" + kCheckpointFolder; };
     for (int host = 0; host < hosts; ++host) TRY(make_directories(folder_of(host)));
     std::string lines;
+    std::vector<std::string> keys;
     for (const auto& listed : TRY(list_checkpoints(store, uri))) {
         const auto object = store.get(listed.bucket, listed.key);
         if (!object && object.error().kind == ErrorKind::NotFound) continue;  // deleted meanwhile
@@ -207,8 +208,10 @@ Result<void> restore_checkpoints(ObjectStore& store, const S3Uri& uri, const std
             const auto version = TRY(restore_one(*object, folder_of(host), listed.path));
             lines += record_line(static_cast<size_t>(host), listed.path, version);
         }
+        keys.push_back(listed.key);
     }
-    return append_record(folder, lines);
+    TRY(append_record(folder, lines));
+    return keys;
 }
 
 Result<void> CheckpointUploads::load() {

@@ -37,10 +37,11 @@ struct CheckpointPlace {
 // (/opt/ml/input, /opt/ml/model, /opt/ml/output, system folders).
 Result<std::string> check_checkpoint_path(std::string_view path);
 
-// Copies the objects below `uri` to every host of the run in `folder`. InvalidInput: keys that are no paths; NotFound:
-// no bucket; Conflict: `stop` was set. No objects at all are fine.
-Result<void> restore_checkpoints(object_store::ObjectStore& store, const object_store::S3Uri& uri,
-                                 const std::string& folder, int hosts, const std::atomic<bool>& stop);
+// Copies the objects below `uri` to every host of the run in `folder` and returns their keys. InvalidInput: keys that
+// are no paths; NotFound: no bucket; Conflict: `stop` was set. No objects at all are fine.
+Result<std::vector<std::string>> restore_checkpoints(object_store::ObjectStore& store, const object_store::S3Uri& uri,
+                                                     const std::string& folder, int hosts,
+                                                     const std::atomic<bool>& stop);
 
 // What distinguishes a file from a changed one, without reading it.
 struct FileVersion {

@@ -3,12 +3,13 @@
 //   <folder>/algo-N/ml/            becomes /opt/ml of host N
 //     input/config/*.json          hyperparameters, inputdataconfig, resourceconfig, … in the exact form
 //     input/data/<channel>/        mount point; the files are in <folder>/shared/channels or <folder>/algo-N/channels
-//     input/data/<channel>-manifest
+//     input/data/<channel>_0       Pipe channels: the first FIFO; the feeder makes the others, see feed_spec.h
+//     input/data/<channel>-manifest, checkpoints-manifest
 //     model/ output/data/ output/metrics/sagemaker/ …
 //   <folder>/algo-N/checkpoints/   is shown at the LocalPath of the checkpoint configuration
 //
-// Channel files are links into the object store, seen through an overlay, so nothing is copied and jobs may still
-// write.
+// Channel files are links into the object store, so nothing is copied: File mode shows them through an overlay, into
+// which jobs may write, FastFile mode read-only.
 #pragma once
 
 #include <atomic>
@@ -54,10 +55,12 @@ struct TrainingDescription {
 // What the tree adds to the run.
 struct StagedTree {
     std::vector<Mount> mounts;
-    std::vector<std::vector<std::string>> companions;  // feeders of Pipe channels, see RunSpec
+    // Feeders of Pipe channels, see RunSpec; the program by its name only, the caller knows where programs lie.
+    std::vector<std::vector<std::string>> companions;
 };
 
-// The service model allows "." and ".." as channel names, and a channel named like the "-manifest" of another.
+// The service model allows "." and ".." as channel names, and a channel named like the "-manifest" or a FIFO of
+// another.
 Result<void> check_channel_names(const std::vector<Channel>& channels);
 
 std::string algo_name(int index);  // 0 -> "algo-1"
@@ -68,6 +71,8 @@ Result<StagedTree> write_training_tree(object_store::ObjectStore& store, const T
                                        const std::string& folder, const std::atomic<bool>& stop);
 
 Json resource_config(const TrainingDescription& training, int host);
-Json input_data_config(const TrainingDescription& training);
+Json input_data_config(const TrainingDescription& training, int host);
+// Indexes of the hosts that have the channel, in order: its ranks.
+std::vector<int> hosts_of(const TrainingDescription& training, const Channel& channel);
 
 }  // namespace millwright::executors
