@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "metadata_store/read_only.h"
 
 namespace millwright::metadata_store {
 namespace {
@@ -53,6 +54,17 @@ class Handle {
         sqlite3_busy_timeout(handle->db_, kBusyTimeoutMs);
         // FULL: an acknowledged row survives a power cut. NORMAL does not promise that in WAL mode.
         TRY(handle->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"));
+        return handle;
+    }
+    // One that cannot write and has begun to read.
+    static Result<std::unique_ptr<Handle>> open_read_only(const std::string& path) {
+        auto handle = std::make_unique<Handle>();
+        if (sqlite3_open_v2(path.c_str(), &handle->db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr) !=
+            SQLITE_OK)
+            return error_of(handle->db_, "cannot open " + path);
+        sqlite3_extended_result_codes(handle->db_, 1);
+        sqlite3_busy_timeout(handle->db_, kBusyTimeoutMs);
+        TRY(handle->execute("BEGIN"));
         return handle;
     }
     Handle() = default;
@@ -136,6 +148,17 @@ class Handle {
 
     sqlite3* db_ = nullptr;
     std::unordered_map<std::string, sqlite3_stmt*> statements_;
+};
+
+class Snapshot final : public Connection {
+  public:
+    explicit Snapshot(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
+    Result<std::vector<Row>> query_values(std::string_view sql, const std::vector<Value>& parameters) override {
+        return handle_->run(sql, parameters);
+    }
+
+  private:
+    std::unique_ptr<Handle> handle_;
 };
 
 class Reader final : public Connection {
@@ -350,6 +373,12 @@ std::optional<int64_t> Row::optional_integer(size_t column) const {
 }
 std::optional<std::string> Row::optional_text(size_t column) const {
     return is_null(column) ? std::nullopt : std::optional(text(column));
+}
+
+Result<std::unique_ptr<Connection>> open_read_only(const std::string& path) {
+    if (!file_exists(path)) return not_found("there is no " + path);
+    auto handle = TRY(Handle::open_read_only(path));
+    return std::unique_ptr<Connection>(std::make_unique<Snapshot>(std::move(handle)));
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {

@@ -16,15 +16,19 @@ const std::vector<metadata_store::Migration> kSchema = {
      "WITHOUT ROWID;"},
 };
 
-Result<TagList> load(Connection& connection, std::string_view arn) {
-    const auto known = TRY(connection.query_one("SELECT 1 FROM tagged_resource WHERE arn=?", arn));
-    if (!known) return not_found("Requested resource not found.");
+Result<TagList> load_tags(Connection& connection, std::string_view arn) {
     TagList tags;
     for (const auto& row :
          TRY(connection.query("SELECT name, value FROM resource_tag WHERE arn=? ORDER BY name", arn))) {
         tags.emplace_back(row.text(0), row.text(1));
     }
     return tags;
+}
+
+Result<TagList> load(Connection& connection, std::string_view arn) {
+    const auto known = TRY(connection.query_one("SELECT 1 FROM tagged_resource WHERE arn=?", arn));
+    if (!known) return not_found("Requested resource not found.");
+    return load_tags(connection, arn);
 }
 
 Result<void> store(Transaction& transaction, std::string_view arn, const TagList& tags) {
@@ -50,6 +54,10 @@ class StoredTags : public Tags {
         TRY(transaction.run("DELETE FROM resource_tag WHERE arn=?", arn));
         TRY(transaction.run("DELETE FROM tagged_resource WHERE arn=?", arn));
         return {};
+    }
+
+    Result<TagList> list_in(Connection& connection, std::string_view arn) override {
+        return load_tags(connection, arn);
     }
 
     Result<TagList> add(std::string_view arn, const TagList& tags) override {

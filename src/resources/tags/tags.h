@@ -33,6 +33,9 @@ class Tags {
                                      const TagList& tags) = 0;
     virtual Result<void> forget_in(metadata_store::Transaction& transaction, std::string_view arn) = 0;
 
+    // The tags of a resource as a transaction sees them, by key; none when there is no such resource.
+    virtual Result<TagList> list_in(metadata_store::Connection& connection, std::string_view arn) = 0;
+
     // NotFound: no such resource. `add` replaces values of known keys and returns all tags; LimitExceeded beyond 50.
     virtual Result<TagList> add(std::string_view arn, const TagList& tags) = 0;
     virtual Result<TagList> list(std::string_view arn) = 0;  // by key
