@@ -51,6 +51,10 @@ bool read_mount(std::string_view value, LaunchMount& mount) {
     return mount.mode == 'r' || mount.mode == 'w' || mount.mode == 'o';
 }
 
+bool read_mount_host(std::string_view value, std::vector<LaunchMount>& mounts) {
+    return !mounts.empty() && read_number(value, mounts.back().hosts.emplace_back());
+}
+
 bool read_parent(std::string_view value, ControlGroupParent& parent) {
     const size_t border = value.find(' ');
     if (value.empty() || border == std::string_view::npos) return false;
@@ -102,6 +106,8 @@ bool read_member(LaunchSpec& spec, std::string_view key, std::string_view value)
     if (key == "argument") return append(spec.command);
     if (key == "environment") return append(spec.environment);
     if (key == "mount") return read_mount(value, spec.mounts.emplace_back());
+    if (key == "mount_without_links") return !spec.mounts.empty() && !(spec.mounts.back().through_links = false);
+    if (key == "mount_host") return read_mount_host(value, spec.mounts);
     if (key == "log_file") return append(spec.log_files);
     if (key == "hidden") return append(spec.hidden);
     if (key == "control_group") return read_parent(value, spec.control_groups.parents.emplace_back());
@@ -137,7 +143,11 @@ std::string encode_launch_spec(const LaunchSpec& spec) {
             out.put(i == 0 ? "companion" : "companion_argument", companion[i]);
     out.put_all("argument", spec.command);
     out.put_all("environment", spec.environment);
-    for (const LaunchMount& mount : spec.mounts) out.put("mount", mount.mode + mount.source + "\n" + mount.target);
+    for (const LaunchMount& mount : spec.mounts) {
+        out.put("mount", mount.mode + mount.source + "\n" + mount.target);
+        if (!mount.through_links) out.put("mount_without_links", "");
+        for (const int host : mount.hosts) out.put("mount_host", host);
+    }
     out.put_all("log_file", spec.log_files);
     out.put_all("hidden", spec.hidden);
     for (const ControlGroupParent& parent : spec.control_groups.parents)
@@ -170,11 +180,16 @@ Result<LaunchSpec> decode_launch_spec(std::string_view text) {
     return spec;
 }
 
+bool LaunchMount::is_on(int host) const {
+    return hosts.empty() || std::find(hosts.begin(), hosts.end(), host) != hosts.end();
+}
+
 std::vector<LaunchMount> late_mounts(const LaunchSpec& spare, const LaunchSpec& work) {
     std::vector<LaunchMount> late;
     for (const LaunchMount& mount : work.mounts) {
         const bool there = std::any_of(spare.mounts.begin(), spare.mounts.end(), [&](const LaunchMount& other) {
-            return other.mode == mount.mode && other.source == mount.source && other.target == mount.target;
+            return other.mode == mount.mode && other.source == mount.source && other.target == mount.target &&
+                   other.hosts == mount.hosts;
         });
         if (!there) late.push_back(mount);
     }

@@ -30,6 +30,9 @@ inline constexpr int kMaxHosts = 64;
 struct LaunchMount {
     char mode = 'r';  // r: read-only, w: writable, o: overlay
     std::string source, target;
+    bool through_links = true;  // see Mount
+    std::vector<int> hosts{};   // only these; empty: all
+    bool is_on(int host) const;
 };
 
 inline constexpr int kLaunchVersion = 2;

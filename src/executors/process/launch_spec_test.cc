@@ -14,7 +14,7 @@ LaunchSpec full_spec() {
     spec.forward_to = "127.0.0.1:9770";
     spec.command = {"/bin/sh", "-c", "echo two\nlines", ""};
     spec.environment = {"A=1", "B=line\nline=2"};
-    spec.mounts = {{'r', "/a b", "/opt/ml/input"}, {'o', "/c:d,e", "/opt/ml/model"}};
+    spec.mounts = {{'r', "/a b", "/opt/ml/input", false, {1}}, {'o', "/c:d,e", "/opt/ml/model"}};
     spec.log_files = {"/l/1", "/l/2"};
     spec.hidden = {"/data"};
     spec.control_groups.parents = {{"/sys/fs/cgroup/cpu,cpuacct/millwright", "cpu,cpuacct", 1},
@@ -39,6 +39,10 @@ TEST(LaunchSpec, ReadsBackWhatWasWritten) {
     EXPECT_EQ(back->command, spec.command);
     EXPECT_EQ(back->environment, spec.environment);
     EXPECT_EQ(back->mounts[1].source, "/c:d,e");
+    EXPECT_FALSE(back->mounts[0].through_links);
+    EXPECT_FALSE(back->mounts[0].is_on(0));
+    EXPECT_TRUE(back->mounts[0].is_on(1));
+    EXPECT_TRUE(back->mounts[1].is_on(0) && back->mounts[1].through_links);
     EXPECT_EQ(back->control_groups.parents[1].controllers, "memory pids");
     EXPECT_DOUBLE_EQ(back->limits_of(0).cpus, 1.5);
     EXPECT_EQ(back->limits_of(1).memory_bytes, uint64_t{1} << 30);

@@ -26,6 +26,8 @@
 #include "executors/process/launch_spec.h"
 #include "executors/process/run_folder.h"
 #include "executors/process/spawn.h"
+#include "executors/process/usage.h"
+#include "executors/process/usage_file.h"
 
 namespace millwright::executors {
 namespace {
@@ -160,7 +162,7 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
     launch.mounts = command_mounts(spec);
     for (const Mount& mount : spec.mounts) {
         const char mode = mount.mode == Mount::Mode::ReadOnly ? 'r' : mount.mode == Mount::Mode::Writable ? 'w' : 'o';
-        launch.mounts.push_back({mode, mount.source, mount.target});
+        launch.mounts.push_back({mode, mount.source, mount.target, mount.through_links, mount.hosts});
     }
     launch.log_files = spec.log_files;
     launch.hidden = settings.hidden_paths;
@@ -196,7 +198,8 @@ RunOutcome outcome_of(const Json& record) {
         (record["ended_monotonic_ns"].int_or(0) - record["started_monotonic_ns"].int_or(0)) / 1000000);
     for (const Json& host : record["hosts"].items())
         outcome.hosts.push_back({static_cast<int>(host["exit_code"].int_or(0)),
-                                 static_cast<int>(host["signal"].int_or(0)), host["out_of_memory"].bool_or(false)});
+                                 static_cast<int>(host["signal"].int_or(0)), host["out_of_memory"].bool_or(false),
+                                 host["out_of_disk"].bool_or(false)});
     return outcome;
 }
 
@@ -266,6 +269,7 @@ class ProcessExecutor : public Executor {
     Result<void> request_stop(const std::string& id) override { return command(id, "stop", SIGTERM); }
     Result<void> kill(const std::string& id) override { return command(id, "kill", SIGQUIT); }
     void clean_up(const std::string& id, const std::string& folder) override;
+    Result<std::vector<HostUsage>> usage(const std::string& id) override;
     Json describe() const override;
 
   private:
@@ -558,6 +562,32 @@ void ProcessExecutor::clean_up(const std::string& id, const std::string& folder)
         if (!removed) log::warning("cannot clean up after run " + id, removed.error());
     }
     unlock_layers(folder, hosts, mounts);
+}
+
+Result<std::vector<HostUsage>> ProcessExecutor::usage(const std::string& id) {
+    std::string folder;
+    {
+        MutexLock lock(mutex_);
+        const auto found = tickets_.find(id);
+        if (found == tickets_.end()) return not_found("the run has ended or is not known");
+        folder = runs_.at(found->second).folder;
+    }
+    // A spare that has begun its work keeps its groups and its processes.
+    const std::string text = TRY(read_file(folder + "/" + kLaunchFile, kMaxLaunchBytes));
+    const LaunchSpec spec = TRY(decode_launch_spec(text));
+    std::vector<PublishedUsage> published;
+    if (const auto file = read_file(folder + "/" + kUsageFile, kMaxLaunchBytes)) published = TRY(decode_usage(*file));
+    published.resize(static_cast<size_t>(spec.hosts));
+    std::vector<HostUsage> hosts(published.size());
+    for (int host = 0; host < spec.hosts; ++host) {
+        const PublishedUsage& known = published[static_cast<size_t>(host)];
+        HostUsage& usage = hosts[static_cast<size_t>(host)];
+        measure_host(spec.control_groups, control_group_name(id, host), known.init, usage);
+        usage.memory_limit_bytes = spec.limits.empty() ? 0 : spec.limits_of(host).memory_bytes;
+        usage.disk_bytes = known.disk_bytes;
+        usage.disk_limit_bytes = known.disk_limit_bytes;
+    }
+    return hosts;
 }
 
 Json ProcessExecutor::describe() const {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,11 +19,13 @@ extern "C" int mount(const char* source, const char* target, const char* type, u
 
 namespace millwright::launcher {
 
-Result<Fd> detached_bind(const std::string& source, Access access) {
+namespace {
+
+Result<Fd> clone_tree(const Fd& place, const std::string& source, Access access) {
     struct stat status {};
-    if (stat(source.c_str(), &status) != 0) return error_from_errno("cannot mount " + source);
+    if (fstat(place.get(), &status) != 0) return error_from_errno("cannot mount " + source);
     Fd tree(static_cast<int>(
-        syscall(SYS_open_tree, AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+        syscall(SYS_open_tree, place.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)));
     if (!tree) return error_from_errno("cannot copy the mount of " + source);
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_NOSUID;
@@ -31,6 +34,23 @@ Result<Fd> detached_bind(const std::string& source, Access access) {
     if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
         return error_from_errno("cannot restrict the mount of " + source);
     return tree;
+}
+
+}  // namespace
+
+Result<Fd> detached_bind(const std::string& source, Access access) {
+    const Fd place(open(source.c_str(), O_PATH | O_CLOEXEC));
+    if (!place) return error_from_errno("cannot mount " + source);
+    return clone_tree(place, source, access);
+}
+
+Result<Fd> detached_bind_without_links(const std::string& source, Access access) {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_SYMLINKS;
+    const Fd place(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, source.c_str(), &how, sizeof how)));
+    if (!place) return error_from_errno("cannot mount " + source);
+    return clone_tree(place, source, access);
 }
 
 Result<void> attach(const Fd& tree, const std::string& target) {

@@ -14,6 +14,8 @@ enum class Access { ReadOnly, Writable };
 // A detached copy of the tree below `source` (with the mounts in it), without set-id programs. Devices work only when
 // `source` is a device itself.
 Result<Fd> detached_bind(const std::string& source, Access access);
+// The same; fails when a part of `source` is a symbolic link.
+Result<Fd> detached_bind_without_links(const std::string& source, Access access);
 // Puts a detached tree over `target`, which must exist.
 Result<void> attach(const Fd& tree, const std::string& target);
 Result<void> bind(const std::string& source, const std::string& target, Access access);

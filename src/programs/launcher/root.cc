@@ -207,9 +207,12 @@ Result<PreparedMount> prepare(const LaunchSpec& spec, const LaunchMount& mount, 
     struct stat status {};
     if (stat(mount.source.c_str(), &status) != 0) return error_from_errno("cannot mount " + mount.source);
     const Shape shape = S_ISDIR(status.st_mode) ? Shape::Folder : Shape::File;
-    if (mount.mode != 'o')
-        return PreparedMount{mount.target, shape,
-                             TRY(detached_bind(mount.source, mount.mode == 'r' ? Access::ReadOnly : Access::Writable))};
+    if (mount.mode != 'o') {
+        const Access access = mount.mode == 'r' ? Access::ReadOnly : Access::Writable;
+        Fd tree = mount.through_links ? TRY(detached_bind(mount.source, access))
+                                      : TRY(detached_bind_without_links(mount.source, access));
+        return PreparedMount{mount.target, shape, std::move(tree)};
+    }
     if (spec.overlay && shape == Shape::Folder) {
         TRY(make_directories(layers + "/upper"));
         TRY(make_directories(layers + "/work"));
@@ -259,6 +262,7 @@ Result<std::vector<PreparedMount>> prepare_mounts(const LaunchSpec& spec, std::v
     std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
     std::vector<PreparedMount> prepared;
     for (size_t i = 0; i < mounts.size(); ++i) {
+        if (!mounts[i].is_on(host)) continue;
         mounts[i].source = with_host(mounts[i].source, host);
         const std::string layers = folder_of(spec, host) + "/layers/" + std::to_string(first_layer + i);
         prepared.push_back(TRY(prepare(spec, mounts[i], layers)));
