@@ -31,7 +31,8 @@ struct Live {
     uint64_t number = 0;  // order of arrival
     State state = State::Waiting;
     std::shared_ptr<StopFlag> stop = std::make_shared<StopFlag>(false);
-    bool interrupt = false;  // its run, as soon as there is one
+    bool interrupt = false;   // its run, as soon as there is one
+    std::string reservation;  // whose share it may take over
     // Provisioning: whoever sets it first, the thread that begins or the stop that comes before, has the work.
     std::shared_ptr<std::atomic<bool>> claimed;
     std::string run_id, folder;
@@ -54,6 +55,12 @@ struct StopAsked {
     std::string key;
 };
 struct InterruptAsked {
+    std::string key;
+};
+struct Reserve {
+    Reservation reservation;
+};
+struct Release {
     std::string key;
 };
 struct Provisioned {
@@ -88,8 +95,8 @@ struct RunEnded {
     std::string run_id;
     RunOutcome outcome;
 };
-using Event = std::variant<Submitted, StopAsked, InterruptAsked, Provisioned, Launching, Prepared, Adopted, Finished,
-                           TaskDone, RunStarted, RunEnded>;
+using Event = std::variant<Submitted, StopAsked, InterruptAsked, Reserve, Release, Provisioned, Launching, Prepared,
+                           Adopted, Finished, TaskDone, RunStarted, RunEnded>;
 
 class ThreadedSupervisor : public Supervisor, public executors::RunListener {
   public:
@@ -107,6 +114,8 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     }
     void stop(const std::string& key) override { post(StopAsked{key}); }
     void interrupt(const std::string& key) override { post(InterruptAsked{key}); }
+    void reserve(Reservation reservation) override { post(Reserve{std::move(reservation)}); }
+    void release(const std::string& key) override { post(Release{key}); }
     const Machine& machine() const override { return capacity_.machine(); }
     void shut_down() override;
 
@@ -120,6 +129,8 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     void handle(Submitted& event);
     void handle(StopAsked& event);
     void handle(InterruptAsked& event);
+    void handle(Reserve& event);
+    void handle(Release& event);
     void handle(Provisioned& event);
     void handle(Launching& event);
     void handle(Prepared& event);
@@ -130,6 +141,8 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     void handle(RunEnded& event);
 
     void schedule();
+    bool make_room(const Demand& demand);
+    bool drop_reservation(const std::string& key);
     void explain_waiting();
     void line_up(Live& live);
     void provision(Live& live);
@@ -160,6 +173,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     // Only the deciding thread touches these.
     Capacity capacity_;
     FairQueue queue_;
+    std::deque<Reservation> reservations_;                          // oldest first
     std::unordered_map<std::string, std::unique_ptr<Live>> lives_;  // by key
     std::map<uint64_t, std::string> waiting_;                       // number -> key
     std::unordered_map<std::string, std::string> key_of_run_;
@@ -240,6 +254,7 @@ void ThreadedSupervisor::handle(Submitted& event) {
     live.folder = event.entry.folder;
     live.stop->store(event.entry.stop);
     live.interrupt = event.entry.interrupt;
+    live.reservation = std::move(event.entry.reservation);
     switch (event.entry.at) {
         case Entry::At::Queue:
             if (event.entry.stop) return run_is_over(live, {});
@@ -392,12 +407,44 @@ void ThreadedSupervisor::schedule() {
     while (const auto head = queue_.head()) {
         const auto number = waiting_.find(*head);
         auto& live = *find(number->second);
-        if (!capacity_.fits(live.demand)) return explain_waiting();
+        if (!capacity_.fits(live.demand) && !make_room(live.demand)) return explain_waiting();
         queue_.remove(live.work->owner(), live.number);
         waiting_.erase(number);
         take_capacity(live);
         prepare(live);
     }
+}
+
+// What is reserved makes room for what waits, but not in vain.
+bool ThreadedSupervisor::make_room(const Demand& demand) {
+    Capacity without = capacity_;
+    for (const auto& reservation : reservations_) without.give_back(reservation.demand);
+    if (reservations_.empty() || !without.fits(demand)) return false;
+    while (!capacity_.fits(demand)) {
+        const auto reservation = std::move(reservations_.front());
+        reservations_.pop_front();
+        capacity_.give_back(reservation.demand);
+        pool_->post(reservation.yield);
+    }
+    return true;
+}
+
+void ThreadedSupervisor::handle(Reserve& event) {
+    if (!waiting_.empty() || !capacity_.fits(event.reservation.demand)) return pool_->post(event.reservation.yield);
+    capacity_.take(event.reservation.demand);
+    reservations_.push_back(std::move(event.reservation));
+}
+
+void ThreadedSupervisor::handle(Release& event) { drop_reservation(event.key); }
+
+// False when it is not there (any more).
+bool ThreadedSupervisor::drop_reservation(const std::string& key) {
+    const auto found = std::find_if(reservations_.begin(), reservations_.end(),
+                                    [&](const Reservation& reservation) { return reservation.key == key; });
+    if (found == reservations_.end()) return false;
+    capacity_.give_back(found->demand);
+    reservations_.erase(found);
+    return true;
 }
 
 // Reasons name what is asked and how many are before it; they change only when that changes, so a long queue is not
@@ -421,6 +468,12 @@ void ThreadedSupervisor::enqueue(Live& live) {
     live.state = State::Waiting;
     live.demand = live.work->demand();
     live.reason.clear();
+    const bool had_room = !live.reservation.empty() && drop_reservation(live.reservation);
+    live.reservation.clear();
+    if (had_room && capacity_.fits(live.demand)) {
+        take_capacity(live);
+        return prepare(live);
+    }
     queue_.push(live.work->owner(), live.number);
     waiting_[live.number] = live.work->key();
 }

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -78,6 +79,17 @@ struct Entry {
     Ending ending;               // for Finish
     bool stop = false;           // a stop was asked for before the restart
     bool interrupt = false;      // Adopt: so was an interruption
+    // Queue: takes over the share of this reservation without waiting for its turn; where that is gone, it waits.
+    std::string reservation{};
+};
+
+// A share of the machine that is held for a work to come: the instances of a warm pool.
+struct Reservation {
+    std::string key;  // unique among reservations: "warm-pool/17"
+    Demand demand;
+    // Called from a pool thread, once at most: the share is free again, because a work that waits needs the room, or
+    // because there was none to begin with.
+    std::function<void()> yield;
 };
 
 struct SupervisorSettings {
@@ -98,6 +110,10 @@ class Supervisor {
     // Ends the present run as stop() does, but not the work: its finish() decides what follows. Nothing happens to a
     // work without a run.
     virtual void interrupt(const std::string& key) = 0;
+    // Yields at once where works wait already. The oldest reservation yields first, and only for a work that then fits.
+    virtual void reserve(Reservation reservation) = 0;
+    // Gives the share back without a call of yield(). Fine for an unknown key.
+    virtual void release(const std::string& key) = 0;
     virtual const Machine& machine() const = 0;
     // Ends the threads. Later calls, also the executor's, do nothing.
     virtual void shut_down() = 0;

@@ -305,5 +305,54 @@ TEST_F(SupervisorTest, AStopBeforeTheRestartStopsTheAdoptedRun) {
     EXPECT_EQ(executor_.stop_requests(), Notes{spec.id});
 }
 
+TEST_F(SupervisorTest, WhatIsReservedIsHeldUntilAWorkThatFitsNeedsIt) {
+    std::atomic<int> yields{0};
+    supervisor_->reserve({"pool", {2, 1}, [&] { ++yields; }});
+    submit("beside", 2);
+    executor_.wait_for_start(0);
+    const auto huge = submit("huge", 4);  // would not fit without the reservation either
+    ASSERT_TRUE(huge->wait_for("waiting"));
+    EXPECT_EQ(yields, 0);
+    supervisor_->stop("huge");
+    ASSERT_TRUE(huge->wait_for("discard"));
+    submit("fits", 2);
+    EXPECT_EQ(executor_.wait_for_start(1).id, "fits-run-1");
+    for (int i = 0; i < 2000 && yields == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(yields, 1);
+}
+
+TEST_F(SupervisorTest, AWorkTakesOverAReservationWithoutWaiting) {
+    std::atomic<int> yields{0};
+    supervisor_->reserve({"pool", {2, 1}, [&] { ++yields; }});
+    submit("beside", 2);
+    executor_.wait_for_start(0);
+    const auto first_in_line = submit("first in line", 3);
+    ASSERT_TRUE(first_in_line->wait_for("waiting"));
+    Entry entry;
+    entry.reservation = "pool";
+    submit("warm", 2, "ann", entry);
+    EXPECT_EQ(executor_.wait_for_start(1).id, "warm-run-1");
+    Entry gone;
+    gone.reservation = "pool";
+    const auto late = submit("late", 2, "ann", gone);
+    ASSERT_TRUE(late->wait_for("waiting"));
+    EXPECT_EQ(yields, 0);
+}
+
+TEST_F(SupervisorTest, AReservationIsRefusedWhereNothingIsFreeAndCanBeReleased) {
+    std::atomic<int> yields{0};
+    submit("running", 3);
+    executor_.wait_for_start(0);
+    supervisor_->reserve({"too large", {2, 1}, [&] { ++yields; }});
+    for (int i = 0; i < 2000 && yields == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(yields, 1);
+    supervisor_->reserve({"small", {1, 1}, [&] { ++yields; }});
+    supervisor_->release("small");
+    supervisor_->release("unknown");
+    submit("next", 1);
+    EXPECT_EQ(executor_.wait_for_start(1).id, "next-run-1");
+    EXPECT_EQ(yields, 1);
+}
+
 }  // namespace
 }  // namespace millwright::jobs

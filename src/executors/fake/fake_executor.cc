@@ -9,7 +9,8 @@ Result<void> FakeExecutor::start(const RunSpec& spec, RunListener& listener) {
         next_error_.reset();
         return error;
     }
-    CHECK(runs_.find(spec.id) == runs_.end());
+    const auto known = runs_.find(spec.id);
+    CHECK(spec.on_spare == (known != runs_.end() && known->second.spare));
     runs_[spec.id] = {.spec = spec, .listener = &listener, .started = std::nullopt, .outcome = std::nullopt};
     starts_.push_back(spec);
     changed_.notify_all();
@@ -44,7 +45,43 @@ Result<void> FakeExecutor::request_stop(const std::string& id) {
     return {};
 }
 
-Result<void> FakeExecutor::kill(const std::string& id) { return request_stop(id); }
+Result<void> FakeExecutor::start_spare(const RunSpec& spec, RunListener& listener) {
+    MutexLock lock(mutex_);
+    CHECK(runs_.find(spec.id) == runs_.end());
+    auto& run = runs_[spec.id];
+    run.spec = spec;
+    run.listener = &listener;
+    run.spare = true;
+    spares_.push_back(spec);
+    changed_.notify_all();
+    return {};
+}
+
+Result<void> FakeExecutor::kill(const std::string& id) {
+    if (!is_spare(id)) return request_stop(id);
+    RunListener* listener = nullptr;
+    {
+        MutexLock lock(mutex_);
+        auto& run = runs_.at(id);
+        run.spare = false;
+        listener = run.listener;
+    }
+    RunOutcome unused;
+    unused.cause = RunOutcome::Cause::Lost;
+    if (listener) listener->run_ended(id, unused);
+    return {};
+}
+
+std::vector<RunSpec> FakeExecutor::spares() const {
+    MutexLock lock(mutex_);
+    return spares_;
+}
+
+bool FakeExecutor::is_spare(const std::string& id) const {
+    MutexLock lock(mutex_);
+    const auto run = runs_.find(id);
+    return run != runs_.end() && run->second.spare;
+}
 
 void FakeExecutor::clean_up(const std::string& id, const std::string&) {
     MutexLock lock(mutex_);

@@ -18,7 +18,9 @@ class FakeExecutor : public Executor {
     Result<void> start(const RunSpec& spec, RunListener& listener) override;
     Result<void> adopt(const std::string& id, const std::string& folder, RunListener& listener) override;
     Result<void> request_stop(const std::string& id) override;
+    // Of a spare: it ends, unused.
     Result<void> kill(const std::string& id) override;
+    Result<void> start_spare(const RunSpec& spec, RunListener& listener) override;
     void clean_up(const std::string& id, const std::string& folder) override;
     Json describe() const override { return Json::object({{"tier", "fake"}}); }
 
@@ -31,6 +33,8 @@ class FakeExecutor : public Executor {
     void forget_listeners();
 
     size_t starts() const;
+    std::vector<RunSpec> spares() const;         // as they were asked for, oldest first
+    bool is_spare(const std::string& id) const;  // one that waits for its work
     std::vector<std::string> stop_requests() const;
     std::set<std::string> cleaned_up() const;
 
@@ -40,12 +44,14 @@ class FakeExecutor : public Executor {
         RunListener* listener = nullptr;
         std::optional<Timestamp> started;
         std::optional<RunOutcome> outcome;
+        bool spare = false;
     };
 
     mutable Mutex mutex_;
     Condition changed_;
     std::map<std::string, Run> runs_ GUARDED_BY(mutex_);
     std::vector<RunSpec> starts_ GUARDED_BY(mutex_);
+    std::vector<RunSpec> spares_ GUARDED_BY(mutex_);
     std::vector<std::string> stops_ GUARDED_BY(mutex_);
     std::set<std::string> cleaned_up_ GUARDED_BY(mutex_);
     std::optional<Error> next_error_ GUARDED_BY(mutex_);
