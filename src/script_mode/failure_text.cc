@@ -11,9 +11,8 @@
 namespace millwright::script_mode {
 namespace {
 
-constexpr size_t kMaxLine = 4096;  // bytes of one line that are kept
-constexpr size_t kMaxLines = 200;  // last lines
-constexpr size_t kMaxLinesBytes = 64 << 10;
+constexpr size_t kMaxLine = 2048;            // bytes of one line that are kept
+constexpr size_t kMaxLines = 100;            // last lines
 constexpr size_t kMaxTracebackLines = 2000;  // a RecursionError prints about 2000; of more the middle is dropped
 constexpr size_t kMaxTracebackBytes = 64 << 10;
 constexpr int kMaxAfter = 40;  // lines after which a traceback no longer explains the end
@@ -118,7 +117,7 @@ std::string traceback_text(const std::vector<std::string>& lines, const std::str
     return out + exception;
 }
 
-std::string lines_text(const std::deque<std::string>& lines, size_t room) {
+std::string lines_text(const std::vector<std::string>& lines, size_t room) {
     std::string out;
     for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
         const size_t used = utf8_length(out);
@@ -134,57 +133,78 @@ std::string lines_text(const std::deque<std::string>& lines, size_t room) {
 
 void ErrorTail::add(std::string_view bytes) {
     while (!bytes.empty()) {
-        const size_t end = std::min(bytes.find('\n'), bytes.size());
-        const size_t kept = std::min(end, kMaxLine - std::min(kMaxLine, line_.size()));
-        line_.append(bytes.substr(0, kept));
-        cut_ = cut_ || kept < end;
-        if (end == bytes.size()) return;
-        take_line();
+        const size_t end = bytes.find('\n');
+        const bool whole = end != std::string_view::npos;
+        const std::string_view piece = bytes.substr(0, end);
+        if (whole && line_.empty()) {
+            take_line(piece.substr(0, kMaxLine));
+        } else {
+            extend_line(piece);
+            if (whole) take_line(line_);
+            if (whole) line_.clear();
+        }
+        if (!whole) return;
         bytes.remove_prefix(end + 1);
     }
 }
 
+// A progress bar writes one line without end: what it has overwritten goes.
+void ErrorTail::extend_line(std::string_view piece) {
+    const size_t last = piece.find_last_not_of('\r');
+    const size_t back = last == std::string_view::npos ? last : piece.rfind('\r', last);
+    if (back != std::string_view::npos) {
+        line_.clear();
+        piece.remove_prefix(back + 1);
+    }
+    line_.append(piece.substr(0, kMaxLine - line_.size()));
+}
+
 void ErrorTail::finish() {
-    if (!line_.empty()) take_line();
+    if (!line_.empty()) take_line(line_);
+    line_.clear();
     close_traceback();
 }
 
-void ErrorTail::take_line() {
-    // A progress bar overwrites its line: what counts is what is seen in the end.
-    std::string_view seen = line_;
-    while (seen.ends_with('\r')) seen.remove_suffix(1);
-    if (const size_t back = seen.rfind('\r'); back != std::string_view::npos) seen.remove_prefix(back + 1);
-    std::string line = valid_utf8(seen);
-    if (cut_) line += "…";
-    line_.clear();
-    cut_ = false;
-
+void ErrorTail::take_line(std::string_view line) {
+    while (line.ends_with('\r')) line.remove_suffix(1);
+    if (const size_t back = line.rfind('\r'); back != std::string_view::npos) line.remove_prefix(back + 1);
     const size_t header = line.find(kHeader);
-    if (header != std::string::npos) {
-        begin_traceback(line, line.substr(0, header));
+    if (header != std::string_view::npos) {
+        begin_traceback(valid_utf8(line.substr(header)), std::string(line.substr(0, header)));
     } else if (is_frame(line) && (!open_ || current_.raised)) {
-        begin_traceback(line, "");  // a SyntaxError of the script itself has no header
+        begin_traceback(valid_utf8(line), "");  // a SyntaxError of the script itself has no header
     } else if (open_) {
         continue_traceback(line);
     }
-    if (trim(line).empty()) return;
-    lines_bytes_ += line.size();
-    lines_.push_back(std::move(line));
-    while (lines_.size() > kMaxLines || lines_bytes_ > kMaxLinesBytes) {
-        lines_bytes_ -= lines_.front().size();
-        lines_.pop_front();
-    }
+    if (!trim(line).empty()) keep_line(line);
 }
 
-void ErrorTail::begin_traceback(std::string_view line, std::string prefix) {
+void ErrorTail::keep_line(std::string_view line) {
+    if (lines_.size() < kMaxLines) {
+        lines_.emplace_back(line);
+        return;
+    }
+    lines_[next_].assign(line);
+    next_ = (next_ + 1) % kMaxLines;
+}
+
+std::vector<std::string> ErrorTail::last_lines() const {
+    std::vector<std::string> out;
+    for (size_t i = 0; i < lines_.size(); ++i) out.push_back(valid_utf8(lines_[(next_ + i) % lines_.size()]));
+    return out;
+}
+
+void ErrorTail::begin_traceback(std::string line, std::string prefix) {
     close_traceback();
     open_ = true;
     current_ = {};
-    current_.lines.emplace_back(line.substr(prefix.size()));
+    current_.lines.push_back(std::move(line));
     current_.prefix = std::move(prefix);
 }
 
 void ErrorTail::continue_traceback(std::string_view line) {
+    // What stood before the header was no tag but a line without end, such as a progress bar.
+    if (is_frame(line) && current_.lines.size() == 1) current_.prefix.clear();
     if (!current_.prefix.empty()) {
         if (!line.starts_with(current_.prefix)) {
             // Another process of the launcher; or, when ours has raised, what the launcher says about it.
@@ -194,12 +214,12 @@ void ErrorTail::continue_traceback(std::string_view line) {
         line.remove_prefix(current_.prefix.size());
     }
     if (current_.raised) {
-        if (++current_.after <= kKeptAfter && !trim(line).empty()) current_.lines.emplace_back(line);
+        if (++current_.after <= kKeptAfter && !trim(line).empty()) current_.lines.push_back(valid_utf8(line));
         return;
     }
     if (trim(line).empty()) return;
     current_.raised = !line.starts_with(' ');
-    current_.lines.emplace_back(line);
+    current_.lines.push_back(valid_utf8(line));
     current_.bytes += line.size();
     if (current_.lines.size() <= kMaxTracebackLines && current_.bytes <= kMaxTracebackBytes) return;
     const auto begin = current_.lines.begin() + 1;

@@ -5,14 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace millwright::script_mode {
 
-// Follows a stream of any length in bounded memory (about 200 KiB).
+// Follows a stream of any length in bounded memory (about 300 KiB).
 class ErrorTail {
   public:
     void add(std::string_view bytes);
@@ -23,7 +22,7 @@ class ErrorTail {
     // own report that a worker failed (torchrun's ChildFailedError) does not count while there is another.
     std::vector<std::string> last_traceback() const;
     // Last lines that are not blank, oldest first.
-    const std::deque<std::string>& last_lines() const { return lines_; }
+    std::vector<std::string> last_lines() const;
 
   private:
     struct Traceback {
@@ -33,15 +32,18 @@ class ErrorTail {
         bool raised = false;  // the line with the exception has come
         int after = 0;        // lines behind it, kept or not
     };
-    void take_line();
-    void begin_traceback(std::string_view line, std::string prefix);
+    void extend_line(std::string_view piece);
+    void take_line(std::string_view line);
+    void keep_line(std::string_view line);
+    void begin_traceback(std::string line, std::string prefix);
     void continue_traceback(std::string_view line);
     void close_traceback();
 
     std::string line_;  // the current one, its first bytes
-    bool cut_ = false;  // line_ is longer than what is kept
-    std::deque<std::string> lines_;
-    size_t lines_bytes_ = 0;
+    // Last lines as they came, a ring: the oldest at next_ once it is full. Their memory is used again, because a
+    // script may write millions.
+    std::vector<std::string> lines_;
+    size_t next_ = 0;
     Traceback current_, last_;
     bool open_ = false;
 };

@@ -100,6 +100,20 @@ TEST(FailureText, LaunchersTagsAndReportsAreSeenThrough) {
               std::string::npos);
 }
 
+TEST(FailureText, ATracebackMayFollowAProgressBarWithoutALineEnd) {
+    ErrorTail tail;
+    for (int i = 0; i < 1000; ++i) tail.add("\r" + std::to_string(i) + "/1000 |#####     |");
+    tail.add("Traceback (most recent call last):\n" + frame("/opt/ml/code/train.py", 7, "step()") +
+             "ValueError: nan\n");
+    tail.finish();
+    const std::string text = failure_text("ExecuteUserScriptError", tail, kFailed);
+    EXPECT_NE(
+        text.find("\"Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in f\n    step()\n"
+                  "ValueError: nan\""),
+        std::string::npos)
+        << text;
+}
+
 TEST(FailureText, SignalsHaveNames) {
     EXPECT_NE(
         text_of("", {139, 11, "python a.py", ""}).find("ExtraInfo \"Process killed by SIGSEGV (segmentation fault)\""),
@@ -117,7 +131,7 @@ TEST(FailureText, MemoryIsBounded) {
     size_t bytes = 0;
     for (const std::string& line : tail.last_lines()) bytes += line.size();
     for (const std::string& line : tail.last_traceback()) bytes += line.size();
-    EXPECT_LT(bytes, 200u << 10);
+    EXPECT_LT(bytes, 300u << 10);
 }
 
 TEST(FailureText, BytesThatAreNotTextAndProgressBarsAreTamed) {

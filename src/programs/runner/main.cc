@@ -1,0 +1,20 @@
+// millwright-runner: what the training toolkit is in a framework's image.
+//   train        runs the user's script as the files below /opt/ml say
+//   helper …     code of ours that a distribution wants as a process of its own
+//   warm …       a script on the interpreter that stands ready, see script_mode/warm_interpreter.h
+#include <cstdio>
+#include <cstring>
+
+#include "programs/runner/train.h"
+#include "script_mode/distribution.h"
+#include "script_mode/warm_interpreter.h"
+
+int main(int argc, char** argv) {
+    if (argc == 2 && std::strcmp(argv[1], "train") == 0) return millwright::runner::train();
+    if (argc >= 3 && std::strcmp(argv[1], "helper") == 0)
+        return millwright::script_mode::run_helper({argv + 2, argv + argc});
+    if (argc >= 3 && std::strcmp(argv[1], "warm") == 0)
+        return millwright::script_mode::run_on_warm_interpreter({argv + 2, argv + argc});
+    std::fprintf(stderr, "usage: millwright-runner train\n");
+    return 2;
+}
