@@ -160,6 +160,8 @@ void RunningTrainingJobs::remove_leftovers(const std::set<std::string>& live_run
 
 Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
     auto plan = TRY(plan_training(row.job.request));
+    const auto found = find_file_systems(settings_.file_systems, plan.training.channels);
+    if (!found && row.phase < Phase::Launching) return found;
     // The machine may be smaller than it was; what was accepted is not refused now.
     const auto& machine = parts_.supervisor.machine();
     const auto hosts = plan.training.hosts;
@@ -227,6 +229,7 @@ Result<jobs::Grant> RunningTrainingJobs::grant(const TrainingPlan& plan, jobs::T
 
 Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     auto plan = TRY(plan_training(asked.request));
+    TRY(find_file_systems(settings_.file_systems, plan.training.channels));
     const auto tags = TRY(parse_tags(asked.request["Tags"]));
     const auto policy = settings_.strict_capacity ? jobs::TooLarge::Refuse : jobs::TooLarge::Shrink;
     const auto granted = TRY(grant(plan, policy));
@@ -244,7 +247,8 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     job.request.erase("Tags");
     row.owner = asked.created_by;
     std::string message = "Starting the training job";
-    if (!granted.note.empty()) message += " (" + plan.training.instance_type + ": " + granted.note + ")";
+    const auto what = plan.training.groups.empty() ? plan.training.instance_type : "instance groups";
+    if (!granted.note.empty()) message += " (" + what + ": " + granted.note + ")";
 
     const auto id = store_->insert(job, row.owner, message, tags);
     if (!id && id.error().kind == ErrorKind::AlreadyExists) {

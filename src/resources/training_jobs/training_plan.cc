@@ -1,10 +1,11 @@
 #include "resources/training_jobs/training_plan.h"
 
-#include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/metric_definitions.h"
 #include "resources/training_jobs/metric_regex.h"
 #include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/plan_command.h"
+#include "resources/training_jobs/plan_outputs.h"
+#include "resources/training_jobs/plan_life.h"
 #include "resources/training_jobs/request_members.h"
 
 namespace millwright::resources {
@@ -12,21 +13,6 @@ namespace {
 
 constexpr int64_t kDefaultMaxRuntime = 86'400;
 constexpr int64_t kLongestMaxRuntime = 28 * 86'400;
-
-Result<void> read_resources(const Json& request, TrainingPlan& plan) {
-    const auto& resources = request["ResourceConfig"];
-    plan.training.instance_type = resources["InstanceType"].string_or("");
-    const auto type = find_instance_type(plan.training.instance_type);
-    if (!type)
-        return invalid_input("ResourceConfig needs an InstanceType that Millwright knows, not '" +
-                             plan.training.instance_type + "'.");
-    const auto count = resources["InstanceCount"].int_or(0);
-    constexpr int64_t kMostHosts = 64;
-    if (count < 1 || count > kMostHosts) return invalid_input("ResourceConfig.InstanceCount must be between 1 and 64.");
-    plan.training.hosts = static_cast<int>(count);
-    plan.wanted = {static_cast<double>(type->vcpus), type->memory_bytes};
-    return {};
-}
 
 Result<void> read_output(const Json& request, TrainingPlan& plan) {
     const auto& output = request["OutputDataConfig"];
@@ -80,34 +66,21 @@ Result<void> read_checkpoints(const Json& request, TrainingPlan& plan) {
     return {};
 }
 
-Json debug_hook_config(const Json& asked) {
-    auto config = asked;
-    if (!config.has("LocalPath")) config.set("LocalPath", "/opt/ml/output/tensors");
-    for (const auto* member : {"HookParameters", "CollectionConfigurations"}) {
-        if (!config.has(member)) config.set(member, member[0] == 'H' ? Json::object() : Json::array());
-    }
-    return config;
-}
-
 }  // namespace
 
 Result<TrainingPlan> plan_training(const Json& request) {
     TRY(refuse_unsupported_members(request));
     TrainingPlan plan;
     plan.command = TRY(plan_command(request));
-    TRY(read_resources(request, plan));
+    TRY(plan_hosts(request, plan));
     TRY(read_output(request, plan));
     TRY(read_metrics(request, plan));
     TRY(read_limits(request, plan));
+    TRY(plan_life(request, plan));
     plan.training.channels = TRY(plan_channels(request));
     plan.training.hyperparameters = request["HyperParameters"];
     TRY(read_checkpoints(request, plan));
-    if (request.has("DebugHookConfig")) {
-        plan.training.further_configs.emplace_back("debughookconfig", debug_hook_config(request["DebugHookConfig"]));
-    }
-    if (request.has("ProfilerConfig")) {
-        plan.training.further_configs.emplace_back("profilerconfig", request["ProfilerConfig"]);
-    }
+    TRY(plan_live_outputs(request, plan.training));
     for (const auto& [name, value] : request["Environment"].members()) plan.environment[name] = value.string_or("");
     return plan;
 }

@@ -84,9 +84,6 @@ TEST(TrainingPlan, RefusesEachGapByName) {
     const std::pair<std::string_view, std::string_view> gaps[] = {
         {"AlgorithmSpecification.AlgorithmName", R"("x")"},
         {"ResourceConfig.KeepAlivePeriodInSeconds", "60"},
-        {"ResourceConfig.InstanceGroups", R"([{"InstanceCount":1}])"},
-        {"EnableManagedSpotTraining", "true"},
-        {"RetryStrategy", R"({"MaximumRetryAttempts":1})"},
         {"DebugRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
         {"ProfilerRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
         {"TensorBoardOutputConfig", R"({"S3OutputPath":"s3://b/c"})"},
@@ -125,8 +122,8 @@ TEST(TrainingPlan, AFrameworkImageRunsTheScriptOfItsHyperparameters) {
     const std::string image = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.0.0-cpu-py310";
     // As the framework estimators send them, and as boto3 users write them.
     for (const char* parameters :
-         {R"({"sagemaker_program":"\"train.py\"","sagemaker_submit_directory":"\"s3://b/c/sourcedir.tar.gz\""})",
-          R"({"sagemaker_program":"train.py","sagemaker_submit_directory":"s3://b/c/sourcedir.tar.gz"})"}) {
+         {R"({"sagemaker_program":"\"train.py\"","sagemaker_submit_directory":"\"s3://bucket/c/sourcedir.tar.gz\""})",
+          R"({"sagemaker_program":"train.py","sagemaker_submit_directory":"s3://bucket/c/sourcedir.tar.gz"})"}) {
         const auto plan = plan_training(script_request(image, parameters));
         ASSERT_TRUE(plan) << plan.error().message;
         EXPECT_FALSE(plan->command.algorithm);
@@ -188,6 +185,46 @@ TEST(TrainingPlan, ChecksMetricDefinitionsOfOpenContainers) {
     algorithm.set("MetricDefinitions", *Json::parse(R"([{"Name":"m","Regex":"x=(."}])"));
     document.set("AlgorithmSpecification", algorithm);
     EXPECT_FALSE(plan_training(document));
+}
+
+TEST(TrainingPlan, InstanceGroupsAreHostsOfTheirOwnSize) {
+    const std::string groups = R"({"VolumeSizeInGB": 5, "InstanceGroups": [
+        {"InstanceGroupName": "data", "InstanceType": "ml.c5.xlarge", "InstanceCount": 2},
+        {"InstanceGroupName": "net", "InstanceType": "ml.m5.2xlarge", "InstanceCount": 1}]})";
+    auto document = request();
+    document.set("ResourceConfig", *Json::parse(groups));
+    const auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->training.hosts, 3);
+    ASSERT_EQ(plan->training.groups.size(), 2u);
+    EXPECT_EQ(plan->training.groups[1].name, "net");
+    ASSERT_EQ(plan->wanted_by_host.size(), 3u);
+    EXPECT_EQ(plan->wanted_by_host[1].cpus, 4);
+    EXPECT_EQ(plan->wanted_by_host[2].cpus, 8);
+    EXPECT_EQ(plan->wanted.cpus, 8);
+    EXPECT_EQ(refusal("ResourceConfig.InstanceGroups",
+                      R"([{"InstanceGroupName": "a", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1}])"),
+              "InstanceType or InstanceCount cannot be specified with InstanceGroups");
+    const auto twice = replace_all(groups, "\"net\"", "\"data\"");
+    EXPECT_EQ(refusal("ResourceConfig", twice), "Instance group names must be unique. The name data is used twice.");
+    const auto unknown = replace_all(groups, "ml.m5.2xlarge", "ml.x9.large");
+    EXPECT_NE(refusal("ResourceConfig", unknown).find("'ml.x9.large'"), std::string::npos);
+}
+
+TEST(TrainingPlan, SpotNeedsAWaitAtLeastAsLongAsItsRun) {
+    EXPECT_EQ(refusal("EnableManagedSpotTraining", "true"),
+              "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds");
+    EXPECT_EQ(refusal("StoppingCondition.MaxWaitTimeInSeconds", "60"),
+              "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true");
+    auto document = request();
+    document.set("EnableManagedSpotTraining", true);
+    document.set("StoppingCondition", *Json::parse(R"({"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60})"));
+    document.set("RetryStrategy", *Json::parse(R"({"MaximumRetryAttempts": 30})"));
+    const auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_TRUE(plan->life.spot);
+    EXPECT_EQ(plan->life.max_wait, std::chrono::seconds(60));
+    EXPECT_EQ(plan->life.max_retries, 30);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ constexpr std::string_view kEchoed[] = {
     "ProfilerConfig",
     "Environment",
     "CheckpointConfig",
+    "RetryStrategy",
 };
 
 Json algorithm_specification(const resources::TrainingJob& job) {
