@@ -26,6 +26,7 @@ Result<std::map<std::string, std::string>> platform_variables(const TrainingRunC
         {"SAGEMAKER_METRICS_DIRECTORY", "/opt/ml/output/metrics/sagemaker"},
     };
     const auto threads = std::to_string(std::max(1, static_cast<int>(std::floor(run.grant.per_host.cpus))));
+    variables["MILLWRIGHT_CPUS"] = threads;
     for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) variables[name] = threads;
     if (!run.plan.network_isolation) {
         const auto role =
