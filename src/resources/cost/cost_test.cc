@@ -261,6 +261,27 @@ TEST_F(LedgerTest, AnotherProcessReadsItByTimeAndRegionAndCannotWrite) {
     ASSERT_TRUE(store);
     EXPECT_FALSE((*store)->query("DELETE FROM ledger_entry"));
 }
+TEST_F(LedgerTest, PastDurationsAreThoseOfLikeNamedJobsNewestFirst) {
+    ASSERT_TRUE(prepare_ledger(*database_));
+    const auto add = [&](int64_t job, const std::string& name, int64_t seconds) {
+        auto made = entry(job, "ml.m5.xlarge", 1, seconds);
+        made.name = name;
+        made.ended = made.ended + std::chrono::seconds(job);
+        ASSERT_TRUE(record(made));
+    };
+    add(1, "digits-1", 10);
+    add(2, "digits-2", 20);
+    add(3, "digits-3", 30);
+    add(4, "digit", 40);
+    add(5, "letters-1", 50);
+    const auto past = [&](const std::string& prefix) {
+        return *database_->read([&](metadata_store::Connection& c) {
+            return past_training_seconds(c, "123456789012", "us-east-1", prefix, 2);
+        });
+    };
+    EXPECT_EQ(past("digits-"), (std::vector<int64_t>{30, 20}));
+    EXPECT_TRUE(past("nothing").empty());
+}
 TEST_F(LedgerTest, WithoutTablesNothingWasMetered) {
     const auto entries = database_->read([](metadata_store::Connection& c) { return read_ledger(c, {}); });
     EXPECT_EQ(entries.error().kind, ErrorKind::NotFound);

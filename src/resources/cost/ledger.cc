@@ -15,6 +15,7 @@ const std::vector<metadata_store::Migration> kSchema = {
      " name TEXT NOT NULL, owner TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,"
      " training_seconds INTEGER NOT NULL, billable_seconds INTEGER NOT NULL, spot INTEGER NOT NULL);"
      "CREATE INDEX ledger_entry_ended ON ledger_entry(ended, job);"
+     "CREATE INDEX ledger_entry_name ON ledger_entry(account, region, name);"
      "CREATE TABLE ledger_group(job INTEGER NOT NULL, number INTEGER NOT NULL, instance_type TEXT NOT NULL,"
      " instances INTEGER NOT NULL, PRIMARY KEY(job, number)) WITHOUT ROWID;"
      "CREATE TABLE ledger_tag(job INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
@@ -61,6 +62,19 @@ Result<void> record_in_ledger(Transaction& transaction, const LedgerEntry& entry
         TRY(transaction.run("INSERT INTO ledger_tag(job, name, value) VALUES(?,?,?)", entry.job, name, value));
     }
     return {};
+}
+
+Result<std::vector<int64_t>> past_training_seconds(Connection& connection, const std::string& account,
+                                                   const std::string& region, const std::string& prefix, size_t limit) {
+    std::vector<int64_t> seconds;
+    // Names are letters, digits and hyphens, all of which come before '~'.
+    for (const auto& row : TRY(connection.query(
+             "SELECT training_seconds FROM ledger_entry WHERE account=? AND region=? AND name>=? AND name<? "
+             "ORDER BY ended DESC, job DESC LIMIT ?",
+             account, region, prefix, prefix + "~", static_cast<int64_t>(limit)))) {
+        seconds.push_back(row.integer(0));
+    }
+    return seconds;
 }
 
 Result<std::vector<LedgerEntry>> read_ledger(Connection& connection, const LedgerQuery& query) {

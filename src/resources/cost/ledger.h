@@ -42,6 +42,9 @@ struct LedgerQuery {
 Result<void> prepare_ledger(metadata_store::Database& database);
 // Nothing happens when the job has an entry already.
 Result<void> record_in_ledger(metadata_store::Transaction& transaction, const LedgerEntry& entry);
+// Training seconds of the newest `limit` jobs of the account and region whose names begin with `prefix`, newest first.
+Result<std::vector<int64_t>> past_training_seconds(metadata_store::Connection& connection, const std::string& account,
+                                                   const std::string& region, const std::string& prefix, size_t limit);
 // By the end of the jobs. NotFound: nothing was ever metered here (no tables).
 Result<std::vector<LedgerEntry>> read_ledger(metadata_store::Connection& connection, const LedgerQuery& query);
 

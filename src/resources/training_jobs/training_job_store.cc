@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "resources/cost/ledger.h"
 
 namespace millwright::resources {
 namespace {
@@ -188,6 +189,39 @@ Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange
     return add_transition(transaction, id, change.secondary_status, change.message, now, ended);
 }
 
+// What it ran on: one group, or those of the request.
+std::vector<LedgerGroup> metered_groups(const Json& resources) {
+    std::vector<LedgerGroup> groups;
+    for (const auto& group : resources["InstanceGroups"].items())
+        groups.push_back({group["InstanceType"].string_or(""), group["InstanceCount"].int_or(0)});
+    if (groups.empty())
+        groups.push_back({resources["InstanceType"].string_or(""), resources["InstanceCount"].int_or(0)});
+    return groups;
+}
+
+// A job that ran is metered with its end, in the same transaction.
+Result<void> meter(Transaction& transaction, int64_t id, Tags& tags) {
+    const auto row = TRY(transaction.query_one(
+        "SELECT " + std::string(kColumns) + " FROM training_job WHERE id=? AND training_seconds IS NOT NULL", id));
+    if (!row) return {};
+    const auto ended = TRY(read_row(*row));
+    const auto& job = ended.job;
+    LedgerEntry entry{.job = id,
+                      .account = job.account,
+                      .region = job.region,
+                      .name = job.name,
+                      .owner = ended.owner,
+                      .groups = metered_groups(job.request["ResourceConfig"]),
+                      .started = job.training_start.value_or(job.created),
+                      .ended = job.training_end.value_or(job.modified),
+                      .training_seconds = *job.training_seconds,
+                      .billable_seconds = job.billable_seconds.value_or(*job.training_seconds),
+                      .spot = job.request["EnableManagedSpotTraining"].bool_or(false),
+                      .tags = {}};
+    entry.tags = TRY(tags.list_in(transaction, job.arn));
+    return record_in_ledger(transaction, entry);
+}
+
 // One page of a list as SQL: a keyset walk over one index with the other conditions as filters.
 struct ListStatement {
     std::string sql;
@@ -271,6 +305,7 @@ std::string position_after(const Row& row, TrainingJobQuery::SortBy sort_by) {
 
 Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& database, Tags& tags) {
     TRY(database.migrate("training_jobs", kSchema));
+    TRY(prepare_ledger(database));
     return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags));
 }
 
@@ -342,6 +377,7 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
             const auto phase = static_cast<Phase>(row->integer(0));
             if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
             TRY(apply(transaction, id, change, row->integer(1) != 0, now));
+            if (change.to == Phase::Ended) TRY(meter(transaction, id, tags_));
             return true;
         },
         durable);
