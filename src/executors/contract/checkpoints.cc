@@ -26,7 +26,6 @@ using object_store::Source;
 constexpr std::string_view kUploading = ".sagemaker-uploading";
 constexpr std::string_view kUploaded = ".sagemaker-uploaded";
 constexpr std::string_view kIgnored = ".sagemaker-ignore";
-constexpr const char* kRecord = "/checkpoints.record";
 constexpr size_t kMaxRecordBytes = size_t{1} << 30;
 
 // Taken by the contract, or shown from the machine.
@@ -62,8 +61,8 @@ std::string record_line(size_t host, const std::string& path, const FileVersion&
 }
 
 // Whole lines or nothing, also when the disk is full.
-Result<void> append_record(const std::string& folder, const std::string& lines) {
-    const auto file = TRY(open_file(folder + kRecord, O_WRONLY | O_APPEND | O_CREAT, 0600));
+Result<void> append_record(const std::string& record, const std::string& lines) {
+    const auto file = TRY(open_file(record, O_WRONLY | O_APPEND | O_CREAT, 0600));
     const auto before = lseek(file.get(), 0, SEEK_END);
     auto written = write_all(file.get(), lines);
     if (!written && ftruncate(file.get(), before) != 0) return error_from_errno("cannot write what was uploaded");
@@ -73,13 +72,16 @@ Result<void> append_record(const std::string& folder, const std::string& lines) 
 Error stopped() { return {ErrorKind::Unavailable, "stopped while checkpoints are uploaded", ""}; }
 Error changed() { return {ErrorKind::Conflict, "the file changed while it was uploaded", ""}; }
 
-// Bytes `offset` … `offset + length` of a file that must stay as it is: half of one version and half of the next must
-// not become an object.
-Source source_of(int fd, uint64_t offset, uint64_t length, const FileVersion& version, const std::atomic<bool>& stop) {
-    return [fd, offset, length, version, &stop](std::span<char> buffer) mutable -> Result<size_t> {
+// Whether half of one version of a file and half of the next may become an object: event files only grow.
+enum class Mixing { Never, Allowed };
+
+// Bytes `offset` … `offset + length` of a file.
+Source source_of(int fd, uint64_t offset, uint64_t length, const FileVersion& version, Mixing mixing,
+                 const std::atomic<bool>& stop) {
+    return [fd, offset, length, version, mixing, &stop](std::span<char> buffer) mutable -> Result<size_t> {
         if (stop.load(std::memory_order_relaxed)) return stopped();
         if (length == 0) {
-            if (TRY(version_of(fd)) != version) return changed();
+            if (mixing == Mixing::Never && TRY(version_of(fd)) != version) return changed();
             return size_t{0};
         }
         const auto wanted = static_cast<size_t>(std::min<uint64_t>(buffer.size(), length));
@@ -177,9 +179,9 @@ Result<std::vector<ChannelObject>> list_checkpoints(ObjectStore& store, const S3
 
 }  // namespace
 
-Result<std::string> check_checkpoint_path(std::string_view path) {
+Result<std::string> check_checkpoint_path(std::string_view path, const std::string& member) {
     const auto refused = [&](const std::string& why) {
-        return invalid_input("CheckpointConfig.LocalPath '" + valid_utf8(path.substr(0, 200)) + "' " + why + ".");
+        return invalid_input(member + " '" + valid_utf8(path.substr(0, 200)) + "' " + why + ".");
     };
     if (!path.starts_with('/')) return refused("must be an absolute path");
     const auto clean = clean_local_path(path);
@@ -210,26 +212,36 @@ Result<std::vector<std::string>> restore_checkpoints(ObjectStore& store, const S
         }
         keys.push_back(listed.key);
     }
-    TRY(append_record(folder, lines));
+    TRY(append_record(folder + "/" + CheckpointUploads::Run{}.record, lines));
     return keys;
+}
+
+// A live output lies in the job's own tree: it may appear late, and be replaced at any moment.
+Result<void> CheckpointUploads::open_folders() {
+    for (size_t host = 0; host < hosts_.size(); ++host) {
+        if (hosts_[host].folder && !run_.live) continue;
+        const auto inside = algo_name(static_cast<int>(host)) + "/" + run_.inside;
+        auto folder = open_folder_below(run_.folder, inside);
+        if (!folder && !run_.live) return internal_error("the files of the run are gone", run_.folder + "/" + inside);
+        hosts_[host].folder = folder ? std::move(*folder) : Fd();
+    }
+    return {};
 }
 
 Result<void> CheckpointUploads::load() {
     hosts_.clear();
     hosts_.resize(static_cast<size_t>(run_.hosts));
-    for (size_t host = 0; host < hosts_.size(); ++host) {
-        const auto inside = algo_name(static_cast<int>(host)) + "/" + kCheckpointFolder;
-        auto folder = open_folder_below(run_.folder, inside);
-        if (!folder) return internal_error("the files of the run are gone", run_.folder + "/" + inside);
-        hosts_[host].folder = std::move(*folder);
+    const auto record = run_.folder + "/" + run_.record;
+    if (run_.live && !file_exists(record)) {
+        loaded_ = true;
+        return {};
     }
-    const auto text = read_file(run_.folder + kRecord, kMaxRecordBytes);
+    const auto text = read_file(record, kMaxRecordBytes);
     if (!text) return internal_error("cannot read what was uploaded", text.error().detail);
     auto lines = split(*text, '\0');
     // Empty, or cut off by a crash and then in the way of the next line.
     const auto whole = static_cast<off_t>(text->size() - lines.back().size());
-    if (truncate((run_.folder + kRecord).c_str(), whole) != 0)
-        return error_from_errno("cannot repair the record of checkpoints");
+    if (truncate(record.c_str(), whole) != 0) return error_from_errno("cannot repair the record of checkpoints");
     lines.pop_back();
     for (const auto line : lines) {
         std::array<int64_t, 5> numbers{};
@@ -249,12 +261,24 @@ Result<void> CheckpointUploads::load() {
     return {};
 }
 
+bool CheckpointUploads::is_due(Entry& entry, const FileVersion& version, Pass kind, Monotonic now) const {
+    if (entry.stored == version || (kind == Pass::Running && entry.refused == version)) return false;
+    if (entry.seen == entry.stored || entry.seen == FileVersion{}) entry.differs_since = now;
+    if (entry.seen != version) {
+        entry.seen = version;
+        entry.seen_since = now;
+    }
+    if (kind == Pass::Last || now - entry.seen_since >= run_.quiet) return true;
+    return run_.live && now - entry.differs_since >= run_.longest;
+}
+
 Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std::vector<Due>& due) {
     auto& [folder, entries] = hosts_[host];
+    if (!folder) return {};
     auto files = list_job_files(folder.get());
     if (!files) {
         const auto refused = files.error().kind == ErrorKind::LimitExceeded || files.error().kind == ErrorKind::Denied;
-        if (refused) return invalid_input("The checkpoints cannot be uploaded: " + files.error().message + ".");
+        if (refused) return invalid_input("The " + what() + " cannot be uploaded: " + files.error().message + ".");
         // A folder that was removed under our eyes; the next pass sees what is left.
         if (files.error().kind == ErrorKind::NotFound && kind == Pass::Running) return {};
         return files.error();
@@ -266,18 +290,13 @@ Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std:
     std::erase_if(entries, [&](const auto& entry) { return !present.contains(entry.first); });
     for (const auto& file : *files) {
         if (file.kind != JobFile::Kind::Regular || file.path.ends_with(kIgnored)) continue;
-        if (is_marker(file.path)) {
+        if (!run_.live && is_marker(file.path)) {
             if (!present.contains(marked_file(file.path))) remove_file(folder.get(), file.path);
             continue;
         }
         auto& entry = entries[file.path];
         const auto version = version_of(file);
-        if (entry.stored == version || (kind == Pass::Running && entry.refused == version)) continue;
-        if (entry.seen != version) {
-            entry.seen = version;
-            entry.seen_since = now;
-        }
-        if (kind == Pass::Last || now - entry.seen_since >= run_.quiet) due.push_back({host, file.path, version});
+        if (is_due(entry, version, kind, now)) due.push_back({host, file.path, version});
     }
     return {};
 }
@@ -285,13 +304,15 @@ Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std:
 Result<void> CheckpointUploads::put(int fd, const std::string& key, const FileVersion& version,
                                     const std::atomic<bool>& stop) {
     if (version.size > run_.part_bytes) return put_parts(fd, key, version, stop);
-    TRY(store_.put(run_.uri.bucket, key, {}, source_of(fd, 0, version.size, version, stop)));
+    const auto mixing = run_.live ? Mixing::Allowed : Mixing::Never;
+    TRY(store_.put(run_.uri.bucket, key, {}, source_of(fd, 0, version.size, version, mixing, stop)));
     return {};
 }
 
 Result<void> CheckpointUploads::put_parts(int fd, const std::string& key, const FileVersion& version,
                                           const std::atomic<bool>& stop) {
     const auto& bucket = run_.uri.bucket;
+    const auto mixing = run_.live ? Mixing::Allowed : Mixing::Never;
     // So that there are never more parts than S3 allows.
     const auto part_bytes = std::max(run_.part_bytes, version.size / object_store::kMaxParts + 1);
     const auto upload = TRY(store_.create_upload(bucket, key, {}));
@@ -302,8 +323,8 @@ Result<void> CheckpointUploads::put_parts(int fd, const std::string& key, const 
             const int number = static_cast<int>(parts.size()) + 1;
             object_store::PartOptions options;
             options.length = length;
-            const auto part = TRY(
-                store_.upload_part(bucket, key, upload.id, number, options, source_of(fd, at, length, version, stop)));
+            const auto part = TRY(store_.upload_part(bucket, key, upload.id, number, options,
+                                                     source_of(fd, at, length, version, mixing, stop)));
             parts.push_back({number, part.etag, {}});
         }
         TRY(store_.complete_upload(bucket, key, upload.id, parts, {}));
@@ -319,27 +340,29 @@ Result<void> CheckpointUploads::upload(const Due& due, Pass kind, const std::ato
     const auto file = open_job_file(folder.get(), due.path);
     if (!file) {
         if (file.error().kind == ErrorKind::NotFound) return {};  // removed meanwhile, which is fine
-        return invalid_input("The checkpoint '" + valid_utf8(due.path) + "' cannot be read.");
+        return invalid_input("The file '" + valid_utf8(due.path) + "' of the " + what() + " cannot be read.");
     }
     const auto version = TRY(version_of(file->get()));
-    if (version != due.version) return {};  // the next pass has it
+    if (version != due.version && !run_.live) return {};  // the next pass has it
     const auto key = run_.uri.key + due.path;
     if (const auto good = object_store::check_key(key); !good) {
-        return invalid_input("The checkpoint '" + valid_utf8(due.path) +
-                             "' cannot be uploaded: " + good.error().message);
+        return invalid_input("The file '" + valid_utf8(due.path) + "' of the " + what() +
+                             " cannot be uploaded: " + good.error().message);
     }
-    if (kind == Pass::Running) exchange_markers(folder.get(), due.path, kUploading, kUploaded);
+    const bool marked = kind == Pass::Running && !run_.live;
+    if (marked) exchange_markers(folder.get(), due.path, kUploading, kUploaded);
     auto done = put(file->get(), key, version, stop);
-    if (done) done = append_record(run_.folder, record_line(due.host, due.path, version));
-    if (done) entries[due.path].stored = version;
+    if (done) done = append_record(run_.folder + "/" + run_.record, record_line(due.host, due.path, version));
+    if (done) entries[due.path].stored = entries[due.path].seen = version;
     if (!done && done.error().kind == ErrorKind::Conflict && kind == Pass::Running) return {};  // it changed meanwhile
-    if (done && kind == Pass::Running) exchange_markers(folder.get(), due.path, kUploaded, kUploading);
+    if (done && marked) exchange_markers(folder.get(), due.path, kUploaded, kUploading);
     return done;
 }
 
 Result<void> CheckpointUploads::pass(Pass kind, Monotonic now, const std::atomic<bool>& stop) {
     MutexLock lock(mutex_);
     if (!loaded_) TRY(load());
+    TRY(open_folders());
     std::vector<Due> due;
     Result<void> first;
     const auto keep = [&first](Error error) {

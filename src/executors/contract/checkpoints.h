@@ -6,6 +6,13 @@
 //                                  file system can), because the job may write to them in place
 //   <folder>/checkpoints.record    what is the same in S3, so that a restarted server uploads nothing again
 //
+// Other folders of a job are uploaded in the same way while it runs, but begin empty, have no markers, and a file that
+// never rests is uploaded as it is from time to time:
+//
+//   <folder>/algo-N/ml/output/tensors/   and others that the job makes or not (live outputs)
+//   <folder>/algo-N/live/<k>/            shown elsewhere than in /opt/ml/output
+//   <folder>/live-<k>.record
+//
 // While the job runs, `f.sagemaker-uploading` lies beside a file f that is being uploaded and `f.sagemaker-uploaded`
 // afterwards. These, and names that end in `.sagemaker-ignore`, are never uploaded. Nothing is ever deleted in S3.
 #pragma once
@@ -34,8 +41,9 @@ struct CheckpointPlace {
 };
 
 // The path without superfluous slashes. InvalidInput: not absolute, ".", "..", or a place that belongs to somebody else
-// (/opt/ml/input, /opt/ml/model, /opt/ml/output, system folders).
-Result<std::string> check_checkpoint_path(std::string_view path);
+// (/opt/ml/input, /opt/ml/model, /opt/ml/output, system folders); the message names the member of the request.
+Result<std::string> check_checkpoint_path(std::string_view path,
+                                          const std::string& member = "CheckpointConfig.LocalPath");
 
 // Copies the objects below `uri` to every host of the run in `folder` and returns their keys. InvalidInput: keys that
 // are no paths; NotFound: no bucket; Conflict: `stop` was set. No objects at all are fine.
@@ -57,6 +65,10 @@ class CheckpointUploads {
         object_store::S3Uri uri;
         std::string folder;
         int hosts = 1;
+        std::string inside = kCheckpointFolder;     // relative to the folder of a host
+        std::string record = "checkpoints.record";  // relative to `folder`
+        bool live = false;                          // a live output, not checkpoints
+        std::chrono::milliseconds longest{5000};    // live: a file that never rests is uploaded after so long
         std::chrono::milliseconds quiet{500};       // a file that did not change for so long is finished
         uint64_t part_bytes = uint64_t{512} << 20;  // larger files are uploaded in parts of this size
     };
@@ -77,7 +89,7 @@ class CheckpointUploads {
         FileVersion stored{};   // in S3; all zero: not
         FileVersion refused{};  // cannot be uploaded, said once
         FileVersion seen{};
-        Monotonic seen_since{};
+        Monotonic seen_since{}, differs_since{};
     };
     struct Due {
         size_t host = 0;
@@ -89,9 +101,14 @@ class CheckpointUploads {
         std::map<std::string, Entry> entries;
     };
 
+    std::string what() const {
+        return run_.live ? "live output s3://" + run_.uri.bucket + "/" + run_.uri.key : "checkpoints";
+    }
     Result<void> load() REQUIRES(mutex_);
+    Result<void> open_folders() REQUIRES(mutex_);
     Result<void> look(size_t host, Pass kind, Monotonic now, std::vector<Due>& due) REQUIRES(mutex_);
     Result<void> upload(const Due& due, Pass kind, const std::atomic<bool>& stop) REQUIRES(mutex_);
+    bool is_due(Entry& entry, const FileVersion& version, Pass kind, Monotonic now) const;
     Result<void> put(int fd, const std::string& key, const FileVersion& version, const std::atomic<bool>& stop);
     Result<void> put_parts(int fd, const std::string& key, const FileVersion& version, const std::atomic<bool>& stop);
 

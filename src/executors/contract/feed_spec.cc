@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/files.h"
 #include "executors/contract/shuffle.h"
 
 namespace millwright::executors {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::string_view kMagic = "millwright-feed 1";
 constexpr uint64_t kLinksPerFolder = 1000;
+constexpr size_t kMaxFailureBytes = size_t{64} << 10;
 
 void put(std::string& out, std::string_view key, std::string_view value) {
     out.append(key).push_back('\0');
@@ -88,6 +90,12 @@ std::string feed_object_path(const std::string& feed_folder, uint64_t object) {
 
 std::string feed_items_path(const std::string& feed_folder) { return feed_folder + "/items"; }
 std::string feed_names_path(const std::string& feed_folder) { return feed_folder + "/names"; }
+
+std::optional<std::string> read_feed_failure(const std::string& run_folder) {
+    auto text = read_file(run_folder + "/" + kFeedFailure, kMaxFailureBytes);
+    if (!text || text->empty()) return std::nullopt;
+    return std::move(*text);
+}
 
 std::optional<uint64_t> record_of_epoch(const FeedChannel& channel, size_t rank, uint64_t epoch, uint64_t index) {
     const uint64_t position = channel.sharded ? index * channel.hosts.size() + rank : index;

@@ -52,6 +52,9 @@ std::string feed_object_path(const std::string& feed_folder, uint64_t object);
 std::string feed_items_path(const std::string& feed_folder);
 std::string feed_names_path(const std::string& feed_folder);
 
+// "ClientError: …", when the feeder of a run could not deliver something.
+std::optional<std::string> read_feed_failure(const std::string& run_folder);
+
 // Record number `index` of the records that the host of `rank` gets in an epoch; nullopt beyond the last. Shuffled
 // first and dealt out then, so that shards change from epoch to epoch.
 std::optional<uint64_t> record_of_epoch(const FeedChannel& channel, size_t rank, uint64_t epoch, uint64_t index);

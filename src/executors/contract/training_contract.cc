@@ -113,6 +113,18 @@ class Staging {
         return {};
     }
 
+    Result<void> add_live_outputs() {
+        for (size_t i = 0; i < training_.live_outputs.size(); ++i) {
+            const auto& target = training_.live_outputs[i].mount_at;
+            if (target.empty()) continue;
+            const auto inside = live_output_folder(training_, i);
+            for (int host = 0; host < training_.hosts; ++host)
+                TRY(make_directories(folder_ + "/" + algo_name(host) + "/" + inside));
+            tree_.mounts.push_back({folder_ + "/{host}/" + inside, target, Mount::Mode::Writable});
+        }
+        return {};
+    }
+
     Result<StagedTree> finish() && {
         if (feed_.channels.empty()) return std::move(tree_);
         const auto file = folder_ + "/" + kFeedFile;
@@ -213,6 +225,11 @@ std::vector<int> hosts_of(const TrainingDescription& training, const Channel& ch
     return hosts;
 }
 
+std::string live_output_folder(const TrainingDescription& training, size_t index) {
+    const auto& output = training.live_outputs[index];
+    return output.mount_at.empty() ? "ml/" + output.inside : "live/" + std::to_string(index);
+}
+
 Json resource_config(const TrainingDescription& training, int host) {
     const std::vector<InstanceGroup> one = {{kGroup, training.instance_type, training.hosts}};
     auto groups = Json::array();
@@ -264,6 +281,7 @@ Result<StagedTree> write_training_tree(object_store::ObjectStore& store, const T
     Staging staging(store, training, folder, stop);
     for (const auto& channel : training.channels) TRY(staging.add(channel));
     if (training.checkpoints) TRY(staging.add_checkpoints(*training.checkpoints));
+    TRY(staging.add_live_outputs());
     return std::move(staging).finish();
 }
 

@@ -33,11 +33,12 @@ struct InstanceGroup {
     int hosts = 1;
 };
 
-// A folder below /opt/ml whose files go to S3 while the job runs and once more after its end: tensors, TensorBoard and
+// A folder whose files go to S3 while the job runs and once more after its end: tensors, TensorBoard and
 // profiler data.
 struct LiveOutput {
-    std::string inside;       // relative to /opt/ml: "output/tensors"
+    std::string inside;       // relative to /opt/ml: "output/tensors"; the job makes the folder
     object_store::S3Uri uri;  // the key ends with '/'
+    std::string mount_at{};   // elsewhere than in /opt/ml/output: a folder of the run is shown here
 };
 
 struct TrainingDescription {
@@ -69,6 +70,9 @@ std::string algo_name(int index);  // 0 -> "algo-1"
 // InvalidInput and NotFound are faults of the user's data ("ClientError: …"); Conflict: `stop` was set.
 Result<StagedTree> write_training_tree(object_store::ObjectStore& store, const TrainingDescription& training,
                                        const std::string& folder, const std::atomic<bool>& stop);
+
+// Of live output `index`, relative to the folder of a host.
+std::string live_output_folder(const TrainingDescription& training, size_t index);
 
 Json resource_config(const TrainingDescription& training, int host);
 Json input_data_config(const TrainingDescription& training, int host);

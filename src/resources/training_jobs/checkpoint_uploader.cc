@@ -34,16 +34,18 @@ class ScanningUploader : public CheckpointUploader {
     void forget(int64_t id) override { take(id); }
 
   private:
+    using Uploads = std::vector<std::shared_ptr<CheckpointUploads>>;
     struct Watch {
         std::string name;
-        std::shared_ptr<CheckpointUploads> uploads;
+        Uploads uploads;
         Steady::time_point due{};
         std::chrono::milliseconds pause = kPeriod;
     };
 
     void run();
     void look(int64_t id, const Watch& watch);
-    std::shared_ptr<CheckpointUploads> take(int64_t id);
+    Uploads take(int64_t id);
+    Uploads uploads_for(const CheckpointedJob& job);
 
     object_store::ObjectStore& store_;
     std::atomic<bool> stop_{false};
@@ -53,26 +55,38 @@ class ScanningUploader : public CheckpointUploader {
     std::jthread thread_;  // last: it uses all the others
 };
 
+ScanningUploader::Uploads ScanningUploader::uploads_for(const CheckpointedJob& job) {
+    Uploads uploads;
+    for (const auto& run : job.runs) uploads.push_back(std::make_shared<CheckpointUploads>(store_, run));
+    return uploads;
+}
+
 void ScanningUploader::watch(const CheckpointedJob& job) {
+    if (job.runs.empty()) return;
     MutexLock lock(mutex_);
     if (watches_.contains(job.id)) return;
-    watches_[job.id] = {job.name, std::make_shared<CheckpointUploads>(store_, job.run), Steady::now(), kPeriod};
+    watches_[job.id] = {job.name, uploads_for(job), Steady::now(), kPeriod};
     changed_.notify_all();
 }
 
-std::shared_ptr<CheckpointUploads> ScanningUploader::take(int64_t id) {
+ScanningUploader::Uploads ScanningUploader::take(int64_t id) {
     MutexLock lock(mutex_);
     const auto found = watches_.find(id);
-    if (found == watches_.end()) return nullptr;
+    if (found == watches_.end()) return {};
     auto uploads = std::move(found->second.uploads);
     watches_.erase(found);
     return uploads;
 }
 
 Result<void> ScanningUploader::finish(const CheckpointedJob& job) {
-    auto uploads = take(job.id);  // a pass in progress is waited for by the next line
-    if (!uploads) uploads = std::make_shared<CheckpointUploads>(store_, job.run);
-    return uploads->pass(CheckpointUploads::Pass::Last, Steady::now(), stop_);
+    auto all = take(job.id);  // a pass in progress is waited for by the next one
+    if (all.empty()) all = uploads_for(job);
+    Result<void> first;
+    for (const auto& uploads : all) {
+        auto done = uploads->pass(CheckpointUploads::Pass::Last, Steady::now(), stop_);
+        if (!done && first) first = std::move(done);
+    }
+    return first;
 }
 
 void ScanningUploader::run() {
@@ -100,8 +114,12 @@ void ScanningUploader::run() {
 
 void ScanningUploader::look(int64_t id, const Watch& watch) {
     const auto begun = Steady::now();
-    const auto done = watch.uploads->pass(CheckpointUploads::Pass::Running, begun, stop_);
-    if (!done && !stop_) log::warning("uploading checkpoints of " + watch.name, done.error());
+    bool done = true;
+    for (const auto& uploads : watch.uploads) {
+        const auto passed = uploads->pass(CheckpointUploads::Pass::Running, begun, stop_);
+        if (!passed && !stop_) log::warning("uploading files of " + watch.name, passed.error());
+        done = done && passed;
+    }
     const auto ended = Steady::now();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ended - begun);
     MutexLock lock(mutex_);
@@ -112,6 +130,22 @@ void ScanningUploader::look(int64_t id, const Watch& watch) {
 }
 
 }  // namespace
+
+CheckpointedJob uploads_of(int64_t id, const std::string& name, const executors::TrainingDescription& training,
+                           const std::string& run_folder) {
+    CheckpointedJob job{id, name, {}};
+    if (training.checkpoints)
+        job.runs.push_back({.uri = training.checkpoints->uri, .folder = run_folder, .hosts = training.hosts});
+    for (size_t i = 0; i < training.live_outputs.size(); ++i) {
+        const auto& output = training.live_outputs[i];
+        CheckpointUploads::Run run{.uri = output.uri, .folder = run_folder, .hosts = training.hosts};
+        run.inside = executors::live_output_folder(training, i);
+        run.record = "live-" + std::to_string(i) + ".record";
+        run.live = true;
+        job.runs.push_back(std::move(run));
+    }
+    return job;
+}
 
 std::unique_ptr<CheckpointUploader> CheckpointUploader::start(object_store::ObjectStore& store) {
     return std::make_unique<ScanningUploader>(store);

@@ -1,21 +1,28 @@
-// Keeps the checkpoints of running jobs the same in S3: one thread that looks at their folders twice a second, and a
-// last look when a run has ended. A thread without jobs sleeps.
+// Keeps the checkpoints and live outputs of running jobs the same in S3: one thread that looks at their folders twice a
+// second, and a last look when a run has ended. A thread without jobs sleeps.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "executors/contract/checkpoints.h"
+#include "executors/contract/training_contract.h"
 #include "object_store/object_store.h"
 
 namespace millwright::resources {
 
+// A run whose folders are uploaded.
 struct CheckpointedJob {
     int64_t id = 0;
     std::string name;
-    executors::CheckpointUploads::Run run;
+    std::vector<executors::CheckpointUploads::Run> runs;  // one per folder; none: nothing is to be done
 };
+
+// What a job uploads while it runs.
+CheckpointedJob uploads_of(int64_t id, const std::string& name, const executors::TrainingDescription& training,
+                           const std::string& run_folder);
 
 // Thread-safe. Destroying it aborts the upload in progress; what is missing then is found again in the run's folder.
 class CheckpointUploader {

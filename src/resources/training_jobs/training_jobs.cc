@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_run.h"
 

@@ -45,6 +45,7 @@ struct TrainingJobSettings {
     std::string egress_socket{};     // see executors::RunSpec; empty: jobs reach nothing outside
     // Everything the job starts is told of the proxy, not only pip: the configuration opens the internet.
     bool egress_for_all = false;
+    std::map<std::string, std::string> file_systems{};  // FileSystemId: absolute folder of this machine
     bool strict_capacity = false;  // refuse what can never fit instead of shrinking it with a note
     std::chrono::seconds stop_grace{120};
     SpotSettings spot{};

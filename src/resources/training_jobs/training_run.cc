@@ -158,6 +158,8 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::s
     spec.mounts = std::move(tree.mounts);
     spec.mounts.insert(spec.mounts.end(), command.mounts.begin(), command.mounts.end());
     spec.companions = std::move(tree.companions);
+    const auto& program = context_.settings.algorithms_program;  // the others lie beside it
+    for (auto& companion : spec.companions) companion.front().insert(0, program.substr(0, program.rfind('/') + 1));
     spec.log_files = TRY(open_logs());
     spec.limits.cpus = grant_.per_host.cpus;
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
@@ -186,7 +188,7 @@ void TrainingRun::started(Timestamp when) {
                             .training_start = when});
     if (!recorded) log::warning("recording the start of " + key(), recorded.error());
     plan_interruption(when);
-    if (plan_.training.checkpoints) context_.checkpoints.watch(checkpointed());
+    context_.checkpoints.watch(checkpointed());
     auto logs = open_logs();
     if (!logs) return log::warning("following the logs of " + key(), logs.error());
     if (auto watched = context_.scraper.watch(scraped(std::move(*logs))); !watched) {
@@ -206,11 +208,7 @@ ScrapedJob TrainingRun::scraped(std::vector<std::string> logs) const {
     return {id_, job_.account, job_.region, job_.name, plan_.metric_definitions, std::move(logs)};
 }
 
-// REQUIRES: the plan has checkpoints.
-CheckpointedJob TrainingRun::checkpointed() const {
-    return {
-        id_, job_.name, {.uri = plan_.training.checkpoints->uri, .folder = folder(), .hosts = plan_.training.hosts}};
-}
+CheckpointedJob TrainingRun::checkpointed() const { return uploads_of(id_, job_.name, plan_.training, folder()); }
 
 Result<After> TrainingRun::finish(const Ending& ending) {
     const auto row = TRY(context_.store.load(id_));
@@ -267,10 +265,7 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
 }
 
 // What the run uploaded while it ran, once more to the end.
-Result<void> TrainingRun::upload_live() {
-    if (!plan_.training.checkpoints) return {};
-    return context_.checkpoints.finish(checkpointed());
-}
+Result<void> TrainingRun::upload_live() { return context_.checkpoints.finish(checkpointed()); }
 
 // From this commit on the segment is counted, and another follows whatever happens.
 Result<After> TrainingRun::end_segment(const TrainingJobRow& row, const RunOutcome& outcome, Follows follows) {

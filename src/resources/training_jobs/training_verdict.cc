@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "executors/contract/failure.h"
+#include "executors/contract/feed_spec.h"
 
 namespace millwright::resources {
 
@@ -14,6 +15,8 @@ TrainingVerdict judge(StopCause stop, const RunOutcome& outcome, const JudgedRun
         return {"Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", ""};
     }
     if (stop != StopCause::None || outcome.cause == Cause::StopRequested) return stopped(stop);
+    // Also of a script that ended well: it has seen less than its data.
+    if (const auto reason = executors::read_feed_failure(run.folder)) return failed(*reason);
     const bool ran_well =
         outcome.cause == Cause::Exited &&
         std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
