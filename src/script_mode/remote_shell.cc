@@ -144,9 +144,8 @@ bool pass_on(int socket, Kind kind, Fd& pipe) {
     return send_frame(socket, kind, std::string_view(buffer, static_cast<size_t>(count)));
 }
 
-// Frames of the client for a running command. False: the client is gone.
-bool take_input(int socket, FrameReader& reader, Child& child) {
-    const bool alive = reader.fill(socket);
+// Frames of the client for a running command.
+void give_input(FrameReader& reader, Child& child) {
     Kind kind{};
     std::string data;
     while (reader.next(kind, data)) {
@@ -156,17 +155,21 @@ bool take_input(int socket, FrameReader& reader, Child& child) {
             child.input.reset();
         }
     }
-    return alive;
 }
 
 // Until the command has ended and its output is passed on, or the client is gone. False: the client is gone.
 bool serve_command(int socket, FrameReader& reader, Child& child) {
+    give_input(reader, child);  // what came together with the command
     while (child.output || child.error) {
         std::array<pollfd, 3> wait = {pollfd{socket, POLLIN, 0},
                                       pollfd{child.output ? child.output.get() : -1, POLLIN, 0},
                                       pollfd{child.error ? child.error.get() : -1, POLLIN, 0}};
         if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return false;
-        if (wait[0].revents != 0 && !take_input(socket, reader, child)) return false;
+        if (wait[0].revents != 0) {
+            const bool alive = reader.fill(socket);
+            give_input(reader, child);
+            if (!alive) return false;
+        }
         if (wait[1].revents != 0 && !pass_on(socket, Kind::Output, child.output)) return false;
         if (wait[2].revents != 0 && !pass_on(socket, Kind::Error, child.error)) return false;
     }
