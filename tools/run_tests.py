@@ -144,6 +144,7 @@ def main(arguments):
         run_tidy(totals)
         run_script(totals, "api/tables_test.py")
         run_script(totals, "src/programs/runner/runner_test.py")
+        run_script(totals, "python/toolkit_test.py")
         run_units(totals)
     if "--unit" not in arguments:
         run_conformance(totals, [a for a in arguments if a != "--conformance"])

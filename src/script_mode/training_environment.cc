@@ -238,10 +238,12 @@ void add_image_variables(const TrainingEnvironment& e, Variables& out) {
 }
 
 std::string python_path(const TrainingEnvironment& e) {
+    const std::string given = variable(e.machine, "PYTHONPATH");
+    const auto places = split(given, ':');
     std::string out = e.code_folder();
-    for (const std::string& more : {e.machine.toolkit, variable(e.machine, "PYTHONPATH")})
-        if (!more.empty()) out += ":" + more;
-    return out;
+    if (!e.machine.toolkit.empty() && std::find(places.begin(), places.end(), e.machine.toolkit) == places.end())
+        out += ":" + e.machine.toolkit;
+    return given.empty() ? out : out + ":" + given;
 }
 
 }  // namespace

@@ -257,6 +257,14 @@ TEST(Variables, TensorFlowTuningJobsGetAModelFolderEach) {
               "/opt/ml/model");
 }
 
+TEST(Variables, ThePathOfTheToolkitIsGivenOnce) {
+    const auto path = [](const char* given) {
+        return variables_of(environment_of("{}", Framework::Python, {{"PYTHONPATH", given}})).at("PYTHONPATH");
+    };
+    EXPECT_EQ(path(""), "/opt/ml/code:/toolkit");
+    EXPECT_EQ(path("/a:/toolkit"), "/opt/ml/code:/a:/toolkit");
+}
+
 TEST(Variables, WhatTheUserHasSetOfTheImagesDefaultsStays) {
     const auto variables = variables_of(environment_of("{}", Framework::Python, {{"PYTHONUNBUFFERED", "0"}}));
     EXPECT_FALSE(variables.contains("PYTHONUNBUFFERED"));

@@ -1,0 +1,1 @@
+"""What MXNet scripts import of their image."""
