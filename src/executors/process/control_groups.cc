@@ -42,6 +42,17 @@ void for_each_line(std::string_view text, Use use) {
     }
 }
 
+// The number after `key` at the beginning of a line; 0 when there is none.
+uint64_t number_in(std::string_view text, std::string_view key) {
+    uint64_t number = 0;
+    for_each_line(text, [&](std::string_view line) {
+        if (!line.starts_with(key) || number != 0) return;
+        line.remove_prefix(key.size());
+        std::from_chars(line.data(), line.data() + line.size(), number);
+    });
+    return number;
+}
+
 std::vector<std::string_view> words(std::string_view line) {
     std::vector<std::string_view> out;
     while (!line.empty()) {
@@ -210,6 +221,7 @@ ControlGroups find_control_groups(std::string& why) {
         const std::string folder = folder_of(hierarchy, group);
         bool wanted = false;
         for (const char* controller : kWanted) wanted = wanted || contains_word(controllers, controller);
+        wanted = wanted || contains_word(controllers, "cpuacct");  // v2 counts in "cpu"
         if (!wanted || found.has(controllers)) continue;
         const auto made = make_folder(folder + "/" + kFolderName);
         if (made)
@@ -263,6 +275,33 @@ uint64_t count_memory_kills(const ControlGroups& groups, const std::string& name
         });
     }
     return kills;
+}
+
+std::chrono::milliseconds used_cpu(const ControlGroups& groups, const std::string& name) {
+    for (const ControlGroupParent& parent : groups.parents) {
+        const std::string group = parent.folder + "/" + name;
+        if (parent.version == 1 && contains_word(parent.controllers, "cpuacct"))
+            if (const auto text = read_file(group + "/cpuacct.usage"))
+                return std::chrono::milliseconds(number_in(*text, "") / 1'000'000);
+        if (parent.version == 2 && contains_word(parent.controllers, "cpu"))
+            if (const auto text = read_file(group + "/cpu.stat"))
+                return std::chrono::milliseconds(number_in(*text, "usage_usec ") / 1000);
+    }
+    return {};
+}
+
+uint64_t used_memory(const ControlGroups& groups, const std::string& name) {
+    for (const ControlGroupParent& parent : groups.parents) {
+        if (!contains_word(parent.controllers, "memory")) continue;
+        const std::string group = parent.folder + "/" + name;
+        const auto all = read_file(group + (parent.version == 1 ? "/memory.usage_in_bytes" : "/memory.current"));
+        const auto parts = read_file(group + "/memory.stat");
+        if (!all || !parts) continue;
+        const uint64_t bytes = number_in(*all, "");
+        const uint64_t idle = number_in(*parts, parent.version == 1 ? "total_inactive_file " : "inactive_file ");
+        return bytes > idle ? bytes - idle : 0;
+    }
+    return 0;
 }
 
 Result<void> remove_control_group(const ControlGroups& groups, const std::string& name) {

@@ -3,6 +3,7 @@
 // Used by the server (finding, cleaning up) and by the launcher (everything else); plain files, nothing is remembered.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,6 +40,10 @@ Result<void> make_control_group(const ControlGroups& groups, const std::string& 
 Result<std::vector<Fd>> open_control_group(const ControlGroups& groups, const std::string& name);
 // Processes of the group that the kernel killed for memory.
 uint64_t count_memory_kills(const ControlGroups& groups, const std::string& name);
+// CPU time of everything that ran in the group, and the memory it holds now without file cache that nobody uses; zero
+// where no group counts it.
+std::chrono::milliseconds used_cpu(const ControlGroups& groups, const std::string& name);
+uint64_t used_memory(const ControlGroups& groups, const std::string& name);
 // Kills what is inside, waits for it (bounded, seconds) and removes the group. Missing is fine.
 Result<void> remove_control_group(const ControlGroups& groups, const std::string& name);
 // The parents of version 1, where no group is left in them. Those of version 2 keep what was handed on to them.

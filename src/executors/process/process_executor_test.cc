@@ -8,6 +8,7 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -594,6 +595,107 @@ TEST_F(ProcessExecutorTest, TheWatchdogReplacesTheMemoryGroup) {
     EXPECT_TRUE(outcome.hosts.at(0).out_of_memory);
     EXPECT_EQ(outcome.hosts.at(0).signal, 9);
     EXPECT_LT(outcome.ran, seconds(5));
+}
+
+TEST_F(ProcessExecutorTest, ARunThatWritesTooMuchIsStoppedAsOutOfDisk) {
+    for (const char* place : {"/opt/ml", "/tmp", "/opt/ml/input"}) {
+        RunSpec spec = script(std::string("sleep 0.3; head -c 400000000 /dev/zero > ") + place +
+                              "/big; sync; echo written; sleep 20");
+        const std::string source = base_ + "/lower";
+        ASSERT_TRUE(make_directories(source).has_value());
+        spec.mounts = {{source, "/opt/ml/input", Mount::Mode::Overlay}};
+        spec.max_disk_bytes = uint64_t{64} << 20;
+        const RunOutcome outcome = run(spec);
+        EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited);
+        EXPECT_TRUE(outcome.hosts.at(0).out_of_disk) << place;
+        EXPECT_FALSE(outcome.hosts.at(0).out_of_memory);
+        EXPECT_EQ(outcome.hosts.at(0).exit_code, 137);
+        EXPECT_NE(outcome.message.find("more than the 64 MiB of its volume"), std::string::npos) << outcome.message;
+        EXPECT_LT(outcome.ran, seconds(10));
+    }
+}
+
+TEST_F(ProcessExecutorTest, DiskThatIsHardToSeeCountsAsWell) {
+    // One file under many names counts once, a deleted one that is open counts, and so does a folder without rights.
+    const char* const scripts[] = {
+        "exec 3> /tmp/gone; rm /tmp/gone; head -c 150000000 /dev/zero >&3; sleep 20",
+        "mkdir /tmp/closed; head -c 150000000 /dev/zero > /tmp/closed/x; chmod 000 /tmp/closed; sleep 20",
+        "python3 -c \"import os\nfor i in range(900): os.mkdir('d'); os.chdir('d')\"; sleep 20"};
+    for (const char* text : scripts) {
+        RunSpec spec = script(text);
+        spec.max_disk_bytes = uint64_t{64} << 20;
+        const RunOutcome outcome = run(spec);
+        EXPECT_TRUE(outcome.hosts.at(0).out_of_disk) << text;
+        EXPECT_LT(outcome.ran, seconds(15));
+    }
+}
+
+TEST_F(ProcessExecutorTest, LinksIntoTheStoreAndSecondNamesAreNotCounted) {
+    RunSpec spec = script(
+        "cat /opt/ml/linked/data > /dev/null; head -c 40000000 /dev/zero > /tmp/a; ln /tmp/a /tmp/b; ln /tmp/a /tmp/c; "
+        "sleep 6; echo fine");
+    ASSERT_TRUE(make_directories(ml(spec) + "/linked").has_value());
+    ASSERT_TRUE(write_file(base_ + "/object", std::string(100 << 20, 'x')).has_value());
+    ASSERT_EQ(link((base_ + "/object").c_str(), (ml(spec) + "/linked/data").c_str()), 0);
+    spec.max_disk_bytes = uint64_t{64} << 20;
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    EXPECT_TRUE(await([&] {
+        const auto usage = executor_->usage(spec.id);
+        return usage && usage->at(0).disk_bytes >= 40000000 && usage->at(0).disk_limit_bytes == spec.max_disk_bytes;
+    }));
+    const RunOutcome outcome = recorder.await_end();
+    EXPECT_FALSE(outcome.hosts.at(0).out_of_disk) << outcome.message;
+    EXPECT_EQ(log_of(spec), "fine\n");
+    EXPECT_EQ(executor_->usage(spec.id).error().kind, ErrorKind::NotFound);
+}
+
+TEST_F(ProcessExecutorTest, AFullDiskIsReported) {
+    const std::string small = base_ + "/small";
+    ASSERT_TRUE(make_directories(small).has_value());
+    if (mount("tmpfs", small.c_str(), "tmpfs", 0, "size=64m") != 0) GTEST_SKIP() << "mounting is not permitted here";
+    for (const uint64_t reserve : {uint64_t{0}, uint64_t{1} << 30}) {
+        RunSpec spec = script("sleep 0.4; head -c 200000000 /dev/zero > /opt/ml/big || { sleep 0.5; exit 3; }");
+        specs_.pop_back();
+        spec.folder = small + "/" + spec.id;
+        spec.log_files = {base_ + "/" + spec.id + ".log"};
+        ASSERT_TRUE(make_directories(ml(spec)).has_value());
+        ProcessSettings settings{MILLWRIGHT_LAUNCHER, machine(), {}};
+        settings.probe.overlay = false;
+        settings.disk_reserve_bytes = reserve;
+        executor_ = make_process_executor(settings);
+        const RunOutcome outcome = run(spec);
+        EXPECT_TRUE(outcome.hosts.size() == 1 && outcome.hosts[0].out_of_disk) << outcome.message;
+        EXPECT_EQ(outcome.ran < seconds(3), true);
+        EXPECT_TRUE(remove_tree(spec.folder).has_value());
+    }
+    umount2(small.c_str(), MNT_DETACH);
+}
+
+TEST_F(ProcessExecutorTest, MeasuresWhatARunUses) {
+    for (const bool groups : {true, false}) {
+        ProcessSettings settings{MILLWRIGHT_LAUNCHER, machine(), {}};
+        if (!groups) settings.probe.control_groups.parents.clear();
+        executor_ = make_process_executor(settings);
+        RunSpec spec = script(
+            "python3 -c \"import time; b=b'x'*(60<<20); t=time.time()\nwhile time.process_time()<0.5: "
+            "pass\nopen('/tmp/f','wb').write(b[:20<<20]); "
+            "time.sleep(30)\"");
+        Recorder recorder;
+        ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+        EXPECT_TRUE(await([&] {
+            const auto usage = executor_->usage(spec.id);
+            return usage && usage->at(0).cpu >= milliseconds(450) && usage->at(0).memory_bytes > (50u << 20) &&
+                   usage->at(0).disk_bytes >= (20u << 20);
+        }));
+        const auto usage = executor_->usage(spec.id);
+        ASSERT_TRUE(usage.has_value());
+        EXPECT_LT(usage->at(0).cpu, seconds(5));
+        EXPECT_LT(usage->at(0).memory_bytes, spec.limits.memory_bytes);
+        EXPECT_EQ(usage->at(0).memory_limit_bytes, spec.limits.memory_bytes);
+        ASSERT_TRUE(executor_->kill(spec.id).has_value());
+        recorder.await_end();
+    }
 }
 
 TEST_F(ProcessExecutorTest, AForkBombIsBounded) {

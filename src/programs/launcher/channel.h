@@ -7,7 +7,8 @@
 //   'R' the root is ready                           'Y' signal for the command (int)
 //                                                   'W' work for a spare: the work file
 //   'S' command executed: Moment
-//   'X' command ended: ExitReport
+//   'X' command ended: ExitReport                   'H' a shell is wanted, 'K' no longer: session.h
+//   'M' 'F' 'Q' a shell began, failed, ended: session.h
 //   'E' failed: text
 //   'T' trace: "ok step" or "no step: reason"
 #pragma once

@@ -45,7 +45,8 @@ std::string to_json(const ExitRecord& record) {
         if (out.back() != '[') out += ',';
         out += "{\"exit_code\":" + std::to_string(host.exit_code) + member("signal", host.signal) +
                ",\"out_of_memory\":" + (host.out_of_memory ? "true" : "false") +
-               member("ended_ms", host.ended.wall_ms) + member("ended_monotonic_ns", host.ended.monotonic_ns) + "}";
+               ",\"out_of_disk\":" + (host.out_of_disk ? "true" : "false") + member("ended_ms", host.ended.wall_ms) +
+               member("ended_monotonic_ns", host.ended.monotonic_ns) + "}";
     }
     return out + "]}\n";
 }

@@ -3,7 +3,7 @@
 //   {"version":1, "id":…, "cause":"Exited"|"StopRequested"|"MaxRuntime"|"LaunchFailed"|"Unused", "message":…,
 //   "first_failure":-1,
 //    "started_ms":…, "ended_ms":…, "started_monotonic_ns":…, "ended_monotonic_ns":…,
-//    "hosts":[{"exit_code":…, "signal":…, "out_of_memory":…, "ended_ms":…, "ended_monotonic_ns":…}…]}
+//    "hosts":[{"exit_code":…, "signal":…, "out_of_memory":…, "out_of_disk":…, "ended_ms":…, "ended_monotonic_ns":…}…]}
 //
 // Unused: a spare that ended before it got its work. Wall times are milliseconds since 1970. Durations come from the
 // monotonic clock.
@@ -22,6 +22,7 @@ struct HostRecord {
     int exit_code = 0;
     int signal = 0;
     bool out_of_memory = false;
+    bool out_of_disk = false;
     Moment ended;
 };
 

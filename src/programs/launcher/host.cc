@@ -24,9 +24,11 @@
 #include <memory>
 
 #include "programs/launcher/channel.h"
+#include "programs/launcher/execution.h"
 #include "programs/launcher/network.h"
 #include "programs/launcher/root.h"
 #include "programs/launcher/sandbox.h"
+#include "programs/launcher/session.h"
 #include "programs/launcher/spare.h"
 
 namespace millwright::launcher {
@@ -70,60 +72,6 @@ Result<void> await_go() {
     return {};
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-    std::vector<char*> out;
-    for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
-    out.push_back(nullptr);
-    return out;
-}
-
-std::string_view path_of(const std::vector<std::string>& environment) {
-    for (const std::string& variable : environment)
-        if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
-    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-}
-
-// As execvp does it, but before the fork.
-std::string find_command(const LaunchSpec& spec) {
-    const std::string& name = spec.command[0];
-    if (name.find('/') != std::string::npos) return name;
-    std::string_view path = path_of(spec.environment);
-    while (!path.empty()) {
-        const size_t end = path.find(':');
-        const std::string candidate = std::string(path.substr(0, end)) + "/" + name;
-        if (access(candidate.c_str(), X_OK) == 0) return candidate;
-        if (end == std::string_view::npos) break;
-        path.remove_prefix(end + 1);
-    }
-    return name;
-}
-
-// The child shares our memory until it executes the command, so its errno is ours to read.
-Result<pid_t> execute(const LaunchSpec& spec, int host) {
-    const std::string command = find_command(spec);
-    std::vector<char*> arguments_of_command = pointers(spec.command);
-    std::vector<std::string> variables = spec.environment;
-    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
-    if (std::none_of(variables.begin(), variables.end(), named))
-        variables.push_back("HOSTNAME=" + executors::host_name(host));
-    std::vector<char*> environment = pointers(variables);
-    volatile int failure = 0;
-    const pid_t child = vfork();
-    if (child < 0) return error_from_errno("cannot make a process");
-    if (child == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, nullptr);
-        setsid();
-        execve(command.c_str(), arguments_of_command.data(), environment.data());
-        failure = errno;
-        _exit(127);
-    }
-    if (failure == 0) return child;
-    waitpid(child, nullptr, 0);
-    return not_found("cannot execute " + spec.command[0] + ": " + std::strerror(failure));
-}
-
 // Bytes that the processes of this host hold for themselves, plus its shared memory.
 uint64_t used_memory() {
     const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
@@ -152,13 +100,14 @@ uint64_t used_memory() {
     _exit(0);  // the kernel kills every process that is left in the namespace
 }
 
-// Reaps whatever ends; returns when the command itself has.
-void reap(pid_t command) {
+// Reaps whatever ends; does not return when the command itself has.
+void reap(pid_t command, Sessions& sessions) {
     for (;;) {
         int status = 0;
         const pid_t ended = waitpid(-1, &status, WNOHANG);
         if (ended <= 0) return;
         if (ended == command) report_exit(status, false);
+        sessions.ended(ended, status);
     }
 }
 
@@ -171,6 +120,7 @@ bool is_forwarded(int signal) {
 [[noreturn]] void attend(const LaunchSpec& spec, int host, pid_t command, int signals) {
     const uint64_t memory_bytes = spec.limits_of(host).memory_bytes;
     const bool watch_memory = !spec.control_groups.has("memory") && memory_bytes > 0;
+    Sessions sessions(spec, host, kChannel);
     for (;;) {
         pollfd wait[2] = {{signals, POLLIN, 0}, {kChannel, POLLIN, 0}};
         poll(wait, 2, watch_memory ? kWatchdogPeriodMs : -1);
@@ -179,13 +129,14 @@ bool is_forwarded(int signal) {
             const ssize_t bytes = read(signals, got, sizeof got);
             for (ssize_t i = 0; i < bytes / static_cast<ssize_t>(sizeof got[0]); ++i)
                 if (is_forwarded(static_cast<int>(got[i].ssi_signo))) kill(command, static_cast<int>(got[i].ssi_signo));
-            reap(command);
+            reap(command, sessions);
         }
         if (wait[1].revents != 0) {
             const auto message = receive_message(kChannel, 0);
             if (!message && message.error().kind == ErrorKind::NotFound) _exit(1);  // no supervisor, no run
             int signal = 0;
             if (message && message->kind == 'Y' && read_struct(*message, signal)) kill(command, signal);
+            if (message) sessions.handle(*message);
         }
         if (watch_memory && used_memory() > memory_bytes) report_exit(SIGKILL, true);
     }
@@ -273,7 +224,8 @@ LaunchSpec stand_ready(Steps& steps, const LaunchSpec& spec, int host, const Mac
     prctl(PR_SET_DUMPABLE, 0);
     steps.run("supervision", die_with_supervisor);
     const Moment start = now();
-    const Result<pid_t> command = execute(spec, host);
+    const Result<pid_t> command =
+        execute(spec.command, spec.environment, host, {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false});
     if (!command) steps.fail("execution", command.error());
     static_cast<void>(send_message(kChannel, 'S', bytes_of(start)).has_value());
     close(STDOUT_FILENO);  // the command alone keeps its pipe open

@@ -14,6 +14,9 @@
 namespace millwright::launcher {
 namespace {
 
+constexpr size_t kTailBytes = 64 * 1024;
+constexpr size_t kTailOverhead = 64;  // of an entry, so that empty lines count as well
+
 // Time of the last event, 0 without one.
 int64_t last_time(int fd, off_t size) {
     const size_t window = static_cast<size_t>(std::min<off_t>(size, static_cast<off_t>(2 * kMaxEventBytes + 64)));
@@ -38,8 +41,8 @@ size_t cut(std::string_view text, size_t limit) {
 
 }  // namespace
 
-Result<LogWriter> LogWriter::open(const std::string& path) {
-    LogWriter writer(TRY(open_file(path, O_RDWR | O_CREAT | O_APPEND)));
+Result<LogWriter> LogWriter::open(const std::string& path, uint64_t max_bytes) {
+    LogWriter writer(TRY(open_file(path, O_RDWR | O_CREAT | O_APPEND)), max_bytes);
     struct stat status {};
     if (fstat(writer.file_.get(), &status) == 0 && status.st_size > 0) {
         writer.time_ms_ = last_time(writer.file_.get(), status.st_size);
@@ -74,6 +77,7 @@ void LogWriter::finish(int64_t wall_ms) {
     set_time(wall_ms);
     if (!pending_.empty()) add(pending_);
     pending_.clear();
+    write_tail();
     flush();
 }
 
@@ -105,8 +109,44 @@ void LogWriter::add_long(std::string_view line) {
     add(line);
 }
 
-// The same as append_event(), for lines that hold no LF and with the time formatted once per chunk.
 void LogWriter::add(std::string_view line) {
+    if (max_bytes_ > 0 && bytes_ + line.size() > max_bytes_) {
+        if (!over_) put("[millwright] the limit of the log is reached: only the last lines will follow, at the end");
+        over_ = true;
+    }
+    if (over_) return keep_tail(line);
+    bytes_ += line.size() + 1;
+    put(line);
+}
+
+void LogWriter::keep_tail(std::string_view line) {
+    if (line.size() > kTailBytes / 4) {
+        dropped_bytes_ += line.size() - kTailBytes / 4;
+        line = line.substr(0, cut(line, kTailBytes / 4));
+    }
+    tail_.push_back({time_ms_, std::string(line)});
+    tail_bytes_ += line.size() + kTailOverhead;
+    while (tail_bytes_ > kTailBytes) {
+        tail_bytes_ -= tail_.front().line.size() + kTailOverhead;
+        dropped_bytes_ += tail_.front().line.size() + 1;
+        tail_.pop_front();
+    }
+}
+
+void LogWriter::write_tail() {
+    if (!tail_.empty()) prefix_ = std::to_string(tail_.front().time_ms) + " ";
+    if (dropped_bytes_ > 0)
+        put("[millwright] " + std::to_string(dropped_bytes_) + " bytes of output were dropped here");
+    for (const Late& late : tail_) {
+        prefix_ = std::to_string(late.time_ms) + " ";
+        put(late.line);
+    }
+    tail_.clear();
+    tail_bytes_ = dropped_bytes_ = 0;
+}
+
+// The same as append_event(), for lines that hold no LF and with the time formatted once per chunk.
+void LogWriter::put(std::string_view line) {
     out_ += prefix_;
     for (;;) {
         const size_t escape = line.find('\\');

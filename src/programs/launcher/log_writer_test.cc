@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/event_file.h"
@@ -75,6 +76,24 @@ TEST_F(LogWriterTest, LongLinesAreCutBetweenCharacters) {
         joined += event.message;
     }
     EXPECT_EQ(joined, line);
+}
+
+TEST_F(LogWriterTest, BeyondTheLimitOnlyTheLastLinesAreKept) {
+    LogWriter writer = std::move(LogWriter::open(path_, 1000)).value();
+    for (int i = 0; i < 20000; ++i) writer.feed("line " + std::to_string(i) + "\n", i);
+    writer.feed(std::string(300000, 'z') + "\nValueError: last words", 20000);
+    writer.finish(20001);
+    const auto found = events();
+    struct stat status {};
+    ASSERT_EQ(stat(path_.c_str(), &status), 0);
+    EXPECT_LT(status.st_size, 100000);
+    size_t note = 0;
+    while (note < found.size() && found[note].message.find("limit of the log") == std::string::npos) ++note;
+    ASSERT_LT(note + 1, found.size());
+    EXPECT_EQ(found[note - 1].message, "line " + std::to_string(note - 1));
+    EXPECT_NE(found[note + 1].message.find("bytes of output were dropped here"), std::string::npos);
+    EXPECT_EQ(found.back().message, "ValueError: last words");
+    for (size_t i = 1; i < found.size(); ++i) EXPECT_GE(found[i].time_ms, found[i - 1].time_ms);
 }
 
 TEST_F(LogWriterTest, AFullDiskLosesOutputAndSaysSo) {

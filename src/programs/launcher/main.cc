@@ -1,5 +1,6 @@
 // millwright-launcher <folder>: runs what <folder>/launch describes; started by the server, outlives it.
 // millwright-launcher --probe root|user <folder>: tries the recipe.
+// millwright-launcher --enter <folder> <algo-N> [command…]: opens a shell in a run.
 //
 // Small and statically linked: it must reach main() in well under a millisecond.
 #include <fcntl.h>
@@ -8,8 +9,11 @@
 
 #include <cstdio>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "executors/process/launch_spec.h"
+#include "programs/launcher/enter.h"
 #include "programs/launcher/host.h"
 #include "programs/launcher/supervisor.h"
 
@@ -28,6 +32,8 @@ int main(int argc, char** argv) {
     using namespace millwright;
     if (argc == 4 && std::strcmp(argv[1], "--probe") == 0)
         return launcher::probe(argv[3], std::strcmp(argv[2], "user") == 0);
+    if (argc >= 4 && std::strcmp(argv[1], "--enter") == 0)
+        return launcher::enter(argv[2], argv[3], std::vector<std::string>(argv + 4, argv + argc));
     if (argc != 2) {
         std::fprintf(stderr, "usage: millwright-launcher <folder of a run>\n");
         return 2;

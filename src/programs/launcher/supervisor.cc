@@ -13,20 +13,24 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <list>
+#include <map>
 #include <optional>
 
 #include "executors/process/control_groups.h"
 #include "executors/process/run_folder.h"
 #include "programs/launcher/channel.h"
 #include "programs/launcher/companions.h"
+#include "programs/launcher/disk_meter.h"
 #include "programs/launcher/event_loop.h"
 #include "programs/launcher/exit_record.h"
 #include "programs/launcher/forwarder.h"
 #include "programs/launcher/host.h"
 #include "programs/launcher/log_writer.h"
 #include "programs/launcher/network.h"
+#include "programs/launcher/session.h"
 
 namespace millwright::launcher {
 namespace {
@@ -36,6 +40,8 @@ using executors::LaunchSpec;
 constexpr int kPreparationMs = 120000;      // copying instead of an overlay may take its time
 constexpr int kRecordAttempts = 24 * 3600;  // a second apart
 constexpr size_t kMaxControlConnections = 16;
+constexpr const char* kRoomFile = "room";
+constexpr off_t kRoomBytes = 64 * 1024;
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr int64_t kSpareWithoutServerNs = 600LL * 1000000000;
 
@@ -44,6 +50,7 @@ struct Host {
     std::optional<LogWriter> log;
     Fd netlink;
     bool started = false;
+    std::string excess;  // why it was killed for its use of the disk
     std::optional<ExitReport> report;
     std::optional<HostRecord> record;  // set once the host is gone
 };
@@ -56,6 +63,8 @@ class Supervisor {
 
     // `inherited`: a connection that is there from the start, or none.
     Result<void> open_control(Fd inherited);
+    // A connection without which the run is killed.
+    void depend_on(Fd control);
     // To the end of the run; never fails, what goes wrong is in the record.
     ExitRecord run();
     const std::vector<std::string>& trace() const { return traced_; }
@@ -73,10 +82,15 @@ class Supervisor {
     void read_output(size_t host);
     void host_ended(size_t host);
     void all_started();
+    void measure_disk();
+    void stop_excesses();
     void accept_control();
     void keep_control(Fd socket);
     void announce_start(int socket);
     void serve_control(int socket);
+    void begin_session(int socket, std::string_view request, const std::vector<Fd>& files);
+    void answer_session(const Message& message);
+    void drop_sessions(int socket);
     void read_signals(int fd);
 
     bool waits_for_work() const { return spec_.spare; }
@@ -97,8 +111,16 @@ class Supervisor {
     std::vector<Host> hosts_;
     std::unique_ptr<Forwarder> forwarder_, egress_;
     std::unique_ptr<Companions> companions_;
+    std::unique_ptr<DiskMeter> disk_;
     Fd control_listener_, signals_;
     std::list<Fd> control_;
+    struct Session {
+        int socket = -1;
+        size_t host = 0;
+    };
+    std::map<int32_t, Session> sessions_;  // by ticket
+    int32_t next_session_ = 1;
+    int lifeline_ = -1;
     std::vector<std::string> traced_;
     ExitRecord record_;
     bool started_ = false;
@@ -110,6 +132,7 @@ Supervisor::~Supervisor() {
     forwarder_.reset();  // these use the loop
     egress_.reset();
     companions_.reset();
+    disk_.reset();
 }
 
 std::string text_of(const Error& error) {
@@ -133,6 +156,11 @@ Result<void> Supervisor::open_control(Fd inherited) {
     loop_.watch(control_listener_.get(), EPOLLIN, [this](uint32_t) { accept_control(); });
     if (inherited) keep_control(std::move(inherited));
     return {};
+}
+
+void Supervisor::depend_on(Fd control) {
+    lifeline_ = control.get();
+    keep_control(std::move(control));
 }
 
 ExitRecord Supervisor::run() {
@@ -182,7 +210,7 @@ Result<void> Supervisor::start_hosts() {
     hosts_.reserve(static_cast<size_t>(spec_.hosts));
     for (int i = 0; i < spec_.hosts; ++i) {
         Host host;
-        if (!spec_.spare) host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)]));
+        if (!spec_.spare) host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)], spec_.max_log_bytes));
         host.process = TRY(start_host(spec_, i, i == 0 ? -1 : hosts_[0].process.pid, trace_));
         hosts_.push_back(std::move(host));
         watch_host(hosts_.size() - 1);
@@ -254,6 +282,7 @@ void Supervisor::read_channel(size_t index) {
 void Supervisor::handle_message(Host& host, const Message& message) {
     if (message.kind == 'T') traced_.push_back(message.payload);
     if (message.kind == 'E') stop(Cause::LaunchFailed, message.payload);
+    if (message.kind == 'M' || message.kind == 'F' || message.kind == 'Q') return answer_session(message);
     ExitReport report;
     if (message.kind == 'X' && read_struct(message, report)) host.report = report;
     Moment moment;
@@ -266,9 +295,33 @@ void Supervisor::handle_message(Host& host, const Message& message) {
 
 void Supervisor::all_started() {
     started_ = true;
+    measure_disk();
     if (spec_.max_runtime_s >= 0 && !stopping_)
         runtime_deadline_ns_ = record_.started.monotonic_ns + spec_.max_runtime_s * 1000000000;
     for (const Fd& socket : control_) announce_start(socket.get());
+}
+
+// A machine that cannot be measured does not keep a run from working.
+void Supervisor::measure_disk() {
+    std::vector<pid_t> inits;
+    for (const Host& host : hosts_) inits.push_back(host.process.pid);
+    auto meter = DiskMeter::start(spec_, std::move(inits));
+    if (!meter) {
+        std::fprintf(stderr, "%s\n", text_of(meter.error()).c_str());
+        return;
+    }
+    disk_ = std::move(*meter);
+    loop_.watch(disk_->event(), EPOLLIN, [this](uint32_t) { stop_excesses(); });
+}
+
+// Without grace: it would go on writing.
+void Supervisor::stop_excesses() {
+    for (const DiskMeter::Excess& excess : disk_->take_excesses()) {
+        Host& host = hosts_[static_cast<size_t>(excess.host)];
+        if (host.record) continue;
+        host.excess = executors::host_name(excess.host) + " " + excess.reason;
+        syscall(SYS_pidfd_send_signal, host.process.pidfd.get(), SIGKILL, nullptr, 0);
+    }
 }
 
 void Supervisor::read_output(size_t index) {
@@ -300,14 +353,17 @@ void Supervisor::host_ended(size_t index) {
     const auto kills = executors::count_memory_kills(spec_.control_groups,
                                                      executors::control_group_name(spec_.id, static_cast<int>(index)));
     record.out_of_memory = record.exit_code != 0 && (report.over_memory || kills > 0);
+    record.out_of_disk = !host.excess.empty() ||
+                         (record.exit_code != 0 && !record.out_of_memory && disk_ != nullptr && disk_->disk_was_full());
     host.record = record;
     if (waits_for_work()) return stop(Cause::Unused, "what stood ready has ended");
     if (record.exit_code == 0) return;
     if (!host.started && !stopping_) return stop(Cause::LaunchFailed, "a host ended before it executed the command");
     if (!stopping_) {
         record_.first_failure = static_cast<int>(index);
+        const std::string name = executors::host_name(static_cast<int>(index));
         stop(Cause::Exited,
-             executors::host_name(static_cast<int>(index)) + " ended with " + std::to_string(record.exit_code));
+             !host.excess.empty() ? host.excess : name + " ended with " + std::to_string(record.exit_code));
     }
 }
 
@@ -315,6 +371,7 @@ void Supervisor::accept_control() {
     Fd socket(accept4(control_listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket) return;
     if (control_.size() >= kMaxControlConnections) {
+        drop_sessions(control_.front().get());
         loop_.forget(control_.front().get());
         control_.pop_front();
     }
@@ -336,21 +393,74 @@ void Supervisor::announce_start(int socket) {
 }
 
 void Supervisor::serve_control(int socket) {
-    char text[64];
-    const ssize_t got = recv(socket, text, sizeof text, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) {
+    const auto message = receive_message(socket, 0);
+    if (!message && message.error().kind != ErrorKind::NotFound) return;
+    if (!message) {
+        drop_sessions(socket);
+        if (socket == lifeline_) {
+            if (!stopping_) stop(Cause::StopRequested, "");
+            kill_all();
+        }
         loop_.forget(socket);
         control_.remove_if([&](const Fd& other) { return other.get() == socket; });
         if (waits_for_work() && control_.empty()) spare_deadline_ns_ = now().monotonic_ns + kSpareWithoutServerNs;
         return;
     }
-    const std::string_view word(text, static_cast<size_t>(got));
+    const std::string word = message->kind + message->payload;
+    if (word.starts_with("enter ")) begin_session(socket, std::string_view(word).substr(6), message->files);
     if (word == "work") take_work();
     if (word == "stop" && !stopping_) stop(Cause::StopRequested, "");
     if (word == "kill") {
         if (!stopping_) stop(Cause::StopRequested, "");
         kill_all();
+    }
+}
+
+// "enter <host> NUL TERM=… NUL [command NUL …]", with three descriptors or, for a terminal, none. The answers are
+// "begun" (with the terminal), "refused <text>" and "ended <status>".
+void Supervisor::begin_session(int socket, std::string_view request, const std::vector<Fd>& files) {
+    const size_t border = std::min(request.find('\0'), request.size());
+    size_t host = hosts_.size();
+    std::from_chars(request.data(), request.data() + border, host);
+    if (!started_ || host >= hosts_.size() || hosts_[host].record) {
+        static_cast<void>(send_message(socket, 'r', "efused this host does not run").has_value());
+        return;
+    }
+    const SessionHead head{next_session_++, 0};
+    std::string payload(bytes_of(head));
+    payload += request.substr(std::min(border + 1, request.size()));
+    std::vector<int> standard;
+    for (const Fd& file : files) standard.push_back(file.get());
+    if (!send_message(hosts_[host].process.channel.get(), 'H', payload, standard)) return;
+    sessions_[head.ticket] = {socket, host};
+}
+
+void Supervisor::answer_session(const Message& message) {
+    SessionHead head;
+    if (message.payload.size() < sizeof head) return;
+    __builtin_memcpy(&head, message.payload.data(), sizeof head);
+    const auto found = sessions_.find(head.ticket);
+    if (found == sessions_.end()) return;
+    std::string word = "begun";
+    if (message.kind == 'F') word = "refused " + message.payload.substr(sizeof head);
+    if (message.kind == 'Q') word = "ended " + std::to_string(head.status);
+    std::vector<int> files;
+    for (const Fd& file : message.files) files.push_back(file.get());
+    static_cast<void>(send_message(found->second.socket, word[0], std::string_view(word).substr(1), files).has_value());
+    if (message.kind != 'M') sessions_.erase(found);
+}
+
+// Whoever wanted the shell is gone.
+void Supervisor::drop_sessions(int socket) {
+    for (auto session = sessions_.begin(); session != sessions_.end();) {
+        const SessionHead head{session->first, 0};
+        if (session->second.socket != socket) {
+            ++session;
+            continue;
+        }
+        const int channel = hosts_[session->second.host].process.channel.get();
+        static_cast<void>(send_message(channel, 'K', bytes_of(head)).has_value());
+        session = sessions_.erase(session);
     }
 }
 
@@ -385,7 +495,7 @@ Result<void> Supervisor::hand_out_work() {
     spec_ = std::move(work);
     companions_ = TRY(Companions::start(loop_, spec_));
     for (size_t i = 0; i < hosts_.size(); ++i) {
-        hosts_[i].log = TRY(LogWriter::open(spec_.log_files[i]));
+        hosts_[i].log = TRY(LogWriter::open(spec_.log_files[i], spec_.max_log_bytes));
         TRY(send_message(hosts_[i].process.channel.get(), 'W', "", {file.get()}));
     }
     return {};
@@ -446,6 +556,8 @@ bool Supervisor::all_ended() const {
 
 void Supervisor::clean_up() {
     if (companions_ != nullptr) companions_->end();
+    if (disk_ != nullptr) loop_.forget(disk_->event());
+    disk_.reset();
     for (size_t i = 0; i < hosts_.size(); ++i) {
         // Everything that could write is dead; what the pipe still holds is the end of the log.
         for (;;) {
@@ -474,8 +586,15 @@ Result<std::string> read_launch_file(int file) {
     return text;
 }
 
+// Keeps room for the record, because a run that fills the disk is the one whose end has to be recorded.
+void keep_room(const std::string& folder) {
+    const auto file = open_file(folder + "/" + kRoomFile, O_WRONLY | O_CREAT, 0600);
+    if (file) posix_fallocate(file->get(), 0, kRoomBytes);
+}
+
 // A full disk gets time to be emptied: without a record the run would count as lost.
 Result<void> write_record(const std::string& folder, const std::string& text) {
+    unlink((folder + "/" + kRoomFile).c_str());
     for (int attempt = 0;; ++attempt) {
         auto written = replace_file_durably(folder + "/" + executors::kExitRecord, text);
         if (written || written.error().kind != ErrorKind::LimitExceeded || attempt == kRecordAttempts) return written;
@@ -495,11 +614,21 @@ Result<void> supervise(const std::string& folder, Fd control, Fd lock) {
     if (spec.version != executors::kLaunchVersion)
         return invalid_input("the launch file was written by another version of the server");
     Supervisor supervisor(std::move(spec), TRY(EventLoop::make()), Trace::Off);
+    keep_room(folder);
     TRY(supervisor.open_control(std::move(control)));
     const ExitRecord record = supervisor.run();
     TRY(write_record(folder, to_json(record)));
     unlink((folder + "/" + executors::kControlSocket).c_str());
     return {};
+}
+
+std::string supervise_unrecorded(LaunchSpec spec, Fd control) {
+    auto loop = EventLoop::make();
+    if (!loop) return text_of(loop.error());
+    Supervisor supervisor(std::move(spec), std::move(*loop), Trace::Off);
+    supervisor.depend_on(std::move(control));
+    const ExitRecord record = supervisor.run();
+    return record.cause == Cause::StopRequested ? "" : record.message;
 }
 
 int probe(const std::string& scratch, bool user_namespace) {

@@ -17,6 +17,9 @@ namespace millwright::launcher {
 // written or that the run belongs to another launcher.
 Result<void> supervise(const std::string& folder, Fd control, Fd lock);
 
+// Runs `spec` as long as `control` is connected, and keeps no record. The error for people, or nothing.
+std::string supervise_unrecorded(executors::LaunchSpec spec, Fd control);
+
 // Performs the recipe with two hosts below `scratch` and prints one line per step: "ok step" or "no step: reason".
 // `user_namespace`: as an ordinary user would. The exit status of the launcher: 0 when the recipe works.
 int probe(const std::string& scratch, bool user_namespace);

@@ -1,0 +1,84 @@
+#include "programs/launcher/execution.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+namespace millwright::launcher {
+namespace {
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+    out.push_back(nullptr);
+    return out;
+}
+
+std::string_view path_of(const std::vector<std::string>& environment) {
+    for (const std::string& variable : environment)
+        if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+// As execvp does it, but before the fork.
+std::string find_command(const std::string& name, const std::vector<std::string>& environment) {
+    if (name.find('/') != std::string::npos) return name;
+    std::string_view path = path_of(environment);
+    while (!path.empty()) {
+        const size_t end = path.find(':');
+        const std::string candidate = std::string(path.substr(0, end)) + "/" + name;
+        if (access(candidate.c_str(), X_OK) == 0) return candidate;
+        if (end == std::string_view::npos) break;
+        path.remove_prefix(end + 1);
+    }
+    return name;
+}
+
+// In the child that shares our memory: 0, 1 and 2 may be given in any order, so each goes out of the way first.
+void take_standard(const Standard& standard) {
+    if (standard.terminal) ioctl(standard.in, TIOCSCTTY, 0);
+    if (standard.in == 0 && standard.out == 1 && standard.err == 2) return;
+    const int in = fcntl(standard.in, F_DUPFD_CLOEXEC, 10), out = fcntl(standard.out, F_DUPFD_CLOEXEC, 10),
+              err = fcntl(standard.err, F_DUPFD_CLOEXEC, 10);
+    dup2(in, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+}
+
+}  // namespace
+
+// The child shares our memory until it executes the command, so its errno is ours to read.
+Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::string> environment, int host,
+                      const Standard& standard) {
+    const std::string program = find_command(command[0], environment);
+    std::vector<char*> arguments = pointers(command);
+    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
+    if (std::none_of(environment.begin(), environment.end(), named))
+        environment.push_back("HOSTNAME=" + executors::host_name(host));
+    std::vector<char*> variables = pointers(environment);
+    volatile int failure = 0;
+    const pid_t child = vfork();
+    if (child < 0) return error_from_errno("cannot make a process");
+    if (child == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, nullptr);
+        setsid();
+        take_standard(standard);
+        execve(program.c_str(), arguments.data(), variables.data());
+        failure = errno;
+        _exit(127);
+    }
+    if (failure == 0) return child;
+    waitpid(child, nullptr, 0);
+    return not_found("cannot execute " + command[0] + ": " + std::strerror(failure));
+}
+
+}  // namespace millwright::launcher

@@ -1,0 +1,25 @@
+// Executing a command inside a host, by its init.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "executors/process/launch_spec.h"
+
+namespace millwright::launcher {
+
+// Descriptors that become 0, 1 and 2. With `terminal` they are one terminal that becomes the controlling one.
+struct Standard {
+    int in = 0, out = 1, err = 2;
+    bool terminal = false;
+};
+
+// In a session of its own. `command[0]` is looked up on the PATH of `environment`; HOSTNAME is added where it is
+// missing. NotFound names what cannot be executed.
+Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::string> environment, int host,
+                      const Standard& standard);
+
+}  // namespace millwright::launcher
