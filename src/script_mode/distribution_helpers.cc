@@ -144,6 +144,15 @@ int run_rank(bool torch, Names command) {
     return complain(error_from_errno("cannot run " + command[0]), 127);
 }
 
+// What drivers start as /usr/sbin/sshd: our own shell for mpirun, and SSH itself for who speaks it.
+int serve_ssh() {
+    const char* arguments[] = {"python3", "/opt/millwright/python/millwright_sshd.py", nullptr};
+    pid_t server = -1;
+    const int failure = posix_spawnp(&server, arguments[0], nullptr, nullptr, const_cast<char**>(arguments), environ);
+    if (failure != 0) std::fprintf(stderr, "sshd: cannot run python3: %s\n", std::strerror(failure));
+    return serve_remote_shell(kRemoteShellPort);
+}
+
 }  // namespace
 
 int run_helper(const Names& arguments) {
@@ -155,11 +164,12 @@ int run_helper(const Names& arguments) {
     };
     if (what == "rsh") return run_remote_shell(read_remote_command(after(1)), kShellSeconds);
     if (what == "rshd" && count == 1) return serve_remote_shell(kRemoteShellPort);
+    if (what == "sshd") return serve_ssh();
     if (what == "announce" && count == 2) return announce(port_at(1));
     if (what == "follow" && count >= 4 && arguments[3] == "--") return follow(arguments[1], port_at(2), after(4));
     if (what == "rank" && count >= 4 && arguments[2] == "--") return run_rank(arguments[1] == "torch", after(3));
     std::fprintf(stderr,
-                 "usage: millwright-runner helper rsh [ssh options] HOST COMMAND… | rshd | announce PORT |\n"
+                 "usage: millwright-runner helper rsh [ssh options] HOST COMMAND… | rshd | sshd | announce PORT |\n"
                  "       follow HOST PORT -- [COMMAND…] | rank plain|torch -- COMMAND…\n");
     return 2;
 }
