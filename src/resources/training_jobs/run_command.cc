@@ -3,31 +3,34 @@
 #include <algorithm>
 #include <cmath>
 
+#include "resources/training_jobs/warm_pools.h"
+
 namespace millwright::resources {
 namespace {
 
 constexpr const char* kJobEndpoint = "http://169.254.170.2";
 constexpr const char* kProxy = "http://169.254.170.2:3128";
-constexpr const char* kPythonInside = "/opt/millwright/python";
 constexpr const char* kSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-Result<std::map<std::string, std::string>> platform_variables(const TrainingRunContext& context,
-                                                              const CommandedRun& run) {
+// What does not depend on the job, only on its share of the machine.
+std::map<std::string, std::string> machine_variables(const CommandedRun& run) {
     std::map<std::string, std::string> variables = {
-        {"PATH", kSearchPath},
-        {"HOME", "/root"},
-        {"LANG", "C.UTF-8"},
-        {"TRAINING_JOB_NAME", run.job.name},
-        {"TRAINING_JOB_ARN", run.job.arn},
-        {"AWS_REGION", run.job.region},
-        {"AWS_DEFAULT_REGION", run.job.region},
-        {"DMLC_INTERFACE", "eth0"},
-        {"NVIDIA_VISIBLE_DEVICES", "void"},
-        {"SAGEMAKER_METRICS_DIRECTORY", "/opt/ml/output/metrics/sagemaker"},
-    };
+        {"PATH", kSearchPath}, {"HOME", "/root"}, {"LANG", "C.UTF-8"}, {"NVIDIA_VISIBLE_DEVICES", "void"}};
     const auto threads = std::to_string(std::max(1, static_cast<int>(std::floor(run.grant.per_host.cpus))));
     variables["MILLWRIGHT_CPUS"] = threads;
     for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) variables[name] = threads;
+    return variables;
+}
+
+Result<std::map<std::string, std::string>> platform_variables(const TrainingRunContext& context,
+                                                              const CommandedRun& run) {
+    std::map<std::string, std::string> variables = machine_variables(run);
+    variables["TRAINING_JOB_NAME"] = run.job.name;
+    variables["TRAINING_JOB_ARN"] = run.job.arn;
+    variables["AWS_REGION"] = variables["AWS_DEFAULT_REGION"] = run.job.region;
+    variables["DMLC_INTERFACE"] = "eth0";
+    variables["SAGEMAKER_METRICS_DIRECTORY"] = "/opt/ml/output/metrics/sagemaker";
+    variables["SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"] = kWarmCacheInside;
     if (!run.plan.network_isolation) {
         const auto role =
             TRY(context.parts.identity.resolve_role(run.job.account, run.job.request["RoleArn"].string_or("")));
@@ -60,15 +63,26 @@ Result<void> add_algorithm(const TrainingRunContext& context, const CommandedRun
     return {};
 }
 
+// The SDK's drivers of MPI jobs look for ssh, and for a daemon at one path only. The runner is both under these names.
+void add_ssh(const TrainingRunContext& context, RunCommand& result) {
+    constexpr const char* kProgramsInside = "/opt/millwright/bin";
+    constexpr const char* kDaemons = "/usr/sbin";
+    const auto& runner = context.settings.runner_program;
+    using Mode = executors::Mount::Mode;
+    result.mounts.push_back({runner, std::string(kProgramsInside) + "/ssh", Mode::ReadOnly});
+    result.mounts.push_back({kDaemons, kDaemons, Mode::Overlay});  // so that the next one has a place
+    result.mounts.push_back({runner, std::string(kDaemons) + "/sshd", Mode::ReadOnly});
+    auto& path = result.environment["PATH"];
+    path = std::string(kProgramsInside) + ":" + path;
+}
+
 // As in the framework's image: its packages, its interpreter first on the PATH, the toolkit at hand.
 Result<void> add_script(const TrainingRunContext& context, const CommandedRun& run, RunCommand& result) {
     const auto& command = run.plan.command;
     const auto& environment = run.script->environment;
     auto& variables = result.environment;
-    for (const auto& [name, value] : environment.variables) variables[name] = value;
-    variables["PATH"] = environment.prefix + "/bin:" + kSearchPath;
+    for (const auto& [name, value] : interpreter_variables(run)) variables[name] = value;
     variables["PYTHONPATH"] = kPythonInside;
-    variables["PYTHONUNBUFFERED"] = "1";
     add_proxy(context, run, variables);
     for (const auto& [name, value] : run.plan.environment) variables[name] = value;
     variables["MILLWRIGHT_FRAMEWORK"] = command.framework->framework;
@@ -80,6 +94,7 @@ Result<void> add_script(const TrainingRunContext& context, const CommandedRun& r
     if (!command.entrypoint.empty() || !command.arguments.empty()) {
         result.command = command.entrypoint;
         result.command.insert(result.command.end(), command.arguments.begin(), command.arguments.end());
+        if (run.plan.training.hosts > 1) add_ssh(context, result);
         return {};
     }
     if (run.script->install_requirements) variables["MILLWRIGHT_INSTALL_REQUIREMENTS"] = "1";
@@ -88,6 +103,15 @@ Result<void> add_script(const TrainingRunContext& context, const CommandedRun& r
 }
 
 }  // namespace
+
+std::map<std::string, std::string> interpreter_variables(const CommandedRun& run) {
+    const auto& environment = run.script->environment;
+    auto variables = machine_variables(run);
+    for (const auto& [name, value] : environment.variables) variables[name] = value;
+    variables["PATH"] = environment.prefix + "/bin:" + kSearchPath;
+    variables["PYTHONUNBUFFERED"] = "1";
+    return variables;
+}
 
 Result<RunCommand> run_command(const TrainingRunContext& context, const CommandedRun& run) {
     RunCommand result;
