@@ -12,6 +12,8 @@
 
 namespace millwright::resources {
 
+inline constexpr const char* kPythonInside = "/opt/millwright/python";
+
 // One attempt of one job.
 struct CommandedRun {
     const TrainingJob& job;
@@ -28,6 +30,10 @@ struct RunCommand {
     std::vector<executors::Mount> mounts;  // besides those of channels: code, Python environment
     std::string working_folder = "/";
 };
+
+// What a Python interpreter of the job's environment is started with, but for what belongs to the job alone. REQUIRES:
+// run.script.
+std::map<std::string, std::string> interpreter_variables(const CommandedRun& run);
 
 // Unpacks the code of a script job, and grants the run its credentials unless it is isolated.
 Result<RunCommand> run_command(const TrainingRunContext& context, const CommandedRun& run);

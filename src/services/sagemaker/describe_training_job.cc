@@ -1,5 +1,6 @@
 #include "services/sagemaker/errors.h"
 #include "services/sagemaker/operations.h"
+#include "services/sagemaker/warm_pool.h"
 
 namespace millwright::services {
 namespace {
@@ -105,6 +106,7 @@ Json describe(const resources::TrainingJob& job) {
     if (!job.final_metrics.empty()) description.set("FinalMetricDataList", final_metrics(job));
     if (!job.failure_reason.empty()) description.set("FailureReason", job.failure_reason);
     if (job.request.has("ProfilerConfig")) description.set("ProfilingStatus", "Disabled");
+    set_warm_pool_status(job.warm_pool, description);
     add_times(job, description);
     return description;
 }

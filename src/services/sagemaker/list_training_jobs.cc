@@ -1,6 +1,7 @@
 #include "services/sagemaker/errors.h"
 #include "services/sagemaker/listing.h"
 #include "services/sagemaker/operations.h"
+#include "services/sagemaker/warm_pool.h"
 
 namespace millwright::services {
 namespace {
@@ -14,6 +15,7 @@ Json summary(const resources::TrainingJobSummary& job) {
         {"TrainingJobStatus", job.status},
         {"SecondaryStatus", job.secondary_status},
     });
+    set_warm_pool_status(job.warm_pool, entry);
     if (job.training_end) entry.set("TrainingEndTime", to_epoch_seconds(*job.training_end));
     return entry;
 }
@@ -22,6 +24,7 @@ Json summary(const resources::TrainingJobSummary& job) {
 
 aws::ApiResult<Json> list_training_jobs(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     auto query = read_listing<resources::TrainingJobQuery>(input);
+    query.warm_pool_status_equals = input["WarmPoolStatusEquals"].string_or("");
     const auto scope = listing_scope("ListTrainingJobs", call, input);
     if (const auto token = input["NextToken"].string_or(""); !token.empty()) {
         const auto position = TRY(sagemaker.page_tokens.decode(scope, token));
@@ -29,8 +32,8 @@ aws::ApiResult<Json> list_training_jobs(SageMaker& sagemaker, const aws::Call& c
         query.after = position[0];
     }
     auto answer = Json::object({{"TrainingJobSummaries", Json::array()}});
-    // Nothing here is in a warm pool or a training plan, so no job matches a filter on them.
-    if (input.has("WarmPoolStatusEquals") || input.has("TrainingPlanArnEquals")) return answer;
+    // Nothing here is in a training plan, so no job matches a filter on it.
+    if (input.has("TrainingPlanArnEquals")) return answer;
     const auto page = sagemaker.training_jobs.list(call.caller.account, call.caller.region, query);
     if (!page) return training_job_error(page.error());
     auto summaries = Json::array();

@@ -15,6 +15,7 @@ constexpr Entry kOperations[] = {
     {"DescribeTrainingJob", describe_training_job},
     {"ListTrainingJobs", list_training_jobs},
     {"StopTrainingJob", stop_training_job},
+    {"UpdateTrainingJob", update_training_job},
     {"DeleteTrainingJob", delete_training_job},
 
     {"CreateModel", create_model},

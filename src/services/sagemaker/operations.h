@@ -12,6 +12,7 @@ SageMakerHandler create_training_job;
 SageMakerHandler describe_training_job;
 SageMakerHandler list_training_jobs;
 SageMakerHandler stop_training_job;
+SageMakerHandler update_training_job;
 SageMakerHandler delete_training_job;
 
 SageMakerHandler create_model, describe_model, list_models, delete_model;
