@@ -3,12 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <optional>
 
 #include "base/strings.h"
 #include "executors/contract/job_files.h"
+#include "executors/contract/last_words.h"
 #include "executors/contract/training_contract.h"
 
 namespace millwright::executors {
@@ -73,34 +75,79 @@ bool names_its_kind(std::string_view text) {
     return false;
 }
 
-std::string signal_text(int signal) {
-    const char* name = sigabbrev_np(signal);
-    return "the process was killed by signal " + (name ? "SIG" + std::string(name) : std::to_string(signal));
+// What the kernel says, or the launcher in its place.
+std::string verdict(const HostOutcome& end, uint64_t memory_limit, uint64_t disk_limit) {
+    if (end.out_of_memory) {
+        const auto limit = memory_limit > 0 ? "the " + std::to_string(memory_limit >> 20) + " MiB of memory it has"
+                                            : "the memory it has";
+        return "Please use an instance type with more memory: the process used more than " + limit;
+    }
+    if (end.out_of_disk) {
+        if (disk_limit == 0) return "The disk of this machine is full";
+        return "Please use a larger volume: the job wrote more than the " + std::to_string(disk_limit >> 20) +
+               " MiB of disk it has (VolumeSizeInGB)";
+    }
+    return "";
+}
+
+// Of a host that left no words.
+std::string exit_text(const HostOutcome& end) {
+    if (end.signal != 0) return "the process was killed by signal " + signal_name(end.signal);
+    constexpr int kShellSignal = 128, kSignals = 64;  // as shells report a child that was killed
+    if (end.exit_code > kShellSignal && end.exit_code <= kShellSignal + kSignals)
+        return "a process of it was killed by signal " + signal_name(end.exit_code - kShellSignal);
+    if (end.exit_code == 127) return "the command was not found";
+    if (end.exit_code == 126) return "the command could not be executed";
+    return "";
+}
+
+std::string place(const FailedRun& run, size_t host, size_t hosts, uint64_t line) {
+    if (host >= run.log_streams.size() || run.log_streams[host].empty()) return "";
+    const auto name = algo_name(static_cast<int>(host));
+    return " (" + (hosts > 1 ? name + " failed first, " : "") +
+           (line > 0 ? "line " + std::to_string(line) + " of " : "end of ") + "log stream " + run.log_streams[host] +
+           ")";
 }
 
 std::string cut(std::string_view text) { return std::string(first_characters(text, kMaxFailureReason)); }
 
 }  // namespace
 
-std::string training_failure_reason(const std::string& folder, const RunOutcome& outcome, uint64_t memory_limit) {
+std::string training_failure_reason(const FailedRun& run, const RunOutcome& outcome) {
     if (outcome.cause == RunOutcome::Cause::LaunchFailed || outcome.cause == RunOutcome::Cause::Lost) {
         return internal_server_error(outcome.message);
     }
-    const auto [host, text] = find_culprit(folder, outcome);
+    const auto [host, text] = find_culprit(run.folder, outcome);
     if (names_its_kind(text)) return cut(text);
-    const auto& end = outcome.hosts.at(static_cast<size_t>(host));
-    std::string why = text;
-    if (end.out_of_memory) {
-        why += (why.empty() ? "" : ". ") +
-               ("Please use an instance type with more memory: the process used more than the " +
-                std::to_string(memory_limit >> 20) + " MiB of memory it has");
-    } else if (why.empty() && end.signal != 0) {
-        why = signal_text(end.signal);
+    const auto index = static_cast<size_t>(host);
+    const auto& end = outcome.hosts.at(index);
+    constexpr size_t kMostWords = 700;
+    const auto words = index < run.log_files.size() ? last_words(run.log_files[index], kMostWords) : LastWords{};
+    auto why = verdict(end, index < run.memory_limits.size() ? run.memory_limits[index] : 0, run.disk_limit);
+    const auto said = !text.empty() ? text : words.text;
+    // Who was killed has often said something that has nothing to do with it.
+    if (said.empty() || end.signal != 0) {
+        const auto exit = why.empty() ? exit_text(end) : "";
+        why += exit;
     }
-    const auto tail = ", exit code: " + std::to_string(end.exit_code);
+    if (!said.empty()) why += (why.empty() ? "" : ". ") + said;
+    const auto tail =
+        ", exit code: " + std::to_string(end.exit_code) + place(run, index, outcome.hosts.size(), words.line);
     constexpr std::string_view kKind = "AlgorithmError: ";
-    const auto room = kMaxFailureReason - kKind.size() - tail.size();
-    return std::string(kKind) + std::string(first_characters(why, room)) + tail;
+    const auto used = kKind.size() + utf8_length(tail);
+    const auto room = kMaxFailureReason - std::min(used, kMaxFailureReason);
+    return cut(std::string(kKind) + std::string(first_characters(why, room)) + tail);
+}
+
+int failed_host(const std::string& folder, const RunOutcome& outcome) {
+    return outcome.hosts.empty() ? -1 : find_culprit(folder, outcome).host;
+}
+
+std::string signal_name(int signal) {
+    const char* name = sigabbrev_np(signal);
+    const char* about = sigdescr_np(signal);
+    if (!name) return std::to_string(signal);
+    return "SIG" + std::string(name) + (about ? " (" + std::string(about) + ")" : "");
 }
 
 std::string client_error(std::string_view message) { return cut("ClientError: " + valid_utf8(message)); }

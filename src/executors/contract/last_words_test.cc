@@ -29,9 +29,9 @@ class LastWordsTest : public ::testing::Test {
 };
 
 TEST_F(LastWordsTest, AreTheLastTraceback) {
-    const auto words = of({"epoch 1", "Traceback (most recent call last):", "ValueError: first", "again", "",
-                           "Traceback (most recent call last):", "  File \"train.py\", line 3, in <module>",
-                           "KeyError: 'label'"});
+    const auto words =
+        of({"epoch 1", "Traceback (most recent call last):", "ValueError: first", "again", "",
+            "Traceback (most recent call last):", "  File \"train.py\", line 3, in <module>", "KeyError: 'label'"});
     EXPECT_EQ(words.text,
               "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\nKeyError: 'label'");
     EXPECT_EQ(words.line, 6u);
