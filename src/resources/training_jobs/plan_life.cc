@@ -50,6 +50,7 @@ Result<void> plan_groups(const Json& resources, TrainingPlan& plan) {
 
 Result<void> plan_hosts(const Json& request, TrainingPlan& plan) {
     const auto& resources = request["ResourceConfig"];
+    plan.volume_gib = resources["VolumeSizeInGB"].int_or(0);
     if (resources["InstanceGroups"].size() > 0) return plan_groups(resources, plan);
     plan.training.instance_type = resources["InstanceType"].string_or("");
     plan.wanted = TRY(demand_of(plan.training.instance_type, "ResourceConfig"));
@@ -73,6 +74,10 @@ Result<void> plan_life(const Json& request, TrainingPlan& plan) {
             "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds");
     if (condition.has("MaxPendingTimeInSeconds"))
         life.max_pending = std::chrono::seconds(condition["MaxPendingTimeInSeconds"].int_or(0));
+    life.keep_alive = std::chrono::seconds(request["ResourceConfig"]["KeepAlivePeriodInSeconds"].int_or(0));
+    if (life.keep_alive.count() > 0 && life.spot)
+        return invalid_input(
+            "Invalid KeepAlivePeriodInSeconds. It is not supported when EnableManagedSpotTraining is set to true");
     life.max_retries = static_cast<int>(request["RetryStrategy"]["MaximumRetryAttempts"].int_or(0));
     return {};
 }

@@ -1,5 +1,6 @@
 #include "resources/training_jobs/training_jobs.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -9,9 +10,12 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "executors/contract/failure.h"
 #include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/run_outcome.h"
+#include "resources/training_jobs/training_job_card.h"
 #include "resources/training_jobs/training_run.h"
+#include "resources/training_jobs/warm_start.h"
 
 namespace millwright::resources {
 namespace {
@@ -84,16 +88,22 @@ class RunningTrainingJobs : public TrainingJobs {
 
     Result<std::string> create(const NewTrainingJob& job) override;
     Result<TrainingJob> describe(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<TrainingJobCard> inspect(std::string_view account, std::string_view region, std::string_view name) override;
     Result<TrainingJob> describe_changed(std::string_view account, std::string_view region, std::string_view name,
                                          std::chrono::milliseconds longest) override;
     Result<TrainingJobPage> list(std::string_view account, std::string_view region,
                                  const TrainingJobQuery& query) override {
-        return store_->list(account, region, query);
+        return store_->list(account, region, query, parts_.clock.now());
     }
     Result<void> stop(std::string_view account, std::string_view region, std::string_view name) override;
     Result<void> interrupt(std::string_view account, std::string_view region, std::string_view name) override;
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name) override;
-    void release_waiting() override { changes_.release(); }
+    Result<std::string> set_keep_alive(std::string_view account, std::string_view region, std::string_view name,
+                                       std::chrono::seconds keep_alive) override;
+    void release_waiting() override {
+        changes_.release();
+        pools_->shut_down();
+    }
 
   private:
     Result<void> recover();
@@ -102,6 +112,7 @@ class RunningTrainingJobs : public TrainingJobs {
     void due(int64_t id, Deadline deadline);
     Result<void> expire(int64_t id, StopCause cause);
     Result<jobs::Grant> grant(const TrainingPlan& plan, jobs::TooLarge policy) const;
+    Result<TrainingJob> finished_view(TrainingJobRow row);
     void remove_leftovers(const std::set<std::string>& live_runs);
     Result<void> check_role(const NewTrainingJob& job) const;
     Result<void> check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const;
@@ -113,19 +124,25 @@ class RunningTrainingJobs : public TrainingJobs {
     Changes changes_;
     std::unique_ptr<TrainingJobStore> store_;
     std::unique_ptr<MetricScraper> scraper_;
+    std::unique_ptr<HostMetrics> host_metrics_;
     std::unique_ptr<CheckpointUploader> checkpoints_;
     std::unique_ptr<JobDeadlines> deadlines_;
+    std::unique_ptr<WarmPools> pools_;
     std::optional<TrainingRunContext> context_;
 };
 
 Result<void> RunningTrainingJobs::open() {
     TRY(make_directories(settings_.folder, 0700));
-    store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags));
+    store_ = TRY(TrainingJobStore::open(parts_.database, parts_.tags, settings_.quotas));
     scraper_ = TRY(MetricScraper::start(*store_, parts_.metrics));
     checkpoints_ = CheckpointUploader::start(parts_.objects);
+    pools_ = TRY(WarmPools::open(settings_.folder,
+                                 {parts_.database, parts_.executor, parts_.supervisor, parts_.clock, parts_.random}));
     deadlines_ = std::make_unique<JobDeadlines>([this](int64_t id, Deadline deadline) { due(id, deadline); });
-    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *checkpoints_, *deadlines_,
-                                        [this](int64_t id) { changes_.announce(id); }});
+    host_metrics_ = HostMetrics::start({parts_.executor, parts_.database, parts_.metrics, parts_.clock},
+                                       settings_.host_metrics_interval);
+    context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *host_metrics_, *checkpoints_,
+                                        *deadlines_, *pools_, [this](int64_t id) { changes_.announce(id); }});
     return recover();
 }
 
@@ -136,6 +153,7 @@ Result<void> RunningTrainingJobs::recover() {
         if (row.phase >= Phase::Launching) live_runs.insert(row.run_id);
     }
     for (const auto& run : TRY(store_->kept())) live_runs.insert(run.run_id);
+    for (const auto& run_id : pools_->run_ids()) live_runs.insert(run_id);
     remove_leftovers(live_runs);
     for (const auto& row : rows) {
         if (auto recovered = recover(row); !recovered)
@@ -154,6 +172,8 @@ void RunningTrainingJobs::remove_leftovers(const std::set<std::string>& live_run
     }
     for (const auto& run_id : leftovers) {
         const auto folder = training_run_folder(settings_, run_id);
+        if (auto ended = parts_.executor.end_leftover(folder); !ended)  // a spare that nobody keeps
+            log::warning("ending leftovers", ended.error());
         parts_.executor.clean_up(run_id, folder);
         if (auto removed = remove_tree(folder); !removed) log::warning("removing leftovers", removed.error());
     }
@@ -182,6 +202,7 @@ Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
         entry.ending.outcome = outcome_from_json(row.outcome);
     }
     set_deadlines(row, plan);
+    TRY(pools_->begin(row.id, plan.life.keep_alive));
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
     return {};
 }
@@ -228,12 +249,25 @@ Result<jobs::Grant> RunningTrainingJobs::grant(const TrainingPlan& plan, jobs::T
     return jobs::grant_each(machine, plan.wanted_by_host, policy);
 }
 
+// In the words in which AWS refuses for want of quota: what clients handle is there, and the truth behind it.
+Error never_fits(const TrainingPlan& plan, const jobs::Machine& machine, Error why) {
+    if (!plan.training.groups.empty() || why.kind != ErrorKind::LimitExceeded) return why;
+    const auto by_memory = machine.memory_bytes / plan.wanted.memory_bytes;
+    const auto fits = std::min(static_cast<int64_t>(machine.cpus / plan.wanted.cpus), static_cast<int64_t>(by_memory));
+    auto refusal = quota_exceeded(instance_quota_name(plan.training.instance_type, plan.life.spot), fits, 0,
+                                  plan.training.hosts, "Instances");
+    refusal.message += " (" + why.message + ")";
+    return refusal;
+}
+
 Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     auto plan = TRY(plan_training(asked.request));
     TRY(find_file_systems(settings_.file_systems, plan.training.channels));
     const auto tags = TRY(parse_tags(asked.request["Tags"]));
     const auto policy = settings_.strict_capacity ? jobs::TooLarge::Refuse : jobs::TooLarge::Shrink;
-    const auto granted = TRY(grant(plan, policy));
+    const auto possible = grant(plan, policy);
+    if (!possible && settings_.strict_capacity) return never_fits(plan, parts_.supervisor.machine(), possible.error());
+    const auto granted = TRY(Result<jobs::Grant>(possible));
     TRY(check_role(asked));
     TRY(check_storage(asked, plan));
 
@@ -262,7 +296,11 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     }
     row.id = TRY(Result<int64_t>(id));
     set_deadlines(row, plan);
-    parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), {});
+    TRY(pools_->begin(row.id, plan.life.keep_alive));
+    jobs::Entry entry;
+    const auto image = job.request["AlgorithmSpecification"]["TrainingImage"].string_or("");
+    entry.reservation = pools_->claim(warm_pool_match(job), image, row.id, job.name);
+    parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
     return job.arn;
 }
 
@@ -319,8 +357,9 @@ Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const
     return missing;
 }
 
-TrainingJob finished_view(TrainingJobRow row) {
+Result<TrainingJob> RunningTrainingJobs::finished_view(TrainingJobRow row) {
     auto job = std::move(row.job);
+    job.warm_pool = TRY(pools_->status(row.id));
     if (auto plan = plan_training(job.request)) job.metric_definitions = std::move(plan->metric_definitions);
     return job;
 }
@@ -328,6 +367,58 @@ TrainingJob finished_view(TrainingJobRow row) {
 Result<TrainingJob> RunningTrainingJobs::describe(std::string_view account, std::string_view region,
                                                   std::string_view name) {
     return finished_view(TRY(store_->find(account, region, name)));
+}
+
+std::string instances_of(const TrainingPlan& plan) {
+    if (plan.training.groups.empty()) return std::to_string(plan.training.hosts) + " x " + plan.training.instance_type;
+    std::string text;
+    for (const auto& group : plan.training.groups) {
+        text += (text.empty() ? "" : ", ") + std::to_string(group.hosts) + " x " + group.instance_type + " (" +
+                group.name + ")";
+    }
+    return text;
+}
+
+void add_hosts(const TrainingJobRow& row, int hosts, TrainingJobCard& card) {
+    const bool is_over = !row.outcome.is_null();
+    const auto outcome = is_over ? outcome_from_json(row.outcome) : executors::RunOutcome{};
+    for (int host = 0; host < hosts; ++host) {
+        TrainingHostCard entry{.name = executors::algo_name(host), .log_stream = training_log_stream(row.job, host)};
+        if (static_cast<size_t>(host) < outcome.hosts.size()) {
+            const auto& end = outcome.hosts[static_cast<size_t>(host)];
+            entry.has_ended = true;
+            entry.exit_code = end.exit_code;
+            entry.signal = end.signal;
+            entry.out_of_memory = end.out_of_memory;
+            entry.out_of_disk = end.out_of_disk;
+        }
+        card.hosts.push_back(std::move(entry));
+    }
+    if (is_over && row.job.status == "Failed") card.culprit = executors::failed_host(card.folder, outcome);
+}
+
+Result<TrainingJobCard> RunningTrainingJobs::inspect(std::string_view account, std::string_view region,
+                                                     std::string_view name) {
+    const auto row = TRY(store_->find(account, region, name));
+    const auto plan = TRY(plan_training(row.job.request));
+    TrainingJobCard card;
+    card.job = row.job;
+    const auto folder = training_run_folder(settings_, row.run_id);
+    if (!row.run_id.empty() && file_exists(folder)) card.folder = folder;
+    card.runs = row.phase == Phase::Launching || row.phase == Phase::Running;
+    card.spot = plan.life.spot;
+    card.interruptions = row.interruptions;
+    card.retries = row.retries;
+    add_hosts(row, plan.training.hosts, card);
+    card.instances = instances_of(plan);
+    card.wanted = jobs::to_text(plan.wanted);
+    const auto granted = grant(plan, jobs::TooLarge::Shrink);
+    card.granted = granted ? jobs::to_text(granted->per_host) : card.wanted;
+    card.disk_bytes = static_cast<uint64_t>(plan.volume_gib) << 30;
+    card.max_runtime = plan.max_runtime;
+    card.has_checkpoints = plan.training.checkpoints.has_value();
+    card.is_script = !plan.command.algorithm;
+    return card;
 }
 
 Result<TrainingJob> RunningTrainingJobs::describe_changed(std::string_view account, std::string_view region,
@@ -361,6 +452,20 @@ Result<void> RunningTrainingJobs::interrupt(std::string_view account, std::strin
     return {};
 }
 
+Result<std::string> RunningTrainingJobs::set_keep_alive(std::string_view account, std::string_view region,
+                                                        std::string_view name, std::chrono::seconds keep_alive) {
+    const auto row = TRY(store_->find(account, region, name));
+    if (row.phase != Phase::Ended) TRY(pools_->begin(row.id, keep_alive));
+    const auto set = pools_->set_keep_alive(row.id, keep_alive);
+    if (set) return row.job.arn;
+    // Nothing to release is as good as released.
+    if (set.error().kind == ErrorKind::NotFound && keep_alive.count() == 0) return row.job.arn;
+    if (set.error().kind != ErrorKind::NotFound && set.error().kind != ErrorKind::Conflict) return set.error();
+    return Error{ErrorKind::Conflict,
+                 "The warm pool of training job " + row.job.name + " cannot be updated: " + set.error().message + ".",
+                 ""};
+}
+
 Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const auto row = TRY(store_->find(account, region, name));
     if (row.phase != Phase::Ended) {
@@ -369,6 +474,7 @@ Result<void> RunningTrainingJobs::remove(std::string_view account, std::string_v
                          ". Stop it, and delete it when it has stopped.",
                      ""};
     }
+    TRY(pools_->forget(row.id));
     TRY(store_->remove(row));
     if (row.run_id.empty()) return {};
     // It may have been kept.

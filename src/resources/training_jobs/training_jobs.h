@@ -26,6 +26,8 @@
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
 #include "resources/tags/tags.h"
+#include "resources/training_jobs/training_quotas.h"
+#include "resources/training_jobs/warm_pools.h"
 
 namespace millwright::resources {
 
@@ -46,8 +48,10 @@ struct TrainingJobSettings {
     // Everything the job starts is told of the proxy, not only pip: the configuration opens the internet.
     bool egress_for_all = false;
     std::map<std::string, std::string> file_systems{};  // FileSystemId: absolute folder of this machine
-    bool strict_capacity = false;  // refuse what can never fit instead of shrinking it with a note
+    bool strict_capacity = false;                       // refuse what can never fit instead of shrinking it with a note
     std::chrono::seconds stop_grace{120};
+    TrainingQuotas quotas{};
+    std::chrono::milliseconds host_metrics_interval{10'000};  // 0: hosts are not measured
     SpotSettings spot{};
     // The files of the last failed jobs stay, for `millwright jobs enter`: so many, and so many bytes together.
     size_t keep_failed = 5;
@@ -79,6 +83,7 @@ struct TrainingJob {
     std::optional<int64_t> training_seconds, billable_seconds;
     std::vector<SecondaryStatusTransition> transitions;
     std::vector<FinalMetric> final_metrics;
+    std::optional<WarmPoolStatus> warm_pool;
     bool ended() const { return status == "Completed" || status == "Failed" || status == "Stopped"; }
 };
 
@@ -86,12 +91,13 @@ struct TrainingJobSummary {
     std::string name, arn, status, secondary_status;
     Timestamp created{}, modified{};
     std::optional<Timestamp> training_end;
+    std::optional<WarmPoolStatus> warm_pool;
 };
 
 struct TrainingJobQuery {
     enum class SortBy { Name, CreationTime, Status };
     std::optional<Timestamp> created_after, created_before, modified_after, modified_before;  // exclusive
-    std::string name_contains, status_equals;                                                 // empty: any
+    std::string name_contains, status_equals, warm_pool_status_equals;                        // empty: any
     SortBy sort_by = SortBy::CreationTime;
     bool ascending = false;
     size_t max_results = 100;
@@ -107,6 +113,8 @@ struct NewTrainingJob {
     std::string created_by;  // ARN of the caller; jobs of different callers share the machine fairly
     Json request;
 };
+
+struct TrainingJobCard;  // training_job_card.h
 
 // Thread-safe. Everything passed to open() must outlive it, and the supervisor must be shut down before it goes.
 class TrainingJobs {
@@ -133,6 +141,8 @@ class TrainingJobs {
     virtual Result<std::string> create(const NewTrainingJob& job) = 0;
     virtual Result<TrainingJob> describe(std::string_view account, std::string_view region,
                                          std::string_view name) = 0;  // NotFound
+    virtual Result<TrainingJobCard> inspect(std::string_view account, std::string_view region,
+                                            std::string_view name) = 0;  // NotFound
     // As describe, but an unfinished job is answered only when its status changes, at most after `longest`. (Not with
     // each secondary status: a waiter that is told "Downloading" sleeps two minutes before it asks again.)
     virtual Result<TrainingJob> describe_changed(std::string_view account, std::string_view region,
@@ -146,6 +156,9 @@ class TrainingJobs {
     virtual Result<void> interrupt(std::string_view account, std::string_view region, std::string_view name) = 0;
     // Conflict: it has not ended.
     virtual Result<void> remove(std::string_view account, std::string_view region, std::string_view name) = 0;
+    // How long the instances stay after the job's end; 0 releases them. The job's ARN. Conflict: its warm pool is over.
+    virtual Result<std::string> set_keep_alive(std::string_view account, std::string_view region, std::string_view name,
+                                               std::chrono::seconds keep_alive) = 0;
     // Every describe_changed answers at once from here on: the server is stopping.
     virtual void release_waiting() = 0;
 };

@@ -9,11 +9,13 @@
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
 #include "executors/contract/failure.h"
+#include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/run_command.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_segments.h"
 #include "resources/training_jobs/training_verdict.h"
+#include "resources/training_jobs/warm_start.h"
 
 namespace millwright::resources {
 namespace {
@@ -22,8 +24,6 @@ using executors::RunOutcome;
 using executors::RunSpec;
 using jobs::After;
 using jobs::Ending;
-
-constexpr const char* kLogGroup = "/aws/sagemaker/TrainingJobs";
 
 class TrainingRun : public jobs::Work {
   public:
@@ -57,7 +57,11 @@ class TrainingRun : public jobs::Work {
     void explain(std::string_view secondary_status, const std::string& message);
     void note_in_logs(const std::vector<std::string>& files, const std::string& note) const;
     Result<std::vector<std::string>> open_logs();
+    RunSpec instances() const;
     Result<RunSpec> run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime);
+    CommandedRun commanded() const { return {job_, plan_, grant_, run_id_, folder(), script_ ? &*script_ : nullptr}; }
+    bool can_be_warm() const;
+    Result<bool> keep_instances(bool ran);
     void plan_interruption(Timestamp started);
     Result<After> end_segment(const TrainingJobRow& row, const RunOutcome& outcome, Follows follows);
     Result<After> close_segment(const TrainingJobRow& row);
@@ -65,7 +69,8 @@ class TrainingRun : public jobs::Work {
     Result<After> finish_run(const TrainingJobRow& row, const RunOutcome& outcome);
     Result<After> end(const TrainingJobRow& row, const TrainingVerdict& verdict, const std::string& artifacts,
                       const std::optional<RunOutcome>& outcome);
-    JudgedRun judged() const { return {folder(), grant_.per_host.memory_bytes}; }
+    executors::FailedRun failed_run();
+    uint64_t disk_limit() const { return static_cast<uint64_t>(plan_.volume_gib) << 30; }
     Result<std::string> upload();
     ScrapedJob scraped(std::vector<std::string> logs) const;
     CheckpointedJob checkpointed() const;
@@ -80,6 +85,7 @@ class TrainingRun : public jobs::Work {
     std::optional<ScriptEnvironment> script_;  // from provision() on
     std::chrono::milliseconds rest_{};         // before the next segment
     bool kept_ = false;                        // the files stay
+    bool reuses_ = false;                      // instances of a warm pool
 };
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
@@ -119,7 +125,10 @@ void TrainingRun::note_in_logs(const std::vector<std::string>& files, const std:
 // The run id is new for each attempt and recorded first, so whatever lies in other folders of the jobs directory
 // belongs to nobody. From the commit of Launching on the executor may know the run, and only its word counts.
 Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
-    run_id_ = context_.parts.random.hex(32);
+    const auto taken =
+        context_.pools.take(id_, can_be_warm() ? script_->environment.choice.id : "", context_.parts.random.hex(32));
+    run_id_ = taken.run_id;
+    reuses_ = taken.reused;
     const bool mine = TRY(change({.to = Phase::Staging,
                                   .from = {Phase::Queued, Phase::Staging},
                                   .secondary_status = "Downloading",
@@ -130,28 +139,27 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     TRY(make_directories(folder(), 0700));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
+    if (taken.ready) run_on_spare(spec);
     if (script_) note_in_logs(spec.log_files, script_->environment.choice.note);
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
 }
 
 Result<std::vector<std::string>> TrainingRun::open_logs() {
-    // The time of creation, not of this attempt: a second attempt continues the same streams.
-    const auto epoch = std::to_string(static_cast<int64_t>(to_epoch_seconds(job_.created)));
     std::vector<std::string> files;
     for (int host = 0; host < plan_.training.hosts; ++host) {
-        const auto stream = job_.name + "/" + executors::algo_name(host) + "-" + epoch;
-        files.push_back(TRY(context_.parts.logs.open_job_stream({job_.account, job_.region, kLogGroup, stream})));
+        const auto stream = training_log_stream(job_, host);
+        files.push_back(
+            TRY(context_.parts.logs.open_job_stream({job_.account, job_.region, kTrainingLogGroup, stream})));
     }
     return files;
 }
 
 Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime) {
-    RunSpec spec;
+    auto spec = instances();
     spec.id = run_id_;
     spec.folder = folder();
-    spec.hosts = plan_.training.hosts;
-    auto command = TRY(run_command(context_, {job_, plan_, grant_, run_id_, folder(), script_ ? &*script_ : nullptr}));
+    auto command = TRY(run_command(context_, commanded()));
     spec.command = std::move(command.command);
     spec.environment = std::move(command.environment);
     spec.working_folder = std::move(command.working_folder);
@@ -161,6 +169,15 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::s
     const auto& program = context_.settings.algorithms_program;  // the others lie beside it
     for (auto& companion : spec.companions) companion.front().insert(0, program.substr(0, program.rfind('/') + 1));
     spec.log_files = TRY(open_logs());
+    if (plan_.life.keep_alive.count() > 0 || reuses_) TRY(add_warm_cache(spec));
+    spec.max_runtime = max_runtime;
+    return spec;
+}
+
+// The hosts and what they may use, whatever runs on them.
+RunSpec TrainingRun::instances() const {
+    RunSpec spec;
+    spec.hosts = plan_.training.hosts;
     spec.limits.cpus = grant_.per_host.cpus;
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
     spec.network_isolation = plan_.network_isolation;
@@ -168,15 +185,35 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::s
         spec.forward_to = context_.settings.forward_to;
         if (script_) spec.egress_socket = context_.settings.egress_socket;
     }
+    spec.max_disk_bytes = disk_limit();
     for (const auto& granted : grant_.by_host) {
         auto limits = spec.limits;
         limits.cpus = granted.cpus;
         limits.memory_bytes = granted.memory_bytes;
         spec.host_limits.push_back(limits);
     }
-    spec.max_runtime = max_runtime;
     spec.stop_grace = context_.settings.stop_grace;
     return spec;
+}
+
+// On an interpreter that stands ready: what the runner starts, and only where it installs nothing first.
+bool TrainingRun::can_be_warm() const {
+    return script_ && !script_->install_requirements && plan_.command.entrypoint.empty() &&
+           plan_.command.arguments.empty();
+}
+
+// Recorded before the end of the job, so that who sees the end finds the pool.
+Result<bool> TrainingRun::keep_instances(bool ran) {
+    context_.pools.give_up(id_);
+    if (!ran) {
+        TRY(context_.pools.keep_nothing(id_));
+        return false;
+    }
+    return context_.pools.keep(id_, {.match = warm_pool_match(job_),
+                                     .image = job_.request["AlgorithmSpecification"]["TrainingImage"].string_or(""),
+                                     .demand = demand(),
+                                     .hosts = plan_.training.hosts,
+                                     .folder = folder()});
 }
 
 void TrainingRun::started(Timestamp when) {
@@ -189,6 +226,8 @@ void TrainingRun::started(Timestamp when) {
     if (!recorded) log::warning("recording the start of " + key(), recorded.error());
     plan_interruption(when);
     context_.checkpoints.watch(checkpointed());
+    const auto type = find_instance_type(plan_.training.instance_type);
+    context_.host_metrics.watch({run_id_, job_.account, job_.region, job_.name, type && type->gpus > 0});
     auto logs = open_logs();
     if (!logs) return log::warning("following the logs of " + key(), logs.error());
     if (auto watched = context_.scraper.watch(scraped(std::move(*logs))); !watched) {
@@ -246,14 +285,14 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
         if (follows == Follows::AfterInterruption) outcome.cause = RunOutcome::Cause::MaxRuntime;
     }
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
-    if (!ran) return end(row, judge(row.stop_cause, outcome, judged()), "", outcome);
+    if (!ran) return end(row, judge(row.stop_cause, outcome, failed_run()), "", outcome);
     TRY(change({.to = Phase::Finishing,
                 .from = {Phase::Launching, Phase::Running},
                 .secondary_status = "Uploading",
                 .message = "Uploading generated training model",
                 .training_start = outcome.started,
                 .outcome = outcome_to_json(outcome)}));
-    auto verdict = judge(row.stop_cause, outcome, judged());
+    auto verdict = judge(row.stop_cause, outcome, failed_run());
     // First, because a model that cannot be packed must not take the checkpoints along.
     const auto live = upload_live();
     if (!live && heals(live.error())) return live.error();
@@ -300,6 +339,19 @@ Result<After> TrainingRun::close_segment(const TrainingJobRow& row) {
     return After::QueueAgain;
 }
 
+executors::FailedRun TrainingRun::failed_run() {
+    executors::FailedRun run;
+    run.folder = folder();
+    if (auto files = open_logs()) run.log_files = std::move(*files);
+    for (int host = 0; host < plan_.training.hosts; ++host) {
+        run.log_streams.push_back(training_log_stream(job_, host));
+        const auto& granted = grant_.by_host.empty() ? grant_.per_host : grant_.by_host.at(static_cast<size_t>(host));
+        run.memory_limits.push_back(granted.memory_bytes);
+    }
+    run.disk_limit = disk_limit();
+    return run;
+}
+
 Result<std::string> TrainingRun::upload() {
     if (!file_exists(folder())) return internal_error("the files of the run are gone", folder());
     const executors::ArtifactPaths paths{folder(), plan_.training.hosts};
@@ -340,7 +392,9 @@ Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict&
         change.billable_seconds = time.billable_seconds;
     }
     change.keep_folder = ran && verdict.status == "Failed" && context_.settings.keep_failed > 0;
+    const bool pooled = TRY(keep_instances(ran));
     kept_ = TRY(this->change(change)) && change.keep_folder;
+    if (pooled && can_be_warm()) context_.pools.stand_ready(id_, warm_spare(context_, commanded(), instances()));
     log::info("training job " + row.job.name + ": " + verdict.status);
     return After::Done;
 }
@@ -356,6 +410,12 @@ void TrainingRun::discard() {
 std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
                                               TrainingPlan plan, const jobs::Grant& grant) {
     return std::make_shared<TrainingRun>(context, row, std::move(plan), grant);
+}
+
+// The time of creation, not of an attempt: a second attempt continues the same stream.
+std::string training_log_stream(const TrainingJob& job, int host) {
+    const auto epoch = static_cast<int64_t>(to_epoch_seconds(job.created));
+    return job.name + "/" + executors::algo_name(host) + "-" + std::to_string(epoch);
 }
 
 std::string training_run_key(int64_t id) { return "training-job/" + std::to_string(id); }

@@ -9,7 +9,7 @@ namespace millwright::resources {
 
 using executors::RunOutcome;
 
-TrainingVerdict judge(StopCause stop, const RunOutcome& outcome, const JudgedRun& run) {
+TrainingVerdict judge(StopCause stop, const RunOutcome& outcome, const executors::FailedRun& run) {
     using Cause = RunOutcome::Cause;
     if (outcome.cause == Cause::MaxRuntime) {
         return {"Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", ""};
@@ -21,7 +21,7 @@ TrainingVerdict judge(StopCause stop, const RunOutcome& outcome, const JudgedRun
         outcome.cause == Cause::Exited &&
         std::all_of(outcome.hosts.begin(), outcome.hosts.end(), [](const auto& host) { return host.exit_code == 0; });
     if (ran_well) return {"Completed", "Completed", "Training job completed", ""};
-    return failed(executors::training_failure_reason(run.folder, outcome, run.memory_bytes));
+    return failed(executors::training_failure_reason(run, outcome));
 }
 
 TrainingVerdict failed(const std::string& failure_reason) {

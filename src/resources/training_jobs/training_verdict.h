@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "executors/contract/failure.h"
 #include "executors/executor.h"
 #include "resources/training_jobs/training_job_store.h"
 
@@ -13,13 +14,8 @@ struct TrainingVerdict {
     std::string status, secondary_status, message, failure_reason;
 };
 
-struct JudgedRun {
-    std::string folder;         // its /opt/ml may hold failure files
-    uint64_t memory_bytes = 0;  // what each host had
-};
-
 // REQUIRES: the run has ended.
-TrainingVerdict judge(StopCause stop, const executors::RunOutcome& outcome, const JudgedRun& run);
+TrainingVerdict judge(StopCause stop, const executors::RunOutcome& outcome, const executors::FailedRun& run);
 // The job fails because something before or after the run did not work.
 TrainingVerdict failed(const std::string& failure_reason);
 TrainingVerdict stopped(StopCause cause);
