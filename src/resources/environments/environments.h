@@ -60,6 +60,8 @@ struct EnvironmentInfo {  // of `millwright environments list` and `show`
 struct EnvironmentSettings {
     std::string folder;         // <data-dir>/environments
     std::string egress_socket;  // see RunSpec: how the builder reaches the package index; empty: not
+    // Folders in which the folders of runs lie, to see which environments are in use.
+    std::vector<std::string> run_folders = {};
 };
 
 // Thread-safe. Several processes (the server and the command line) may use one folder: a lock per environment sees to
@@ -81,9 +83,19 @@ class Environments {
     // InvalidInput: a package cannot be installed; the message has pip's words.
     virtual Result<Environment> provide(const EnvironmentWish& wish, const std::atomic<bool>& stop,
                                         const Progress& progress) = 0;
-    virtual std::vector<EnvironmentInfo> list() = 0;                 // the built ones, and each recipe's default
-    virtual Result<void> remove(std::string_view id_or_recipe) = 0;  // Conflict: a run uses it; NotFound
+    virtual std::vector<EnvironmentInfo> list() = 0;  // each recipe, built or not, and the derived ones
+    // With those derived from it. Conflict: a run uses one of them, or it is being built; NotFound. `name`: an id or
+    // the start of one, a framework ("pytorch": all of it), or "tensorflow-2.15".
+    virtual Result<void> remove(std::string_view name) = 0;
 };
+
+// What `millwright environments build NAME` means: an image URI, a framework ("pytorch"), or with a version
+// ("tensorflow-2.15"). InvalidInput says what there is.
+Result<FrameworkImage> image_of_environment_name(std::string_view name);
+
+// The hosts of the package indexes that the pip of this machine and user is configured to, as net/egress_rules.h reads
+// them: what the builder must reach. Takes a second. Unavailable: there is no Python with venv.
+Result<std::vector<std::string>> package_index_hosts();
 
 // Whether an environment can be derived from this requirements.txt and shared by all jobs that have the same: it names
 // packages only. Paths, "-e", "-r" and the like depend on the code beside it and are installed in each job instead.
