@@ -89,6 +89,18 @@ void FakeExecutor::clean_up(const std::string& id, const std::string&) {
     changed_.notify_all();
 }
 
+Result<std::vector<HostUsage>> FakeExecutor::usage(const std::string& id) {
+    MutexLock lock(mutex_);
+    const auto run = runs_.find(id);
+    if (run == runs_.end() || run->second.outcome) return not_found("no such run: " + id);
+    return run->second.usage;
+}
+
+void FakeExecutor::set_usage(const std::string& id, std::vector<HostUsage> usage) {
+    MutexLock lock(mutex_);
+    runs_.at(id).usage = std::move(usage);
+}
+
 RunSpec FakeExecutor::wait_for_start(size_t nth) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     MutexLock lock(mutex_);

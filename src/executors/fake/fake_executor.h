@@ -22,6 +22,7 @@ class FakeExecutor : public Executor {
     Result<void> kill(const std::string& id) override;
     Result<void> start_spare(const RunSpec& spec, RunListener& listener) override;
     void clean_up(const std::string& id, const std::string& folder) override;
+    Result<std::vector<HostUsage>> usage(const std::string& id) override;
     Json describe() const override { return Json::object({{"tier", "fake"}}); }
 
     // What the test does. Blocks until the run was started, at most ten seconds.
@@ -29,6 +30,7 @@ class FakeExecutor : public Executor {
     void report_started(const std::string& id, Timestamp when);
     void end(const std::string& id, const RunOutcome& outcome);
     void fail_next_start(Error error);
+    void set_usage(const std::string& id, std::vector<HostUsage> usage);  // what usage() answers until the run ends
     // From now on nothing is reported (the server is gone) until a run is adopted.
     void forget_listeners();
 
@@ -45,6 +47,7 @@ class FakeExecutor : public Executor {
         std::optional<Timestamp> started;
         std::optional<RunOutcome> outcome;
         bool spare = false;
+        std::vector<HostUsage> usage;
     };
 
     mutable Mutex mutex_;

@@ -98,6 +98,7 @@ const std::map<std::string, Setter>& setters() {
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
         {"jobs.strict_capacity", flag(&Config::strict_capacity)},
         {"jobs.stop_grace_seconds", seconds(&Config::stop_grace, 3600)},
+        {"metrics.host_interval_seconds", seconds(&Config::host_metrics_interval, 3600)},
         {"waiting.hold_seconds", seconds(&Config::hold, 50)},
     };
     return all;
@@ -113,8 +114,26 @@ Result<void> set_file_system(Config& config, const std::string& id, const toml::
     return {};
 }
 
+Result<void> set_quota(Config& config, const std::string& name, const toml::node& node) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0) return wrong("a number from 0");
+    if (name == "jobs_per_user") {
+        config.quotas.jobs_per_user = *value;
+    } else if (name == "jobs_per_account") {
+        config.quotas.jobs_per_account = *value;
+    } else if (name == "max_runtime_seconds") {
+        config.quotas.max_runtime = std::chrono::seconds(*value);
+    } else if (resources::is_instance_quota_name(name)) {
+        config.quotas.instances[name] = *value;
+    } else {
+        return wrong(
+            "jobs_per_user, jobs_per_account, max_runtime_seconds or \"<instance type> for training job usage\"");
+    }
+    return {};
+}
+
 const std::map<std::string, NamedSetter>& section_setters() {
-    static const std::map<std::string, NamedSetter> all = {{"file_systems", set_file_system}};
+    static const std::map<std::string, NamedSetter> all = {{"file_systems", set_file_system}, {"quotas", set_quota}};
     return all;
 }
 

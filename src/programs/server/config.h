@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "resources/training_jobs/training_quotas.h"
 
 namespace millwright::programs {
 
@@ -25,6 +26,8 @@ struct Config {
     std::chrono::seconds hold{20};  // the longest a polling Describe is held; 0 switches it off
     std::chrono::seconds stop_grace{120};
     std::string log_level = "info";
+    resources::TrainingQuotas quotas;
+    std::chrono::seconds host_metrics_interval{10};  // 0: the hosts of jobs are not measured
     Egress egress = Egress::Packages;
     std::vector<std::string> egress_allow;            // further hosts, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory

@@ -46,6 +46,22 @@ TEST_F(ConfigTest, ReadsEverySetting) {
     EXPECT_EQ(config->environments, "/e");
     EXPECT_EQ(config->file_systems.at("fs-01"), "/data/x");
 }
+TEST_F(ConfigTest, ReadsQuotas) {
+    const auto config = load(
+        "[quotas]\n\"ml.p3.2xlarge for training job usage\" = 2\n\"ml.m5.large for spot training job usage\" = 0\n"
+        "jobs_per_user = 3\njobs_per_account = 9\nmax_runtime_seconds = 600\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->quotas.instances.at("ml.p3.2xlarge for training job usage"), 2);
+    EXPECT_EQ(config->quotas.instances.at("ml.m5.large for spot training job usage"), 0);
+    EXPECT_EQ(config->quotas.jobs_per_user, 3);
+    EXPECT_EQ(config->quotas.jobs_per_account, 9);
+    EXPECT_EQ(config->quotas.max_runtime.count(), 600);
+    EXPECT_EQ(load("[quotas]\n\"ml.p3.3xlarge for training job usage\" = 2\n").error().message,
+              "config.toml: quotas.ml.p3.3xlarge for training job usage: expected jobs_per_user, jobs_per_account, "
+              "max_runtime_seconds or \"<instance type> for training job usage\"");
+    EXPECT_EQ(load("[quotas]\njobs_per_user = -1\n").error().message,
+              "config.toml: quotas.jobs_per_user: expected a number from 0");
+}
 TEST_F(ConfigTest, NamesWhatIsWrong) {
     EXPECT_EQ(load("[jobs]\nfast = true\n").error().message, "config.toml: unknown setting 'jobs.fast'");
     EXPECT_EQ(load("[jobs]\nstrict_capacity = 1\n").error().message,

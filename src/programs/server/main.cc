@@ -13,8 +13,10 @@
 
 #include "base/log.h"
 #include "programs/server/config.h"
+#include "programs/server/cost_command.h"
 #include "programs/server/doctor.h"
 #include "programs/server/environment.h"
+#include "programs/server/jobs_command.h"
 #include "programs/server/server.h"
 #include "resources/training_jobs/request_members.h"
 
@@ -66,6 +68,47 @@ Result<void> serve(const Config& config) {
     return {};
 }
 
+int print(const Result<std::string>& text) {
+    if (!text) return failed(text.error());
+    std::fputs(text->c_str(), stdout);
+    return 0;
+}
+
+void add_cost_options(CLI::App& command, CostArguments& arguments) {
+    command.add_option("--by", arguments.by, "A line per job, user, day, or tag and its KEY")->expected(1, 2);
+    command.add_option("--since", arguments.since, "Jobs that ended on this day (UTC) or later");
+    command.add_option("--until", arguments.until, "Jobs that ended on this day or earlier");
+    command.add_option("--region", arguments.region, "Jobs of this region only");
+    command.add_option("--as", arguments.as, "Also what it would have cost on this instance type");
+    command.add_flag("--json", arguments.json, "As JSON");
+    command.add_flag("--csv", arguments.csv, "As CSV");
+}
+
+void add_jobs_commands(CLI::App& jobs, JobsArguments& arguments) {
+    using Action = JobsArguments::Action;
+    jobs.require_subcommand(1);
+    jobs.add_option("--region", arguments.region, "Jobs of this region, not the server's");
+    const auto add = [&](const char* name, const char* about, Action action) {
+        auto* command = jobs.add_subcommand(name, about);
+        command->fallthrough();  // --data-dir and --region may come behind
+        command->callback([&arguments, action] { arguments.action = action; });
+        if (action != Action::List) command->add_option("NAME", arguments.name, "The training job")->required();
+        return command;
+    };
+    auto* list = add("list", "The latest training jobs", Action::List);
+    auto* show = add("show", "What a job does, or why it failed, where, and what to try", Action::Show);
+    add("stop", "Stop a job, as StopTrainingJob does", Action::Stop);
+    add("interrupt", "Take the spot instances of a job away; it goes on from its checkpoints", Action::Interrupt);
+    auto* logs = add("logs", "Print what a host of a job wrote", Action::Logs);
+    auto* enter = add("enter", "Open a shell in a job that runs, or in what a failed one left behind", Action::Enter);
+    for (auto* command : {list, show}) command->add_flag("--json", arguments.json, "As JSON");
+    for (auto* command : {logs, enter})
+        command->add_option("--host", arguments.host, "Number N of algo-N; default: the one that failed, or 1")
+            ->check(CLI::PositiveNumber);
+    logs->add_flag("-f,--follow", arguments.follow, "Go on until the job has ended");
+    enter->add_option("COMMAND", arguments.command, "Instead of a shell; put -- before it");
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Millwright: SageMaker on your own machines");
     app.set_version_flag("--version", MILLWRIGHT_VERSION);
@@ -89,6 +132,12 @@ int run(int argc, char** argv) {
     operations_command->add_flag("--markdown", markdown, "As Markdown tables");
     operations_command->add_flag("--training-members", training_members,
                                  "Instead: what becomes of every member of a CreateTrainingJob request");
+    CostArguments cost;
+    auto* cost_command = subcommand("cost", "What training jobs have cost, and would have cost on AWS");
+    add_cost_options(*cost_command, cost);
+    JobsArguments jobs;
+    auto* jobs_command = subcommand("jobs", "Look at training jobs, and act on them");
+    add_jobs_commands(*jobs_command, jobs);
     CLI11_PARSE(app, argc, argv);
 
     auto config = load_config(data_dir);
@@ -111,6 +160,11 @@ int run(int argc, char** argv) {
         if (!diagnosis) return failed(diagnosis.error());
         std::fputs(diagnosis->text.c_str(), stdout);
         return diagnosis->can_run_jobs ? 0 : 2;
+    }
+    if (cost_command->parsed()) return print(cost_text(*config, cost));
+    if (jobs_command->parsed()) {
+        const auto outcome = run_jobs_command(*config, jobs, folder_of_this_program() + "/millwright-launcher");
+        return outcome ? *outcome : failed(outcome.error());
     }
     if (operations_command->parsed() && training_members) {
         std::puts(resources::describe_training_request_members().dump().c_str());

@@ -21,6 +21,7 @@
 #include "metadata_store/database.h"
 #include "net/http_server.h"
 #include "object_store/object_store.h"
+#include "programs/server/control_socket.h"
 #include "resources/endpoints/endpoint_configs.h"
 #include "resources/endpoints/endpoints.h"
 #include "resources/identity/identity.h"
@@ -161,6 +162,7 @@ class MillwrightServer final : public Server {
     std::unique_ptr<resources::Endpoints> endpoints_;
     std::unique_ptr<inference::Gateway> gateway_;
     std::unique_ptr<aws::Front> front_;
+    std::unique_ptr<net::HttpServer> control_;
     std::unique_ptr<net::HttpServer> http_;
 };
 
@@ -170,6 +172,7 @@ MillwrightServer::~MillwrightServer() {
     if (endpoints_) endpoints_->shut_down();
     if (training_jobs_) training_jobs_->release_waiting();
     http_.reset();
+    control_.reset();
     if (supervisor_) supervisor_->shut_down();
     executor_.reset();
     ::unlink((config_.data_dir + "/server.json").c_str());
@@ -221,7 +224,9 @@ Result<void> MillwrightServer::open_jobs(const std::string& programs) {
                                                         .algorithms_program = programs + "/millwright-algorithms",
                                                         .forward_to = address_for_jobs(config_),
                                                         .strict_capacity = config_.strict_capacity,
-                                                        .stop_grace = config_.stop_grace},
+                                                        .stop_grace = config_.stop_grace,
+                                                        .quotas = config_.quotas,
+                                                        .host_metrics_interval = config_.host_metrics_interval},
                                                        {*database_, *objects_, *executor_, *supervisor_, *identity_,
                                                         *logs_, *metrics_, *tags_, system_clock(), system_random()}));
     return {};
@@ -266,6 +271,10 @@ std::vector<aws::Service> MillwrightServer::services() {
 }
 
 Result<void> MillwrightServer::listen() {
+    control_ = TRY(start_control_socket(config_.data_dir, {.training_jobs = *training_jobs_,
+                                                           .logs = *logs_,
+                                                           .account = identity_->root().account,
+                                                           .region = identity_->root().region}));
     http_ = TRY(net::HttpServer::start(
         {.address = config_.address, .port = config_.port},
         [this](const net::Request& request) { return front_->choose_pool(request); },

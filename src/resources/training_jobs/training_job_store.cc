@@ -189,6 +189,18 @@ Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange
     return add_transition(transaction, id, change.secondary_status, change.message, now, ended);
 }
 
+QuotaClaim quota_claim(int64_t id, const TrainingJob& job, const std::string& owner) {
+    constexpr int64_t kDefaultMaxRuntime = 86'400;
+    const auto most = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].int_or(kDefaultMaxRuntime);
+    return {.job = id,
+            .account = job.account,
+            .region = job.region,
+            .owner = owner,
+            .instances = requested_instances(job.request["ResourceConfig"]),
+            .spot = job.request["EnableManagedSpotTraining"].bool_or(false),
+            .max_runtime = std::chrono::seconds(most)};
+}
+
 // What it ran on: one group, or those of the request.
 std::vector<LedgerGroup> metered_groups(const Json& resources) {
     std::vector<LedgerGroup> groups;
@@ -259,7 +271,8 @@ Result<std::pair<Value, int64_t>> parse_position(const std::string& text, Traini
 
 Result<ListStatement> list_statement(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
     ListStatement statement{
-        "SELECT id, name, status, secondary_status, created, modified, training_end FROM training_job "
+        "SELECT id, name, status, secondary_status, created, modified, training_end, pool_status, pool_since, "
+        "pool_retained, pool_reused_by FROM training_job LEFT JOIN warm_pool ON warm_pool.job=training_job.id "
         "WHERE account=? AND region=?",
         {std::string(account), std::string(region)}};
     const auto add = [&](std::string condition, Value value) {
@@ -267,6 +280,7 @@ Result<ListStatement> list_statement(std::string_view account, std::string_view 
         statement.parameters.push_back(std::move(value));
     };
     if (!query.status_equals.empty()) add("status=?", query.status_equals);
+    if (!query.warm_pool_status_equals.empty()) add("pool_status=?", query.warm_pool_status_equals);
     if (query.created_after) add("created>?", ms(*query.created_after));
     if (query.created_before) add("created<?", ms(*query.created_before));
     if (query.modified_after) add("modified>?", ms(*query.modified_after));
@@ -303,10 +317,12 @@ std::string position_after(const Row& row, TrainingJobQuery::SortBy sort_by) {
 
 }  // namespace
 
-Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& database, Tags& tags) {
+Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& database, Tags& tags,
+                                                                 TrainingQuotas quotas) {
     TRY(database.migrate("training_jobs", kSchema));
     TRY(prepare_ledger(database));
-    return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags));
+    TRY(prepare_quotas(database));
+    return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags, std::move(quotas)));
 }
 
 Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
@@ -321,6 +337,7 @@ Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::stri
         const int64_t id = rows.at(0).integer(0);
         TRY(add_transition(transaction, id, "Starting", message, job.created, false));
         TRY(tags_.register_in(transaction, job.arn, tags));
+        TRY(claim_quotas(transaction, quotas_, quota_claim(id, job, owner)));
         return id;
     });
 }
@@ -346,7 +363,7 @@ Result<std::vector<TrainingJobRow>> TrainingJobStore::unfinished() {
 }
 
 Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::string_view region,
-                                               const TrainingJobQuery& query) {
+                                               const TrainingJobQuery& query, Timestamp now) {
     const auto statement = TRY(list_statement(account, region, query));
     const auto rows = TRY(database_.read(
         [&](Connection& connection) { return connection.query_values(statement.sql, statement.parameters); }));
@@ -359,7 +376,10 @@ Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::st
         const auto name = row.text(1);
         page.jobs.push_back({name, training_job_arn(account, region, name), row.text(2), row.text(3),
                              from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)),
-                             optional_time(row, 6)});
+                             optional_time(row, 6), std::nullopt});
+        if (!row.is_null(7))
+            page.jobs.back().warm_pool = warm_pool_status(row.text(7), row.optional_integer(8),
+                                                          row.optional_integer(9), row.text(10), now);
     }
     return page;
 }
@@ -377,7 +397,10 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
             const auto phase = static_cast<Phase>(row->integer(0));
             if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
             TRY(apply(transaction, id, change, row->integer(1) != 0, now));
-            if (change.to == Phase::Ended) TRY(meter(transaction, id, tags_));
+            if (change.to == Phase::Ended) {
+                TRY(meter(transaction, id, tags_));
+                TRY(release_quotas(transaction, id));
+            }
             return true;
         },
         durable);

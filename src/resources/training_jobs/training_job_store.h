@@ -72,15 +72,17 @@ struct LogPosition {
 // Thread-safe.
 class TrainingJobStore {
   public:
-    static Result<std::unique_ptr<TrainingJobStore>> open(metadata_store::Database& database, Tags& tags);
+    static Result<std::unique_ptr<TrainingJobStore>> open(metadata_store::Database& database, Tags& tags,
+                                                          TrainingQuotas quotas);
 
-    // The new row's id. AlreadyExists: the name is taken.
+    // The new row's id. AlreadyExists: the name is taken. LimitExceeded: over a quota, in AWS's words.
     Result<int64_t> insert(const TrainingJob& job, const std::string& owner, const std::string& message,
                            const TagList& tags);
     Result<TrainingJobRow> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound
     Result<TrainingJobRow> load(int64_t id);                                                                // NotFound
     Result<std::vector<TrainingJobRow>> unfinished();
-    Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query);
+    Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query,
+                                 Timestamp now);
 
     // False when the row is not in one of `from`.
     Result<bool> change(int64_t id, const TrainingJobChange& change, Timestamp now);
@@ -110,10 +112,12 @@ class TrainingJobStore {
                          Metrics& metrics);
 
   private:
-    TrainingJobStore(metadata_store::Database& database, Tags& tags) : database_(database), tags_(tags) {}
+    TrainingJobStore(metadata_store::Database& database, Tags& tags, TrainingQuotas quotas)
+        : database_(database), tags_(tags), quotas_(std::move(quotas)) {}
 
     metadata_store::Database& database_;
     Tags& tags_;
+    const TrainingQuotas quotas_;
 };
 
 }  // namespace millwright::resources
