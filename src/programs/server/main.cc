@@ -16,6 +16,7 @@
 #include "programs/server/cost_command.h"
 #include "programs/server/doctor.h"
 #include "programs/server/environment.h"
+#include "programs/server/environments_command.h"
 #include "programs/server/jobs_command.h"
 #include "programs/server/server.h"
 #include "resources/training_jobs/request_members.h"
@@ -109,6 +110,25 @@ void add_jobs_commands(CLI::App& jobs, JobsArguments& arguments) {
     enter->add_option("COMMAND", arguments.command, "Instead of a shell; put -- before it");
 }
 
+void add_environments_commands(CLI::App& environments, EnvironmentsArguments& arguments) {
+    using Action = EnvironmentsArguments::Action;
+    environments.require_subcommand(1);
+    const auto add = [&](const char* name, const char* about, Action action) {
+        auto* command = environments.add_subcommand(name, about);
+        command->fallthrough();  // --data-dir may come behind
+        command->callback([&arguments, action] { arguments.action = action; });
+        auto* names = command->add_option("NAME", arguments.names, "pytorch, tensorflow-2.15, an image URI, or an id");
+        if (action != Action::List) names->required();
+        return command;
+    };
+    auto* list = add("list", "Those that are built, and those that could be", Action::List);
+    auto* build = add("build", "Build now what a first job would wait for", Action::Build);
+    auto* show = add("show", "Its packages, and how large it is", Action::Show);
+    add("remove", "Remove it, and those with a requirements.txt on top of it", Action::Remove);
+    for (auto* command : {list, show}) command->add_flag("--json", arguments.json, "As JSON");
+    build->add_option("--requirements", arguments.requirements, "A requirements.txt to install on top");
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Millwright: SageMaker on your own machines");
     app.set_version_flag("--version", MILLWRIGHT_VERSION);
@@ -138,6 +158,9 @@ int run(int argc, char** argv) {
     JobsArguments jobs;
     auto* jobs_command = subcommand("jobs", "Look at training jobs, and act on them");
     add_jobs_commands(*jobs_command, jobs);
+    EnvironmentsArguments environments;
+    auto* environments_command = subcommand("environments", "The Python environments in the place of framework images");
+    add_environments_commands(*environments_command, environments);
     CLI11_PARSE(app, argc, argv);
 
     auto config = load_config(data_dir);
@@ -165,6 +188,10 @@ int run(int argc, char** argv) {
     if (jobs_command->parsed()) {
         const auto outcome = run_jobs_command(*config, jobs, folder_of_this_program() + "/millwright-launcher");
         return outcome ? *outcome : failed(outcome.error());
+    }
+    if (environments_command->parsed()) {
+        const auto outcome = run_environments_command(*config, environments, folder_of_this_program());
+        return outcome ? 0 : failed(outcome.error());
     }
     if (operations_command->parsed() && training_members) {
         std::puts(resources::describe_training_request_members().dump().c_str());

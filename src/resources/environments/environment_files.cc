@@ -37,6 +37,7 @@ std::string encode(const EnvironmentRecord& record) {
     for (const std::string& package : record.packages) packages.push_back(package);
     return Json::object({{"version", 1},
                          {"id", record.choice.id},
+                         {"name", record.name},
                          {"recipe", record.choice.recipe},
                          {"title", record.choice.title},
                          {"base", record.base},
@@ -74,6 +75,7 @@ Result<EnvironmentRecord> EnvironmentFiles::read(std::string_view id) const {
     if (json["version"].int_or(0) != 1) return internal_error(path + " was written by another version");
     EnvironmentRecord record;
     record.choice.id = json["id"].string_or("");
+    record.name = json["name"].string_or("");
     record.choice.recipe = json["recipe"].string_or("");
     record.choice.title = json["title"].string_or("");
     record.base = json["base"].string_or("");

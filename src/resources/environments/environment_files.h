@@ -20,6 +20,7 @@ namespace millwright::resources {
 
 struct EnvironmentRecord {
     EnvironmentChoice choice;  // without the note
+    std::string name;          // as EnvironmentInfo has it
     std::string base;          // id of the environment below it; empty: none
     std::string requirements;  // on top of the base, normalised
     std::string python;        // "3.11"

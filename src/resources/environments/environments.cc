@@ -47,6 +47,10 @@ std::vector<std::string> gpu_devices() {
     return devices;
 }
 
+std::string name_of(const Recipe& recipe) {
+    return std::string(recipe.framework) + (recipe.version.empty() ? "" : "-" + std::string(recipe.version));
+}
+
 // A wish, resolved: the environment of the recipe and, with requirements, the one on top.
 struct Chosen {
     RecipeChoice recipe;
@@ -162,6 +166,7 @@ BuildOrder EnvironmentStore::base_order(const Chosen& chosen, const Machine& mac
     const Recipe& recipe = *chosen.recipe.recipe;
     BuildOrder order;
     order.record.choice = {chosen.base_id, std::string(recipe.framework), chosen.recipe.title, ""};
+    order.record.name = name_of(recipe);
     order.record.python = machine.python;
     const std::string package(chosen.recipe.gpu ? recipe.gpu_package : recipe.package);
     const bool alone = recipe.without_dependencies && !chosen.recipe.gpu;
@@ -177,6 +182,7 @@ BuildOrder EnvironmentStore::derived_order(const Chosen& chosen, const Machine& 
     BuildOrder order;
     order.record.choice = choice_of(chosen);
     order.record.choice.note.clear();
+    order.record.name = name_of(*chosen.recipe.recipe);
     order.record.base = chosen.base_id;
     order.record.requirements = chosen.requirements;
     order.record.python = machine.python;
@@ -226,6 +232,8 @@ Result<Environment> EnvironmentStore::provide(const EnvironmentWish& wish, const
 EnvironmentInfo EnvironmentStore::info_of(const EnvironmentRecord& record) const {
     EnvironmentInfo info;
     info.choice = record.choice;
+    info.name = record.name;
+    info.requirements = record.requirements;
     info.state = "ready";
     info.bytes = record.bytes;
     info.built = record.built;
@@ -237,9 +245,10 @@ EnvironmentInfo EnvironmentStore::info_of(const EnvironmentRecord& record) const
 std::vector<EnvironmentInfo> EnvironmentStore::list() {
     std::vector<EnvironmentInfo> infos;
     std::set<std::string> known;
-    const auto add_unbuilt = [&](const EnvironmentChoice& choice) {
+    const auto add_unbuilt = [&](const EnvironmentChoice& choice, const std::string& name) {
         EnvironmentInfo info;
         info.choice = choice;
+        info.name = name;
         info.state = files_.is_locked(choice.id) ? "building" : "not built";
         infos.push_back(std::move(info));
     };
@@ -255,14 +264,14 @@ std::vector<EnvironmentInfo> EnvironmentStore::list() {
             if (const auto record = files_.read(choice->id))
                 infos.push_back(info_of(*record));
             else
-                add_unbuilt(*choice);
+                add_unbuilt(*choice, name_of(recipe));
         }
     for (const std::string& id : files_.ids()) {
         if (!known.insert(id).second) continue;
         if (const auto record = files_.read(id)) infos.push_back(info_of(*record));
     }
     for (const std::string& id : files_.building())
-        if (known.insert(id).second) add_unbuilt({id, "", "of a requirements.txt", ""});
+        if (known.insert(id).second) add_unbuilt({id, "", "", ""}, "(with requirements)");
     return infos;
 }
 
@@ -326,8 +335,7 @@ Result<FrameworkImage> image_of_environment_name(std::string_view name) {
             image.version = name.substr(recipe.framework.size() + 1);
             return image;
         }
-        known += (known.empty() ? "" : ", ") + image.framework +
-                 (recipe.version.empty() ? "" : "-" + std::string(recipe.version));
+        known += (known.empty() ? "" : ", ") + name_of(recipe);
     }
     return invalid_input("There is no recipe for " + std::string(name) + ". There are: " + known + ".");
 }

@@ -51,7 +51,9 @@ struct Environment {
 
 struct EnvironmentInfo {  // of `millwright environments list` and `show`
     EnvironmentChoice choice;
-    std::string state;  // "ready", "building", "not built"
+    std::string name;          // "tensorflow-2.15.1"; that of the environment below it for one of a requirements.txt
+    std::string requirements;  // on top; empty: none
+    std::string state;         // "ready", "building", "not built"
     uint64_t bytes = 0;
     Timestamp built{}, last_used{};
     std::vector<std::string> packages;  // "torch==2.13.0"
