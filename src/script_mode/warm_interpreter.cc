@@ -137,6 +137,10 @@ int attend(const Fd& connection, pid_t script, int signals) {
 
 }  // namespace
 
+void dismiss_warm_interpreter() {
+    const Fd hung_up = connect_to_interpreter();
+}
+
 int run_on_warm_interpreter(const std::vector<std::string>& command) {
     if (command.empty()) return 2;
     std::vector<std::string> resolved = command;

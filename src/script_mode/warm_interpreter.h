@@ -17,4 +17,7 @@ inline constexpr const char* kWarmSocket = "/run/millwright/warm";
 // Returns the exit code; does not return when the command was executed or the script ended by a signal.
 int run_on_warm_interpreter(const std::vector<std::string>& command);
 
+// No script will come: the interpreter, if there is one, ends and frees its memory.
+void dismiss_warm_interpreter();
+
 }  // namespace millwright::script_mode

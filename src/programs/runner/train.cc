@@ -95,9 +95,10 @@ class Host {
         if (!plan) return internal_failure(plan.error());
         for (const auto& [name, value] : plan->environment) variables_[name] = value;
         TRY(write_files(*plan));
-        may_be_warm_ = script.kind == ScriptCommand::Kind::PythonScript && plan->main.command == script.command &&
-                       variables_.contains(script_mode::kWarmVariable) &&
-                       !variables_.contains("MILLWRIGHT_INSTALL_REQUIREMENTS");
+        const bool stands_ready = variables_.contains(script_mode::kWarmVariable);
+        may_be_warm_ = stands_ready && script.kind == ScriptCommand::Kind::PythonScript &&
+                       plan->main.command == script.command && !variables_.contains("MILLWRIGHT_INSTALL_REQUIREMENTS");
+        if (stands_ready && !may_be_warm_) script_mode::dismiss_warm_interpreter();
         return launch(*plan);
     }
 
