@@ -71,7 +71,7 @@ TEST_F(EnterTest, ALivingRunIsEnteredAsItIs) {
     const Ended ended =
         enter(spec,
               "cat /tmp/mark; hostname; pwd; echo $FOO; cat /proc/[2-9]*/cmdline | tr '\\0' ' ' | grep -o "
-              "'sleep 1000'; grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status; exit 7",
+              "'sleep 1000' | uniq; grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status; exit 7",
               1);
     EXPECT_EQ(ended.output, "mark\nalgo-2\n/opt/ml\nbar\nsleep 1000\nNoNewPrivs:\t1\nSeccomp:\t2\n");
     EXPECT_EQ(ended.status, 7);
