@@ -215,6 +215,70 @@ TEST_F(CheckpointsTest, ALineOfTheRecordThatACrashCutOffIsNoDamage) {
 
 TEST_F(CheckpointsTest, WithoutTheFolderItIsOurFault) { EXPECT_EQ(last().error().kind, ErrorKind::Internal); }
 
+class LiveOutputTest : public CheckpointsTest {
+  protected:
+    void SetUp() override {
+        CheckpointsTest::SetUp();
+        ASSERT_TRUE(make_directories(folder_ + "/algo-1/ml/output"));
+        tensors_ = folder_ + "/algo-1/ml/output/tensors";
+        reopen_live();
+    }
+    void reopen_live() {
+        CheckpointUploads::Run run{.uri = {"bucket", "t/"}, .folder = folder_, .hosts = 1};
+        run.inside = "ml/output/tensors";
+        run.record = "live-0.record";
+        run.live = true;
+        uploads_ = std::make_unique<CheckpointUploads>(*store_, run);
+    }
+    std::string tensors_;
+};
+
+TEST_F(LiveOutputTest, AFolderThatAppearsLateIsUploadedWithoutMarkers) {
+    ASSERT_TRUE(look());
+    ASSERT_TRUE(make_directories(tensors_ + "/events"));
+    ASSERT_TRUE(write_file(tensors_ + "/events/1", "x"));
+    ASSERT_TRUE(look(0ms));
+    ASSERT_TRUE(look());
+    EXPECT_EQ(keys(), Strings{"t/events/1"});
+    EXPECT_FALSE(file_exists(tensors_ + "/events/1.sagemaker-uploaded"));
+    ASSERT_TRUE(remove_tree(tensors_));
+    ASSERT_TRUE(look());
+    ASSERT_TRUE(last());
+    EXPECT_EQ(keys(), Strings{"t/events/1"});
+}
+
+TEST_F(LiveOutputTest, AFileThatNeverRestsIsUploadedNowAndThen) {
+    ASSERT_TRUE(make_directories(tensors_));
+    std::string bytes;
+    for (int i = 0; i < 30; ++i) {
+        ASSERT_TRUE(write_file(tensors_ + "/events", bytes += 'x'));
+        ASSERT_TRUE(look(200ms));
+    }
+    const auto seen = bytes_of("t/events").size();
+    EXPECT_GT(seen, 20u);
+    EXPECT_LT(seen, 30u);
+    ASSERT_TRUE(last());
+    EXPECT_EQ(bytes_of("t/events"), bytes);
+}
+
+TEST_F(LiveOutputTest, ALinkInThePlaceOfTheFolderIsNotFollowed) {
+    ASSERT_TRUE(make_directories(root_ + "/elsewhere"));
+    ASSERT_TRUE(write_file(root_ + "/elsewhere/secret", "x"));
+    ASSERT_EQ(symlink((root_ + "/elsewhere").c_str(), tensors_.c_str()), 0);
+    ASSERT_TRUE(last());
+    EXPECT_EQ(keys(), Strings{});
+}
+
+TEST_F(LiveOutputTest, AServerThatStartsAgainUploadsNothingTwice) {
+    ASSERT_TRUE(make_directories(tensors_));
+    ASSERT_TRUE(write_file(tensors_ + "/f", "x"));
+    ASSERT_TRUE(last());
+    put("t/f", "written by somebody else");
+    reopen_live();
+    ASSERT_TRUE(last());
+    EXPECT_EQ(bytes_of("t/f"), "written by somebody else");
+}
+
 TEST(CheckpointPath, ReservedPlacesAreRefused) {
     EXPECT_EQ(*check_checkpoint_path("/opt/ml//checkpoints/"), "/opt/ml/checkpoints");
     EXPECT_EQ(*check_checkpoint_path("/state"), "/state");

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/strings.h"
+#include "resources/training_jobs/plan_channels.h"
 
 namespace millwright::resources {
 namespace {
@@ -48,6 +49,7 @@ TEST(TrainingPlan, ReadsWhatSdksSend) {
     EXPECT_EQ(plan->command.algorithm->algorithm, "pca");
     EXPECT_EQ(plan->training.hosts, 2);
     EXPECT_EQ(plan->wanted.cpus, 4);
+    EXPECT_EQ(plan->volume_gib, 5);
     EXPECT_EQ(plan->max_runtime, std::chrono::seconds(60));
     EXPECT_EQ(plan->output.key, "out/");
     EXPECT_EQ(plan->training.channels[0].source, executors::Channel::Source::ManifestFile);
@@ -83,10 +85,8 @@ TEST(TrainingPlan, ReadsWhereCheckpointsGo) {
 TEST(TrainingPlan, RefusesEachGapByName) {
     const std::pair<std::string_view, std::string_view> gaps[] = {
         {"AlgorithmSpecification.AlgorithmName", R"("x")"},
-        {"ResourceConfig.KeepAlivePeriodInSeconds", "60"},
         {"DebugRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
         {"ProfilerRuleConfigurations", R"([{"RuleConfigurationName":"x"}])"},
-        {"TensorBoardOutputConfig", R"({"S3OutputPath":"s3://b/c"})"},
         {"ExperimentConfig", R"({"TrialName":"x"})"},
     };
     for (const auto& [path, value] : gaps) {
@@ -96,19 +96,78 @@ TEST(TrainingPlan, RefusesEachGapByName) {
 }
 
 TEST(TrainingPlan, RefusesChannelsItCannotFeed) {
-    EXPECT_NE(refusal("AlgorithmSpecification.TrainingInputMode", R"("Pipe")").find("input mode Pipe"),
+    const auto refuses = [](std::string_view path, std::string_view value, const std::string& word) {
+        const auto text = refusal(path, value);
+        EXPECT_NE(text.find(word), std::string::npos) << path << " " << value << ": " << text;
+    };
+    refuses("InputDataConfig.0.InputMode", R"("FastFile")", "S3Prefix only");  // the channel has a manifest
+    refuses("InputDataConfig.0.CompressionType", R"("Gzip")", "Pipe only");
+    refuses("InputDataConfig.0.RecordWrapperType", R"("RecordIO")", "Pipe only");
+    refuses("InputDataConfig.0.ChannelName", R"("..")", "cannot be the name");
+    refuses("InputDataConfig.0.DataSource.S3DataSource.S3DataType", R"("AugmentedManifestFile")", "Pipe only");
+    refuses("InputDataConfig.0.DataSource.S3DataSource.AttributeNames", R"(["a"])", "AugmentedManifestFile");
+    refuses("InputDataConfig.0.DataSource.S3DataSource.InstanceGroupNames", R"(["g"])", "instance group 'g'");
+    refuses("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")", "s3://");
+    refuses("InputDataConfig.0.DataSource", "{}", "either an S3DataSource or a FileSystemDataSource");
+    refuses("InputDataConfig.0.DataSource", R"({"FileSystemDataSource":{"DirectoryPath":"x"}})", "DirectoryPath");
+    refuses("InputDataConfig",
+            R"([{"ChannelName":"a","InputMode":"Pipe","DataSource":{"FileSystemDataSource":{"DirectoryPath":"/x"}}}])",
+            "File only");
+    refuses("InputDataConfig",
+            R"([{"ChannelName":"a","InputMode":"Pipe","DataSource":{"S3DataSource":{"S3DataType":"S3Prefix",
+                "S3Uri":"s3://bucket/p"}}},
+                {"ChannelName":"a_12","DataSource":{"S3DataSource":{"S3DataType":"S3Prefix","S3Uri":"s3://bucket/p"}}}])",
+            "an epoch of the Pipe channel 'a'");
+}
+
+TEST(TrainingPlan, ReadsWhatAPipeChannelDelivers) {
+    auto document = request();
+    document.set("InputDataConfig", *Json::parse(R"([{"ChannelName":"a","InputMode":"Pipe","CompressionType":"Gzip",
+        "RecordWrapperType":"RecordIO","ShuffleConfig":{"Seed":7},"DataSource":{"S3DataSource":{
+        "S3DataType":"AugmentedManifestFile","S3Uri":"s3://bucket/list","AttributeNames":["x-ref","y"]}}}])"));
+    const auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    const auto& channel = plan->training.channels.at(0);
+    EXPECT_EQ(channel.mode, executors::Channel::Mode::Pipe);
+    EXPECT_EQ(channel.source, executors::Channel::Source::AugmentedManifest);
+    EXPECT_TRUE(channel.gunzip && channel.wrap_in_recordio);
+    EXPECT_EQ(channel.shuffle_seed, 7u);
+    EXPECT_EQ(channel.attribute_names, (std::vector<std::string>{"x-ref", "y"}));
+}
+
+TEST(TrainingPlan, FindsTheFoldersOfFileSystems) {
+    auto document = request();
+    document.set("InputDataConfig", *Json::parse(R"([{"ChannelName":"a","DataSource":{"FileSystemDataSource":{
+        "FileSystemId":"fs-01234567","FileSystemType":"EFS","DirectoryPath":"/x","FileSystemAccessMode":"rw"}}}])"));
+    auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    auto& channels = plan->training.channels;
+    EXPECT_NE(find_file_systems({}, channels).error().message.find("[file_systems]"), std::string::npos);
+    ASSERT_TRUE(find_file_systems({{"fs-01234567", "/mnt/efs"}}, channels));
+    EXPECT_EQ(channels[0].file_system, "/mnt/efs");
+    EXPECT_EQ(channels[0].directory, "/x");
+    EXPECT_TRUE(channels[0].writable);
+}
+
+TEST(TrainingPlan, PlansLiveOutputs) {
+    auto document = request();
+    document.set("TensorBoardOutputConfig", *Json::parse(R"({"S3OutputPath":"s3://bucket","LocalPath":"/tb/"})"));
+    auto plan = plan_training(document);
+    ASSERT_TRUE(plan) << plan.error().message;
+    const auto& live = plan->training.live_outputs;
+    ASSERT_EQ(live.size(), 3u);
+    EXPECT_EQ(live[0].inside, "output/tensors");
+    EXPECT_EQ(live[0].uri.key, "debug/job/debug-output/");
+    EXPECT_EQ(live[1].mount_at, "/tb");
+    EXPECT_EQ(live[1].uri.key, "job/tensorboard-output/");
+    EXPECT_EQ(live[2].inside, "output/profiler");
+    EXPECT_EQ(refusal("ProfilerConfig.DisableProfiler", "true"), "");
+    document.set("ProfilerConfig", *Json::parse(R"({"S3OutputPath":"s3://bucket","DisableProfiler":true})"));
+    EXPECT_EQ(plan_training(document)->training.live_outputs.size(), 2u);
+    EXPECT_NE(refusal("TensorBoardOutputConfig", R"({"S3OutputPath":"s3://bucket","LocalPath":"/opt/ml/model/t"})")
+                  .find("TensorBoardOutputConfig.LocalPath"),
               std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.InputMode", R"("FastFile")").find("input mode FastFile"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.CompressionType", R"("Gzip")").find("Pipe mode only"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.RecordWrapperType", R"("RecordIO")").find("Pipe mode only"),
-              std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.ShuffleConfig", R"({"Seed":1})").find("ShuffleConfig"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.ChannelName", R"("..")").find("cannot be the name"), std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3DataType", R"("AugmentedManifestFile")")
-                  .find("S3DataType"),
-              std::string::npos);
-    EXPECT_NE(refusal("InputDataConfig.0.DataSource.S3DataSource.S3Uri", R"("https://bucket/x")").find("s3://"),
-              std::string::npos);
+    EXPECT_NE(refusal("TensorBoardOutputConfig", R"({"S3OutputPath":"file:///b"})").find("s3://"), std::string::npos);
 }
 
 Json script_request(const std::string& image, const std::string& parameters) {
