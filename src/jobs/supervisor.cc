@@ -38,7 +38,8 @@ struct Live {
     std::string run_id, folder;
     Demand demand;
     bool holds_capacity = false;
-    std::string reason;  // why it waits, as last recorded
+    std::optional<Steady::time_point> started;  // of the present run
+    std::string reason;                         // why it waits, as last recorded
     Ending ending;
     std::optional<RunOutcome> early_outcome;  // ended before our own start() or adopt() returned
     std::deque<std::function<void()>> tasks;
@@ -144,6 +145,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     bool make_room(const Demand& demand);
     bool drop_reservation(const std::string& key);
     void explain_waiting();
+    std::map<uint64_t, ExpectedStart> expected_starts(size_t limit) const;
     void line_up(Live& live);
     void provision(Live& live);
     void enqueue(Live& live);
@@ -390,6 +392,9 @@ void ThreadedSupervisor::handle(TaskDone& event) {
 void ThreadedSupervisor::handle(RunStarted& event) {
     auto* live = find_run(event.run_id);
     if (!live || live->state == State::Finishing) return;
+    // An adopted run has begun long ago.
+    const auto ago = std::max(Timestamp::duration(0), system_clock().now() - event.when);
+    live->started = Steady::now() - std::chrono::duration_cast<Steady::duration>(ago);
     add_task(*live, [work = live->work, when = event.when] { work->started(when); });
 }
 
@@ -449,15 +454,37 @@ bool ThreadedSupervisor::drop_reservation(const std::string& key) {
 
 // Reasons name what is asked and how many are before it; they change only when that changes, so a long queue is not
 // rewritten with each event.
+std::map<uint64_t, ExpectedStart> ThreadedSupervisor::expected_starts(size_t limit) const {
+    using std::chrono::milliseconds;
+    constexpr size_t kForeseen = 1000;  // a longer queue is not played through with each event
+    if (waiting_.size() > kForeseen) return {};
+    std::vector<RunningShare> running;
+    std::map<uint64_t, WaitingShare> waiting;
+    const auto now = Steady::now();
+    for (const auto& [key, live] : lives_) {
+        const auto expected = live->work->expected();
+        if (waiting_.contains(live->number)) waiting[live->number] = {live->work->owner(), live->demand, expected};
+        if (!live->holds_capacity) continue;
+        const auto elapsed =
+            live->started ? std::chrono::duration_cast<milliseconds>(now - *live->started) : milliseconds(0);
+        running.push_back({live->work->owner(), live->demand, left_of(expected, elapsed)});
+    }
+    return forecast(capacity_.machine(), running, queue_, waiting, limit);
+}
+
 void ThreadedSupervisor::explain_waiting() {
     constexpr size_t kExplained = 100;  // those further back get their place when they come nearer
     size_t explained = 0;
+    const auto starts = expected_starts(kExplained);
     for (const auto& [number, key] : waiting_) {
         if (++explained > kExplained) break;
         auto& live = *find(key);
         const auto ahead = queue_.position(number);
         std::string reason = "Waiting for " + to_text(live.demand) + " on this machine";
         if (ahead > 0) reason += ", " + std::to_string(ahead) + (ahead == 1 ? " job" : " jobs") + " ahead";
+        const auto start = starts.find(number);
+        const auto when = start == starts.end() ? "" : to_text(start->second, system_clock().now());
+        if (!when.empty()) reason += "; " + when;
         if (reason == live.reason) continue;
         live.reason = reason;
         add_task(live, [work = live.work, reason] { work->waiting(reason); });
@@ -514,6 +541,7 @@ void ThreadedSupervisor::adopt(Live& live) {
 }
 
 void ThreadedSupervisor::run_is_over(Live& live, Ending ending) {
+    live.started.reset();
     give_back_capacity(live);
     live.state = State::Finishing;
     live.early_outcome.reset();
@@ -546,11 +574,7 @@ void ThreadedSupervisor::give_back_capacity(Live& live) {
     live.holds_capacity = false;
 }
 
-// The dominant share: the larger of the two fractions of the machine.
-double ThreadedSupervisor::share(const Demand& demand) const {
-    return std::max(demand.cpus / capacity_.machine().cpus,
-                    static_cast<double>(demand.memory_bytes) / static_cast<double>(capacity_.machine().memory_bytes));
-}
+double ThreadedSupervisor::share(const Demand& demand) const { return dominant_share(capacity_.machine(), demand); }
 
 void ThreadedSupervisor::add_task(Live& live, std::function<void()> task) {
     live.tasks.push_back(std::move(task));

@@ -23,6 +23,7 @@
 #include "base/time.h"
 #include "executors/executor.h"
 #include "jobs/capacity.h"
+#include "jobs/forecast.h"
 
 namespace millwright::jobs {
 
@@ -44,9 +45,10 @@ using StopFlag = std::atomic<bool>;
 class Work {
   public:
     virtual ~Work() = default;
-    virtual std::string key() const = 0;    // unique among live works: "training-job/17"
-    virtual std::string owner() const = 0;  // whom the fair queue counts it for
-    virtual Demand demand() const = 0;      // all hosts together
+    virtual std::string key() const = 0;              // unique among live works: "training-job/17"
+    virtual std::string owner() const = 0;            // whom the fair queue counts it for
+    virtual Demand demand() const = 0;                // all hosts together
+    virtual Expected expected() const { return {}; }  // how long it runs, for who waits behind it
 
     // Long preparations that need no share of the machine, such as building an environment, come before the queue and
     // on threads of their own, each time the work is about to be queued and needs_provisions() says so.

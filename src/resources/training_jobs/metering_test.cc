@@ -1,5 +1,7 @@
 // What jobs are metered as, and the quotas that they count for.
+#include "base/strings.h"
 #include "resources/cost/ledger.h"
+#include "resources/training_jobs/training_history.h"
 #include "resources/training_jobs/training_jobs_fixture.h"
 #include "resources/training_jobs/training_quotas.h"
 
@@ -160,6 +162,47 @@ TEST_F(MeteringTest, StrictCapacityRefusesInTheSameWords) {
     EXPECT_NE(text.find("this machine has 4 vCPU and 16.0 GiB"), std::string::npos) << text;
 }
 
+TEST_F(MeteringTest, AWaitingJobSaysWhenItIsExpectedToStart) {
+    const auto whole = [&](const std::string& name) {
+        auto document = request(name);
+        document.set("StoppingCondition", Json::object({{"MaxRuntimeInSeconds", 7200}}));
+        return document;
+    };
+    const auto minute_in = [](const std::string& text, const std::string& before) {
+        const auto at = text.find(before);
+        if (at == std::string::npos) return -1.0;
+        const auto time = parse_iso8601(replace_all(text.substr(at + before.size(), 16), " ", "T") + ":00Z");
+        return time ? to_epoch_seconds(*time) - to_epoch_seconds(system_clock().now()) : -1.0;
+    };
+    // Ten minutes is what the likes of it have taken.
+    take(create(whole("digits-1")));
+    auto spec = executor_.wait_for_start(0);
+    executor_.report_started(spec.id, clock_.now());
+    executor_.end(spec.id, executors::exited(1, 0, std::chrono::minutes(10)));
+    wait_for_end("digits-1");
+    take(create(whole("digits-2")));
+    spec = executor_.wait_for_start(1);
+    executor_.report_started(spec.id, system_clock().now());
+    wait_for("digits-2", "Training");
+    take(create(whole("digits-3")));
+    const auto reason = wait_for("digits-3", "Pending").transitions.back().message;
+    EXPECT_TRUE(reason.starts_with("Waiting for 4 vCPU and 16.0 GiB on this machine; expected to start about "))
+        << reason;
+    EXPECT_NEAR(minute_in(reason, "about "), 600, 65) << reason;
+    EXPECT_NEAR(minute_in(reason, "at most by "), 7200 + 120, 65) << reason;
+}
+TEST(TrainingHistory, JobsThatDifferInTheirNumbersAreAlike) {
+    EXPECT_EQ(like_named_prefix("digits-2026-11-23-03-50-00-123"), "digits");
+    EXPECT_EQ(like_named_prefix("trial17"), "trial");
+    EXPECT_EQ(like_named_prefix("my-job"), "my-job");
+    EXPECT_EQ(like_named_prefix("a-1"), "");
+    EXPECT_EQ(like_named_prefix("123"), "");
+}
+TEST(TrainingHistory, TheMedianIsTheMiddleOne) {
+    EXPECT_EQ(median({30, 10, 20}), std::chrono::seconds(20));
+    EXPECT_EQ(median({30, 10}), std::chrono::seconds(30));
+    EXPECT_FALSE(median({}));
+}
 TEST(QuotaNames, AreThoseOfAws) {
     EXPECT_TRUE(is_instance_quota_name("ml.p3.2xlarge for training job usage"));
     EXPECT_TRUE(is_instance_quota_name("ml.p3.2xlarge for spot training job usage"));

@@ -13,6 +13,7 @@
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/run_command.h"
 #include "resources/training_jobs/run_outcome.h"
+#include "resources/training_jobs/training_history.h"
 #include "resources/training_jobs/training_segments.h"
 #include "resources/training_jobs/training_verdict.h"
 #include "resources/training_jobs/warm_start.h"
@@ -35,7 +36,9 @@ class TrainingRun : public jobs::Work {
           owner_(row.owner),
           run_id_(row.run_id),
           plan_(std::move(plan)),
-          grant_(grant) {}
+          grant_(grant),
+          expected_(
+              expected_duration(context.parts.database, row.job, plan_.max_runtime + context.settings.stop_grace)) {}
 
     std::string key() const override { return training_run_key(id_); }
     std::string owner() const override { return owner_; }
@@ -44,6 +47,7 @@ class TrainingRun : public jobs::Work {
 
     bool needs_provisions() const override { return plan_.command.framework && !script_; }
     Result<void> provision(const jobs::StopFlag& stop) override;
+    jobs::Expected expected() const override { return expected_; }
     void waiting(const std::string& reason) override;
     Result<RunSpec> prepare(const jobs::StopFlag& stop) override;
     void started(Timestamp when) override;
@@ -82,6 +86,7 @@ class TrainingRun : public jobs::Work {
     std::string run_id_;
     const TrainingPlan plan_;
     const jobs::Grant grant_;
+    const jobs::Expected expected_;
     std::optional<ScriptEnvironment> script_;  // from provision() on
     std::chrono::milliseconds rest_{};         // before the next segment
     bool kept_ = false;                        // the files stay
