@@ -1,9 +1,12 @@
 #include "script_mode/distribution.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <iterator>
 
 #include "base/strings.h"
+#include "script_mode/peer.h"
 #include "script_mode/remote_shell.h"
 
 namespace millwright::script_mode {
@@ -287,6 +290,14 @@ Result<LaunchPlan> plan_tensorflow_servers(const TrainingEnvironment& environmen
 
 // --- MXNet ---
 
+// The scheduler binds to what stands in DMLC_PS_ROOT_URI, which must be an address for that.
+std::string numeric_address(const std::string& host) {
+    const auto addresses = addresses_of(host);
+    char text[INET_ADDRSTRLEN] = {};
+    if (addresses.empty() || inet_ntop(AF_INET, &addresses[0], text, sizeof text) == nullptr) return host;
+    return text;
+}
+
 std::map<std::string, std::string> mxnet_role(const TrainingEnvironment& environment, const std::string& role) {
     const auto& hosts = environment.distribution_hosts;
     const auto hyperparameter = [&](const char* name, const char* otherwise) {
@@ -297,7 +308,7 @@ std::map<std::string, std::string> mxnet_role(const TrainingEnvironment& environ
     return {{"DMLC_NUM_WORKER", count},
             {"DMLC_NUM_SERVER", count},
             {"DMLC_ROLE", role},
-            {"DMLC_PS_ROOT_URI", environment.master_host},
+            {"DMLC_PS_ROOT_URI", numeric_address(environment.master_host)},
             {"DMLC_PS_ROOT_PORT", hyperparameter("_ps_port", kMxnetPort)},
             {"DMLC_INTERFACE", environment.network_interface},
             {"PS_VERBOSE", hyperparameter("_ps_verbose", "0")}};
@@ -308,7 +319,7 @@ Result<LaunchPlan> plan_mxnet_servers(const TrainingEnvironment& environment, co
     for (const auto& [name, value] : mxnet_role(environment, "worker")) plan.environment[name] = value;
     const auto background = [&](const char* role) {
         plan.before.push_back(
-            {role, {environment.machine.python, "-c", kMxnetRole}, mxnet_role(environment, role), "/", false});
+            {role, {environment.machine.python, "-c", kMxnetRole}, mxnet_role(environment, role), "/", true});
     };
     if (environment.is_master()) {
         announce(plan);

@@ -1,0 +1,35 @@
+"""Digits with a distributed key-value store; scheduler and servers are started by the toolkit."""
+import json
+import os
+
+import numpy
+import mxnet as mx
+from mxnet import autograd, gluon
+
+hosts = json.loads(os.environ["SM_HOSTS"])
+data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
+data = data[numpy.random.RandomState(1).permutation(len(data))]
+labels, features = mx.nd.array(data[:, 0]), mx.nd.array(data[:, 1:] / 16)
+
+store = mx.kv.create("dist_sync")
+rank, size = store.rank, store.num_workers
+mx.random.seed(1)
+net = gluon.nn.Sequential()
+net.add(gluon.nn.Dense(48, activation="relu", in_units=64), gluon.nn.Dense(10, in_units=48))
+net.initialize(mx.init.Xavier())
+trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.3}, kvstore=store)
+loss_of = gluon.loss.SoftmaxCrossEntropyLoss()
+
+part = slice(rank * 720, (rank + 1) * 720)
+x, y = features[:1440][part], labels[:1440][part]
+for epoch in range(12):
+    for at in range(0, 720 - 31, 32):
+        with autograd.record():
+            loss = loss_of(net(x[at:at + 32]), y[at:at + 32])
+        loss.backward()
+        trainer.step(32 * size)
+
+accuracy = float((net(features[1440:]).argmax(axis=1) == labels[1440:]).mean().asscalar())
+print(f"rank={rank} world={size} host={os.environ['SM_CURRENT_HOST']} accuracy={accuracy:.4f}", flush=True)
+if os.environ["SM_CURRENT_HOST"] == hosts[0]:
+    net.save_parameters(os.path.join(os.environ["SM_MODEL_DIR"], "model.params"))
