@@ -397,7 +397,9 @@ Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict&
         change.billable_seconds = time.billable_seconds;
     }
     change.keep_folder = ran && verdict.status == "Failed" && context_.settings.keep_failed > 0;
-    const bool pooled = TRY(keep_instances(ran));
+    const bool held =
+        ran && outcome->cause != RunOutcome::Cause::LaunchFailed && outcome->cause != RunOutcome::Cause::Lost;
+    const bool pooled = TRY(keep_instances(held));
     kept_ = TRY(this->change(change)) && change.keep_folder;
     if (pooled && can_be_warm()) context_.pools.stand_ready(id_, warm_spare(context_, commanded(), instances()));
     log::info("training job " + row.job.name + ": " + verdict.status);

@@ -364,8 +364,8 @@ Result<void> RunningWarmPools::set_keep_alive(int64_t job, seconds keep_alive) {
         MutexLock lock(mutex_);
         const auto found = pools_.find(job);
         if (found == pools_.end()) return {};
-        found->second.keep_alive = keep_alive;
-        over = found->second.expiry() <= now();
+        over = found->second.since + keep_alive <= now();
+        if (!over) found->second.keep_alive = keep_alive;
     }
     changed_.notify_all();
     if (over) terminate(job, "released");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "resources/training_jobs/training_jobs_fixture.h"
 #include "resources/training_jobs/warm_start.h"
 
