@@ -26,9 +26,9 @@ struct Range4 {
 constexpr Range4 kRanges4[] = {
     {"0.0.0.0", 8, Reach::Never},        {"10.0.0.0", 8, Reach::Private},    {"100.64.0.0", 10, Reach::Private},
     {"127.0.0.0", 8, Reach::Private},    {"169.254.0.0", 16, Reach::Never},  {"172.16.0.0", 12, Reach::Private},
-    {"192.0.0.0", 24, Reach::Never},     {"192.0.2.0", 24, Reach::Never},    {"192.88.99.0", 24, Reach::Never},
-    {"192.168.0.0", 16, Reach::Private}, {"198.18.0.0", 15, Reach::Private}, {"198.51.100.0", 24, Reach::Never},
-    {"203.0.113.0", 24, Reach::Never},   {"224.0.0.0", 3, Reach::Never},
+    {"192.0.0.0", 24, Reach::Never},     {"192.0.2.0", 24, Reach::Private},  {"192.88.99.0", 24, Reach::Never},
+    {"192.168.0.0", 16, Reach::Private}, {"198.18.0.0", 15, Reach::Private}, {"198.51.100.0", 24, Reach::Private},
+    {"203.0.113.0", 24, Reach::Private}, {"224.0.0.0", 3, Reach::Never},
 };
 
 struct Range6 {

@@ -31,8 +31,9 @@ Result<Destination> parse_destination(std::string_view authority, uint16_t defau
 
 enum class Reach {
     Public,   // what everybody can reach
-    Private,  // loopback, private use, shared (100.64/10), unique local: this machine's and its neighbours'
-    Never,    // link-local, multicast, unspecified, reserved, addresses inside addresses
+    Private,  // loopback, private use, shared (100.64/10), documentation (lab networks), unique local: this machine's
+              // and its neighbours'
+    Never,  // link-local, multicast, unspecified, reserved, addresses inside addresses
 };
 Reach reach_of(const sockaddr_storage& address);
 // An address of an interface of this machine, whatever its range.
