@@ -258,13 +258,18 @@ std::string failure_text(std::string_view error_class, const ErrorTail& tail, co
         rest = "\nExtraInfo \"Process killed by SIGKILL (signal 9)\"";
     else if (end.signal != 0)
         rest = "\nExtraInfo \"Process killed by " + signal_name(end.signal) + "\"";
-    rest += "\nCommand \"" + cut(end.command, kMaxCommand) + "\"";
+    const auto without_prefix = [&](const std::string& text, const char* below, const char* instead) {
+        return end.prefix.empty() ? text : replace_all(text, end.prefix + below, instead);
+    };
+    rest += "\nCommand \"" + cut(without_prefix(end.command, "/bin/", ""), kMaxCommand) + "\"";
     const size_t around = utf8_length(head) + utf8_length(rest) + std::string_view("ErrorMessage \"\"").size();
     const size_t room = limit - std::min(limit - 100, around);
     // An exception that nobody caught ends Python with 1; any other end has another reason.
-    const std::vector<std::string> traceback = end.exit_code == 1 ? tail.last_traceback() : std::vector<std::string>();
-    const std::string message =
-        traceback.empty() ? lines_text(tail.last_lines(), room) : traceback_text(traceback, end.folder, room);
+    std::vector<std::string> lines = end.exit_code == 1 ? tail.last_traceback() : std::vector<std::string>();
+    const bool traceback = !lines.empty();
+    if (!traceback) lines = tail.last_lines();
+    for (std::string& line : lines) line = without_prefix(line, "/", "…/");
+    const std::string message = traceback ? traceback_text(lines, end.folder, room) : lines_text(lines, room);
     return head + "ErrorMessage \"" + message + "\"" + rest;
 }
 

@@ -53,6 +53,8 @@ struct ScriptEnd {
     int signal = 0;       // 0: exited by itself
     std::string command;  // as a person would type it
     std::string folder;   // the user's code: its frames are kept first
+    // Where the interpreter's environment lies: "…" in paths below it, so that they leave room. Empty: nothing.
+    std::string prefix{};
 };
 
 // "ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"…\"\nCommand \"…\"", at most `limit` characters, the line of the

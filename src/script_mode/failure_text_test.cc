@@ -28,6 +28,16 @@ TEST(FailureText, CarriesTheTracebackInTheToolkitsForm) {
               "Command \"/env/bin/python train.py --epochs 2\"");
 }
 
+TEST(FailureText, PathsOfTheEnvironmentAreShortened) {
+    const std::string prefix = "/opt/millwright/environments/0123456789abcdef";
+    const std::string text = text_of("Traceback (most recent call last):\n" +
+                                         frame(prefix + "/lib/python3.11/site-packages/x.py", 7, "f(0)") +
+                                         "ZeroDivisionError: division by zero\n",
+                                     {1, 0, prefix + "/bin/python train.py", "/opt/ml/code", prefix});
+    EXPECT_NE(text.find("  File \"…/lib/python3.11/site-packages/x.py\", line 7, in f\n"), std::string::npos) << text;
+    EXPECT_TRUE(text.ends_with("Command \"python train.py\"")) << text;
+}
+
 TEST(FailureText, TheLastOfChainedExceptionsCounts) {
     const std::string text = text_of("Traceback (most recent call last):\n" + frame("/opt/ml/code/a.py", 1, "first()") +
                                      "KeyError: 'x'\n\nDuring handling of the above exception, another exception "

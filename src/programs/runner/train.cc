@@ -79,6 +79,12 @@ std::string this_program() {
     return {path, static_cast<size_t>(std::max<ssize_t>(size, 0))};
 }
 
+// "/opt/millwright/environments/<id>"; empty for any other interpreter.
+std::string environment_prefix(const TrainingEnvironment& environment) {
+    const std::string& python = environment.machine.python;
+    return python.starts_with("/opt/millwright/") ? python.substr(0, python.rfind("/bin/")) : "";
+}
+
 class Host {
   public:
     explicit Host(TrainingEnvironment environment) : environment_(std::move(environment)) {}
@@ -143,7 +149,7 @@ class Host {
         if (!exit) return StepFailure{127, "ClientError: " + exit.error().message};
         if (exit->failed() && !stop_requested()) {
             const script_mode::ScriptEnd end{exit->code, exit->signal, join(plan.main.command, " "),
-                                             environment_.code_folder()};
+                                             environment_.code_folder(), environment_prefix(environment_)};
             write_failure(environment_.base,
                           script_mode::failure_text("ExecuteUserScriptError", tail, end,
                                                     exit->signal == SIGKILL ? kShortFailure : kFailure));
