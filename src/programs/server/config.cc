@@ -71,6 +71,39 @@ Setter folder(std::string Config::*field) {
         return {};
     };
 }
+Result<void> set_keep_failed(Config& config, const toml::node& node) {
+    constexpr int64_t kMost = 1000;
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0 || *value > kMost) return wrong("a number from 0 to 1000");
+    config.keep_failed = static_cast<size_t>(*value);
+    return {};
+}
+Result<void> set_keep_failed_gib(Config& config, const toml::node& node) {
+    constexpr int64_t kMost = 1'000'000;
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0 || *value > kMost) return wrong("GiB from 0 to 1000000");
+    config.keep_failed_bytes = static_cast<uint64_t>(*value) << 30;
+    return {};
+}
+Result<void> set_spot_mean(Config& config, const toml::node& node) {
+    constexpr int64_t kMost = 28 * 86'400;
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0 || *value > kMost) return wrong("seconds from 0 to 2419200");
+    config.spot.mean_between_interruptions = std::chrono::seconds(*value);
+    return {};
+}
+Result<void> set_spot_seed(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value) return wrong("a text");
+    config.spot.seed = *value;
+    return {};
+}
+Result<void> set_spot_billed_share(Config& config, const toml::node& node) {
+    const auto value = node.value<double>();
+    if (!node.is_number() || !value || !(*value > 0) || *value > 1) return wrong("a share above 0 and up to 1");
+    config.spot.billed_share = *value;
+    return {};
+}
 Result<void> set_egress(Config& config, const toml::node& node) {
     static const std::map<std::string, Egress> words = {
         {"packages", Egress::Packages}, {"all", Egress::All}, {"none", Egress::None}};
@@ -86,11 +119,47 @@ Result<void> set_listen_node(Config& config, const toml::node& node) {
     return set_listen(config, *value);
 }
 
+Result<int64_t> number(const toml::node& node, int64_t most) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0 || *value > most)
+        return invalid_input("expected a number from 0 to " + std::to_string(most));
+    return *value;
+}
+Result<void> set_keep_failed(Config& config, const toml::node& node) {
+    config.keep_failed = static_cast<size_t>(TRY(number(node, 1000)));
+    return {};
+}
+Result<void> set_keep_failed_gib(Config& config, const toml::node& node) {
+    config.keep_failed_gib = static_cast<uint64_t>(TRY(number(node, 1'000'000)));
+    return {};
+}
+Result<void> set_spot_mean(Config& config, const toml::node& node) {
+    config.spot.mean_between_interruptions = std::chrono::seconds(TRY(number(node, 31'536'000)));
+    return {};
+}
+Result<void> set_spot_seed(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value) return wrong("a text");
+    config.spot.seed = *value;
+    return {};
+}
+Result<void> set_spot_share(Config& config, const toml::node& node) {
+    const auto value = node.value<double>();
+    if (!value || !(*value >= 0 && *value <= 1)) return wrong("a number from 0 to 1");
+    config.spot.billed_share = *value;
+    return {};
+}
+
 const std::map<std::string, Setter>& setters() {
     static const std::map<std::string, Setter> all = {
         {"server.listen", set_listen_node},
         {"server.log_level", set_log_level},
         {"s3.domains", host_names(&Config::s3_domains)},
+        {"jobs.keep_failed", set_keep_failed},
+        {"jobs.keep_failed_gib", set_keep_failed_gib},
+        {"spot.mean_seconds_between_interruptions", set_spot_mean},
+        {"spot.seed", set_spot_seed},
+        {"spot.billed_share", set_spot_share},
         {"network.egress", set_egress},
         {"network.allow", host_names(&Config::egress_allow)},
         {"environments.folder", folder(&Config::environments)},
@@ -98,6 +167,11 @@ const std::map<std::string, Setter>& setters() {
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
         {"jobs.strict_capacity", flag(&Config::strict_capacity)},
         {"jobs.stop_grace_seconds", seconds(&Config::stop_grace, 3600)},
+        {"jobs.keep_failed", set_keep_failed},
+        {"jobs.keep_failed_gib", set_keep_failed_gib},
+        {"spot.mean_seconds_between_interruptions", set_spot_mean},
+        {"spot.seed", set_spot_seed},
+        {"spot.billed_share", set_spot_billed_share},
         {"metrics.host_interval_seconds", seconds(&Config::host_metrics_interval, 3600)},
         {"waiting.hold_seconds", seconds(&Config::hold, 50)},
     };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "resources/training_jobs/training_jobs.h"
 #include "resources/training_jobs/training_quotas.h"
 
 namespace millwright::programs {
@@ -25,9 +26,15 @@ struct Config {
     bool strict_capacity = false;
     std::chrono::seconds hold{20};  // the longest a polling Describe is held; 0 switches it off
     std::chrono::seconds stop_grace{120};
+    resources::SpotSettings spot;
+    size_t keep_failed = 5;                           // so many failed jobs keep their files,
+    uint64_t keep_failed_bytes = uint64_t{20} << 30;  // and so many bytes together
     std::string log_level = "info";
     resources::TrainingQuotas quotas;
     std::chrono::seconds host_metrics_interval{10};  // 0: the hosts of jobs are not measured
+    resources::SpotSettings spot;
+    size_t keep_failed = 5;         // failed jobs whose files stay
+    uint64_t keep_failed_gib = 20;  // of all of them together
     Egress egress = Egress::Packages;
     std::vector<std::string> egress_allow;            // further hosts, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory

@@ -30,7 +30,8 @@ TEST_F(ConfigTest, ReadsEverySetting) {
         "= \"eu-west-1\"\n"
         "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = "
         "0\n[network]\negress = \"all\"\nallow = [\"a.example\"]\n"
-        "[environments]\nfolder = \"/e\"\n[file_systems]\nfs-01 = \"/data/x\"\n");
+        "[environments]\nfolder = \"/e\"\n[file_systems]\nfs-01 = \"/data/x\"\n"
+        "[spot]\nmean_seconds_between_interruptions = 60\nseed = \"s\"\nbilled_share = 0.5\n");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->address, "0.0.0.0");
     EXPECT_EQ(config->port, 80);
@@ -45,6 +46,9 @@ TEST_F(ConfigTest, ReadsEverySetting) {
     EXPECT_EQ(config->egress_allow, std::vector<std::string>{"a.example"});
     EXPECT_EQ(config->environments, "/e");
     EXPECT_EQ(config->file_systems.at("fs-01"), "/data/x");
+    EXPECT_EQ(config->spot.mean_between_interruptions.count(), 60);
+    EXPECT_EQ(config->spot.seed, "s");
+    EXPECT_EQ(config->spot.billed_share, 0.5);
 }
 TEST_F(ConfigTest, ReadsQuotas) {
     const auto config = load(
@@ -80,6 +84,20 @@ TEST_F(ConfigTest, NamesWhatIsWrong) {
     EXPECT_EQ(load("[file_systems]\nfs-01 = \"data\"\n").error().message,
               "config.toml: file_systems.fs-01: expected an absolute path");
     EXPECT_TRUE(load("[server\n").error().message.starts_with("config.toml, line 1: "));
+}
+
+TEST_F(ConfigTest, SpotAndKeptFiles) {
+    const auto config = load(
+        "[jobs]\nkeep_failed = 2\nkeep_failed_gib = 3\n[spot]\nmean_seconds_between_interruptions = 60\nseed = \"a\"\n"
+        "billed_share = 0.25\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->keep_failed, 2u);
+    EXPECT_EQ(config->keep_failed_bytes, uint64_t{3} << 30);
+    EXPECT_EQ(config->spot.mean_between_interruptions.count(), 60);
+    EXPECT_EQ(config->spot.seed, "a");
+    EXPECT_EQ(config->spot.billed_share, 0.25);
+    EXPECT_EQ(load("[spot]\nbilled_share = 0\n").error().message,
+              "config.toml: spot.billed_share: expected a share above 0 and up to 1");
 }
 
 }  // namespace
