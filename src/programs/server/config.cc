@@ -119,47 +119,11 @@ Result<void> set_listen_node(Config& config, const toml::node& node) {
     return set_listen(config, *value);
 }
 
-Result<int64_t> number(const toml::node& node, int64_t most) {
-    const auto value = node.value_exact<int64_t>();
-    if (!value || *value < 0 || *value > most)
-        return invalid_input("expected a number from 0 to " + std::to_string(most));
-    return *value;
-}
-Result<void> set_keep_failed(Config& config, const toml::node& node) {
-    config.keep_failed = static_cast<size_t>(TRY(number(node, 1000)));
-    return {};
-}
-Result<void> set_keep_failed_gib(Config& config, const toml::node& node) {
-    config.keep_failed_gib = static_cast<uint64_t>(TRY(number(node, 1'000'000)));
-    return {};
-}
-Result<void> set_spot_mean(Config& config, const toml::node& node) {
-    config.spot.mean_between_interruptions = std::chrono::seconds(TRY(number(node, 31'536'000)));
-    return {};
-}
-Result<void> set_spot_seed(Config& config, const toml::node& node) {
-    const auto value = node.value_exact<std::string>();
-    if (!value) return wrong("a text");
-    config.spot.seed = *value;
-    return {};
-}
-Result<void> set_spot_share(Config& config, const toml::node& node) {
-    const auto value = node.value<double>();
-    if (!value || !(*value >= 0 && *value <= 1)) return wrong("a number from 0 to 1");
-    config.spot.billed_share = *value;
-    return {};
-}
-
 const std::map<std::string, Setter>& setters() {
     static const std::map<std::string, Setter> all = {
         {"server.listen", set_listen_node},
         {"server.log_level", set_log_level},
         {"s3.domains", host_names(&Config::s3_domains)},
-        {"jobs.keep_failed", set_keep_failed},
-        {"jobs.keep_failed_gib", set_keep_failed_gib},
-        {"spot.mean_seconds_between_interruptions", set_spot_mean},
-        {"spot.seed", set_spot_seed},
-        {"spot.billed_share", set_spot_share},
         {"network.egress", set_egress},
         {"network.allow", host_names(&Config::egress_allow)},
         {"environments.folder", folder(&Config::environments)},

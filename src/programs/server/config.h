@@ -32,9 +32,6 @@ struct Config {
     std::string log_level = "info";
     resources::TrainingQuotas quotas;
     std::chrono::seconds host_metrics_interval{10};  // 0: the hosts of jobs are not measured
-    resources::SpotSettings spot;
-    size_t keep_failed = 5;         // failed jobs whose files stay
-    uint64_t keep_failed_gib = 20;  // of all of them together
     Egress egress = Egress::Packages;
     std::vector<std::string> egress_allow;            // further hosts, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory

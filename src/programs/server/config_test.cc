@@ -30,8 +30,7 @@ TEST_F(ConfigTest, ReadsEverySetting) {
         "= \"eu-west-1\"\n"
         "lenient_roles = false\n[jobs]\nstrict_capacity = true\nstop_grace_seconds = 5\n[waiting]\nhold_seconds = "
         "0\n[network]\negress = \"all\"\nallow = [\"a.example\"]\n"
-        "[environments]\nfolder = \"/e\"\n[file_systems]\nfs-01 = \"/data/x\"\n"
-        "[spot]\nmean_seconds_between_interruptions = 60\nseed = \"s\"\nbilled_share = 0.5\n");
+        "[environments]\nfolder = \"/e\"\n[file_systems]\nfs-01 = \"/data/x\"\n");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->address, "0.0.0.0");
     EXPECT_EQ(config->port, 80);
@@ -46,9 +45,6 @@ TEST_F(ConfigTest, ReadsEverySetting) {
     EXPECT_EQ(config->egress_allow, std::vector<std::string>{"a.example"});
     EXPECT_EQ(config->environments, "/e");
     EXPECT_EQ(config->file_systems.at("fs-01"), "/data/x");
-    EXPECT_EQ(config->spot.mean_between_interruptions.count(), 60);
-    EXPECT_EQ(config->spot.seed, "s");
-    EXPECT_EQ(config->spot.billed_share, 0.5);
 }
 TEST_F(ConfigTest, ReadsQuotas) {
     const auto config = load(

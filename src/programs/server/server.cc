@@ -19,11 +19,14 @@
 #include "inference/replica_channel.h"
 #include "jobs/supervisor.h"
 #include "metadata_store/database.h"
+#include "net/egress_proxy.h"
 #include "net/http_server.h"
 #include "object_store/object_store.h"
 #include "programs/server/control_socket.h"
+#include "programs/server/egress.h"
 #include "resources/endpoints/endpoint_configs.h"
 #include "resources/endpoints/endpoints.h"
+#include "resources/environments/environments.h"
 #include "resources/identity/identity.h"
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
@@ -142,6 +145,7 @@ class MillwrightServer final : public Server {
   private:
     Result<void> open_stores_and_executor(const std::string& programs);
     Result<void> open_stores();
+    Result<void> open_environments();
     Result<void> open_jobs(const std::string& programs);
     Result<void> open_serving(const std::string& programs);
 
@@ -155,6 +159,9 @@ class MillwrightServer final : public Server {
     std::unique_ptr<resources::Metrics> metrics_;
     std::unique_ptr<resources::Tags> tags_;
     std::unique_ptr<executors::Executor> executor_;
+    std::unique_ptr<resources::Environments> environments_;
+    std::unique_ptr<net::EgressProxy> egress_;
+    std::jthread opening_egress_;
     std::unique_ptr<jobs::Supervisor> supervisor_;
     std::unique_ptr<resources::TrainingJobs> training_jobs_;
     std::unique_ptr<resources::Models> models_;
@@ -174,6 +181,8 @@ MillwrightServer::~MillwrightServer() {
     http_.reset();
     control_.reset();
     if (supervisor_) supervisor_->shut_down();
+    if (opening_egress_.joinable()) opening_egress_.join();
+    egress_.reset();
     executor_.reset();
     ::unlink((config_.data_dir + "/server.json").c_str());
 }
@@ -218,17 +227,45 @@ Result<void> MillwrightServer::open_stores_and_executor(const std::string& progr
     return {};
 }
 
+std::string egress_socket(const Config& config) {
+    return config.egress == Egress::None ? "" : config.data_dir + "/egress.sock";
+}
+
+Result<void> MillwrightServer::open_environments() {
+    const auto folder = config_.environments.empty() ? config_.data_dir + "/environments" : config_.environments;
+    environments_ = TRY(resources::Environments::open(
+        {.folder = folder, .egress_socket = egress_socket(config_), .run_folders = {config_.data_dir + "/jobs"}},
+        *executor_));
+    // On a thread of its own, because asking pip for its indexes takes longer than all the rest of a start.
+    opening_egress_ = std::jthread([this] {
+        auto egress = start_egress(config_, egress_socket(config_));
+        if (!egress) return log::warning("opening the way to package indexes", egress.error());
+        egress_ = std::move(*egress);
+    });
+    return {};
+}
+
 Result<void> MillwrightServer::open_jobs(const std::string& programs) {
+    TRY(open_environments());
     supervisor_ = jobs::Supervisor::start({}, *executor_);
-    training_jobs_ = TRY(resources::TrainingJobs::open({.folder = config_.data_dir + "/jobs",
-                                                        .algorithms_program = programs + "/millwright-algorithms",
-                                                        .forward_to = address_for_jobs(config_),
-                                                        .strict_capacity = config_.strict_capacity,
-                                                        .stop_grace = config_.stop_grace,
-                                                        .quotas = config_.quotas,
-                                                        .host_metrics_interval = config_.host_metrics_interval},
-                                                       {*database_, *objects_, *executor_, *supervisor_, *identity_,
-                                                        *logs_, *metrics_, *tags_, system_clock(), system_random()}));
+    const resources::TrainingJobSettings settings{.folder = config_.data_dir + "/jobs",
+                                                  .algorithms_program = programs + "/millwright-algorithms",
+                                                  .runner_program = programs + "/millwright-runner",
+                                                  .python_folder = programs + "/../share/python",
+                                                  .forward_to = address_for_jobs(config_),
+                                                  .egress_socket = egress_socket(config_),
+                                                  .egress_for_all = config_.egress == Egress::All,
+                                                  .file_systems = config_.file_systems,
+                                                  .strict_capacity = config_.strict_capacity,
+                                                  .stop_grace = config_.stop_grace,
+                                                  .quotas = config_.quotas,
+                                                  .host_metrics_interval = config_.host_metrics_interval,
+                                                  .spot = config_.spot,
+                                                  .keep_failed = config_.keep_failed,
+                                                  .keep_failed_bytes = config_.keep_failed_bytes};
+    training_jobs_ = TRY(resources::TrainingJobs::open(
+        settings, {*database_, *objects_, *executor_, *supervisor_, *identity_, *logs_, *metrics_, *tags_,
+                   system_clock(), system_random(), environments_.get()}));
     return {};
 }
 
