@@ -184,6 +184,12 @@ bool LaunchMount::is_on(int host) const {
     return hosts.empty() || std::find(hosts.begin(), hosts.end(), host) != hosts.end();
 }
 
+void number_layers(std::vector<LaunchMount>& mounts, size_t first) {
+    std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+    for (LaunchMount& mount : mounts)
+        if (mount.layer < 0) mount.layer = static_cast<int>(first++);
+}
+
 std::vector<LaunchMount> late_mounts(const LaunchSpec& spare, const LaunchSpec& work) {
     std::vector<LaunchMount> late;
     for (const LaunchMount& mount : work.mounts) {

@@ -32,6 +32,7 @@ struct LaunchMount {
     std::string source, target;
     bool through_links = true;  // see Mount
     std::vector<int> hosts{};   // only these; empty: all
+    int layer = -1;             // number of the folder of its changes, by number_layers(); not in the file
     bool is_on(int host) const;
 };
 
@@ -76,6 +77,8 @@ struct LaunchSpec {
 
 std::string encode_launch_spec(const LaunchSpec& spec);
 Result<LaunchSpec> decode_launch_spec(std::string_view text);
+// Parents before what lies in them, numbered from `first` where they have no number yet.
+void number_layers(std::vector<LaunchMount>& mounts, size_t first);
 // The mounts of `work` that its spare does not have yet.
 std::vector<LaunchMount> late_mounts(const LaunchSpec& spare, const LaunchSpec& work);
 

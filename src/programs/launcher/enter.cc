@@ -77,17 +77,26 @@ Result<Fd> connect_control(const std::string& folder) {
     return control;
 }
 
-// As it was started; a spare's work counts, not what it did before.
-Result<LaunchSpec> read_spec(const std::string& folder) {
-    for (const char* name : {executors::kWorkFile, executors::kLaunchFile}) {
-        const auto text = read_file(folder + "/" + name, kMaxLaunchBytes);
-        if (!text) continue;
-        LaunchSpec spec = TRY(executors::decode_launch_spec(*text));
-        if (spec.version != executors::kLaunchVersion)
-            return invalid_input("the run was started by another version of the server");
-        return spec;
-    }
-    return not_found("there is no run in " + folder);
+Result<LaunchSpec> read_spec(const std::string& path) {
+    const std::string text = TRY(read_file(path, kMaxLaunchBytes));
+    LaunchSpec spec = TRY(executors::decode_launch_spec(text));
+    if (spec.version != executors::kLaunchVersion)
+        return invalid_input("the run was started by another version of the server");
+    return spec;
+}
+
+// As it was started; a spare's work counts, not what it did before, but what its mounts changed lies where they did.
+Result<LaunchSpec> read_run(const std::string& folder) {
+    LaunchSpec launched = TRY(read_spec(folder + "/" + executors::kLaunchFile));
+    const std::string work_file = folder + "/" + executors::kWorkFile;
+    if (!launched.spare || !file_exists(work_file)) return launched;
+    LaunchSpec work = TRY(read_spec(work_file));
+    std::vector<executors::LaunchMount> late = executors::late_mounts(launched, work);
+    executors::number_layers(launched.mounts, 0);
+    executors::number_layers(late, launched.mounts.size());
+    work.mounts = std::move(launched.mounts);
+    work.mounts.insert(work.mounts.end(), late.begin(), late.end());
+    return work;
 }
 
 // The same surroundings around a command that only waits. What the machine no longer has is left out and named.
@@ -113,7 +122,7 @@ void make_idle(LaunchSpec& spec) {
 Result<Access> set_up_again(const std::string& folder) {
     Access access;
     access.lock = TRY(executors::lock_run(folder));
-    LaunchSpec spec = TRY(read_spec(folder));
+    LaunchSpec spec = TRY(read_run(folder));
     make_idle(spec);
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

@@ -258,14 +258,13 @@ std::string folder_of(const LaunchSpec& spec, int host) { return spec.folder + "
 
 Result<std::vector<PreparedMount>> prepare_mounts(const LaunchSpec& spec, std::vector<LaunchMount> mounts, int host,
                                                   size_t first_layer) {
-    // Parents before what lies in them.
-    std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+    executors::number_layers(mounts, first_layer);
     std::vector<PreparedMount> prepared;
-    for (size_t i = 0; i < mounts.size(); ++i) {
-        if (!mounts[i].is_on(host)) continue;
-        mounts[i].source = with_host(mounts[i].source, host);
-        const std::string layers = folder_of(spec, host) + "/layers/" + std::to_string(first_layer + i);
-        prepared.push_back(TRY(prepare(spec, mounts[i], layers)));
+    for (LaunchMount& mount : mounts) {
+        if (!mount.is_on(host)) continue;
+        mount.source = with_host(mount.source, host);
+        const std::string layers = folder_of(spec, host) + "/layers/" + std::to_string(mount.layer);
+        prepared.push_back(TRY(prepare(spec, mount, layers)));
     }
     return prepared;
 }
