@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "algorithms/common/channel_files.h"
 #include "algorithms/common/collective.h"
 #include "algorithms/common/job_log.h"
 #include "algorithms/common/readers.h"
@@ -68,12 +69,10 @@ Result<void> check_channels(const TrainingEnvironment& environment) {
     for (const auto& channel : environment.channels) {
         if (channel.name != "train" && channel.name != "test")
             return invalid_input("Extraneous channel found: " + channel.name);
-        if (channel.mode != "File")
-            return invalid_input("Channel " + channel.name + ": input mode " + channel.mode +
-                                 " is not supported yet, use File");
         if (channel.record_wrapped)
             return invalid_input("Channel " + channel.name +
-                                 ": RecordWrapperType RecordIO is not supported in File mode");
+                                 ": RecordWrapperType RecordIO is not supported, the data is in records or lines "
+                                 "already; use None");
     }
     return {};
 }
@@ -94,7 +93,8 @@ Result<Input> open_channel(const Channel& channel, const Settings& settings, Job
     input.first_rows = settings.mini_batch_size;
     input.subtract_mean = settings.subtract_mean;
     // A host may get no file of a sharded channel, and then not even the folder.
-    if (file_exists(channel.path)) input.files = TRY(list_channel_files(channel.path, kFirstPartyFolders));
+    if (channel.mode == "Pipe" || file_exists(channel.path))
+        input.files = TRY(channel_files(channel, kFirstPartyFolders));
     return input;
 }
 

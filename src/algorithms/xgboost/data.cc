@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "algorithms/common/channel_files.h"
 #include "algorithms/common/readers.h"
 #include "base/strings.h"
 
@@ -68,10 +69,14 @@ Result<std::optional<Dataset>> read_dataset(const std::vector<std::string>& file
 }
 
 Result<void> check_channel(const Channel& channel) {
-    TRY(data_format(channel.content_type));
+    const auto format = TRY(data_format(channel.content_type));
     if (channel.mode != "Pipe") return {};
-    return invalid_input("Channel configuration for '" + channel.name +
-                         "' channel is not supported: TrainingInputMode Pipe; please use File mode");
+    const auto unsupported = [&](const std::string& what) {
+        return invalid_input("Channel configuration for '" + channel.name + "' channel is not supported: " + what);
+    };
+    if (format == DataFormat::Libsvm) return unsupported("libsvm with TrainingInputMode Pipe; please use File mode");
+    if (channel.record_wrapped) return unsupported("RecordWrapperType RecordIO; please use None");
+    return {};
 }
 
 }  // namespace
@@ -139,11 +144,11 @@ Result<TrainingData> read_channels(const TrainingEnvironment& environment, const
     const ReaderOptions options = reader_options(TRY(data_format(train.content_type)), settings);
 
     TrainingData out;
-    const auto train_files = TRY(list_channel_files(train.path, kXgboostFolders));
+    const auto train_files = TRY(channel_files(train, kXgboostFolders));
     out.train = TRY(read_dataset(train_files, options));
     if (validation == nullptr) return out;
     out.has_validation_channel = true;
-    const auto validation_files = TRY(list_channel_files(validation->path, kXgboostFolders));
+    const auto validation_files = TRY(channel_files(*validation, kXgboostFolders));
     warn_about_same_files(train_files, validation_files, log);
     out.validation = TRY(read_dataset(validation_files, options));
     return out;

@@ -43,9 +43,13 @@ TEST(Channels, AreCheckedInTheContainersWords) {
     extra.add_channel("test", "text/csv", {});
     EXPECT_EQ(channel_error(extra), "Extraneous channel found: test");
     JobFolder pipe;
-    pipe.add_channel("train", "text/csv", {});
+    pipe.add_channel("train", "text/libsvm", {});
     pipe.environment.channels[0].mode = "Pipe";
-    EXPECT_THAT(channel_error(pipe), HasSubstr("Channel configuration for 'train' channel is not supported"));
+    EXPECT_THAT(channel_error(pipe), HasSubstr("Channel configuration for 'train' channel is not supported: libsvm"));
+    pipe.environment.channels[0].content_type = "text/csv";
+    EXPECT_EQ(channel_error(pipe), "none");
+    pipe.environment.channels[0].record_wrapped = true;
+    EXPECT_THAT(channel_error(pipe), HasSubstr("RecordWrapperType RecordIO"));
     JobFolder mixed;
     mixed.add_channel("train", "text/csv", {});
     mixed.add_channel("validation", "text/libsvm", {});

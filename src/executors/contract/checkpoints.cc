@@ -261,6 +261,12 @@ Result<void> CheckpointUploads::load() {
     return {};
 }
 
+std::string CheckpointUploads::called(const std::string& path) const {
+    const auto name = "'" + valid_utf8(path) + "'";
+    return run_.live ? "The file " + name + " for s3://" + run_.uri.bucket + "/" + run_.uri.key
+                     : "The checkpoint " + name;
+}
+
 bool CheckpointUploads::is_due(Entry& entry, const FileVersion& version, Pass kind, Monotonic now) const {
     if (entry.stored == version || (kind == Pass::Running && entry.refused == version)) return false;
     if (entry.seen == entry.stored || entry.seen == FileVersion{}) entry.differs_since = now;
@@ -278,7 +284,10 @@ Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std:
     auto files = list_job_files(folder.get());
     if (!files) {
         const auto refused = files.error().kind == ErrorKind::LimitExceeded || files.error().kind == ErrorKind::Denied;
-        if (refused) return invalid_input("The " + what() + " cannot be uploaded: " + files.error().message + ".");
+        if (refused)
+            return invalid_input(
+                (run_.live ? "The files for s3://" + run_.uri.bucket + "/" + run_.uri.key : "The checkpoints") +
+                std::string(" cannot be uploaded: ") + files.error().message + ".");
         // A folder that was removed under our eyes; the next pass sees what is left.
         if (files.error().kind == ErrorKind::NotFound && kind == Pass::Running) return {};
         return files.error();
@@ -340,14 +349,13 @@ Result<void> CheckpointUploads::upload(const Due& due, Pass kind, const std::ato
     const auto file = open_job_file(folder.get(), due.path);
     if (!file) {
         if (file.error().kind == ErrorKind::NotFound) return {};  // removed meanwhile, which is fine
-        return invalid_input("The file '" + valid_utf8(due.path) + "' of the " + what() + " cannot be read.");
+        return invalid_input(called(due.path) + " cannot be read.");
     }
     const auto version = TRY(version_of(file->get()));
     if (version != due.version && !run_.live) return {};  // the next pass has it
     const auto key = run_.uri.key + due.path;
     if (const auto good = object_store::check_key(key); !good) {
-        return invalid_input("The file '" + valid_utf8(due.path) + "' of the " + what() +
-                             " cannot be uploaded: " + good.error().message);
+        return invalid_input(called(due.path) + " cannot be uploaded: " + good.error().message);
     }
     const bool marked = kind == Pass::Running && !run_.live;
     if (marked) exchange_markers(folder.get(), due.path, kUploading, kUploaded);

@@ -101,9 +101,7 @@ class CheckpointUploads {
         std::map<std::string, Entry> entries;
     };
 
-    std::string what() const {
-        return run_.live ? "live output s3://" + run_.uri.bucket + "/" + run_.uri.key : "checkpoints";
-    }
+    std::string called(const std::string& path) const;  // begins messages
     Result<void> load() REQUIRES(mutex_);
     Result<void> open_folders() REQUIRES(mutex_);
     Result<void> look(size_t host, Pass kind, Monotonic now, std::vector<Due>& due) REQUIRES(mutex_);
