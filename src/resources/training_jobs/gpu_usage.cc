@@ -22,8 +22,8 @@ class NoGpus final : public GpuReader {
 class Nvml final : public GpuReader {
   public:
     // False when this library or driver does not serve.
-    bool load() {
-        library_ = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+    bool load(const char* library) {
+        library_ = dlopen(library, RTLD_NOW | RTLD_LOCAL);
         if (!library_) return false;
         int (*init)() = nullptr;
         const bool found = find(init, "nvmlInit_v2") && find(shutdown_, "nvmlShutdown") &&
@@ -72,9 +72,9 @@ class Nvml final : public GpuReader {
 
 }  // namespace
 
-std::unique_ptr<GpuReader> GpuReader::open() {
+std::unique_ptr<GpuReader> GpuReader::open(const char* library) {
     auto nvml = std::make_unique<Nvml>();
-    if (nvml->load()) return nvml;
+    if (nvml->load(library)) return nvml;
     return std::make_unique<NoGpus>();
 }
 

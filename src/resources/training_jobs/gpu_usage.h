@@ -14,8 +14,8 @@ struct GpuUsage {
 // Not thread-safe.
 class GpuReader {
   public:
-    // Looks for libnvidia-ml.so.1; a reader of nothing when it or the GPUs are missing.
-    static std::unique_ptr<GpuReader> open();
+    // A reader of nothing when the library or the GPUs are missing.
+    static std::unique_ptr<GpuReader> open(const char* library = "libnvidia-ml.so.1");
     virtual ~GpuReader() = default;
     virtual std::optional<GpuUsage> read() = 0;  // none: there is no GPU, or it does not answer
 };
