@@ -223,7 +223,10 @@ ControlGroups find_control_groups(std::string& why) {
         for (const char* controller : kWanted) wanted = wanted || contains_word(controllers, controller);
         wanted = wanted || contains_word(controllers, "cpuacct");  // v2 counts in "cpu"
         if (!wanted || found.has(controllers)) continue;
-        const auto made = make_folder(folder + "/" + kFolderName);
+        auto made = make_folder(folder + "/" + kFolderName);
+        // It may be there because another user's server made it.
+        if (made && access((folder + "/" + kFolderName).c_str(), W_OK) != 0)
+            made = error_from_errno("cannot use the control group " + folder + "/" + kFolderName);
         if (made)
             found.parents.push_back({folder + "/" + kFolderName, controllers, 1});
         else

@@ -69,6 +69,7 @@ while True:
     attempt('', lambda: os.fork() < 0)
 )");
     spec.limits.max_processes = 500;
+    spec.limits.memory_bytes = uint64_t{4} << 30;  // not what is tested here
     RunOutcome outcome;
     EXPECT_LT(rage(spec, milliseconds(1500), outcome), kStopBudget);
     EXPECT_EQ(outcome.cause, RunOutcome::Cause::StopRequested);

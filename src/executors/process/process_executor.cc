@@ -545,23 +545,18 @@ void ProcessExecutor::launcher_ended(uint64_t ticket) {
 
 void ProcessExecutor::clean_up(const std::string& id, const std::string& folder) {
     int hosts = kMaxHosts;
-    size_t mounts = 0;
     ControlGroups groups = settings_.probe.control_groups;
     if (const auto text = read_file(folder + "/" + kLaunchFile, kMaxLaunchBytes)) {
         if (const auto spec = decode_launch_spec(*text)) {
             hosts = spec->hosts;
-            mounts = spec->mounts.size();
             groups = spec->control_groups;  // the server may run elsewhere in the hierarchy now
         }
-    }
-    if (const auto text = read_file(folder + "/" + kWorkFile, kMaxLaunchBytes)) {
-        if (const auto work = decode_launch_spec(*text)) mounts += work->mounts.size();  // a spare's layers go on
     }
     for (int host = 0; host < hosts; ++host) {
         const auto removed = remove_control_group(groups, control_group_name(id, host));
         if (!removed) log::warning("cannot clean up after run " + id, removed.error());
     }
-    unlock_layers(folder, hosts, mounts);
+    unlock_folders(folder, hosts);
 }
 
 Result<std::vector<HostUsage>> ProcessExecutor::usage(const std::string& id) {

@@ -385,8 +385,12 @@ TEST_F(ProcessExecutorTest, BeginsInTheWorkingFolder) {
 
 TEST_F(ProcessExecutorTest, HostsHaveLimitsOfTheirOwn) {
     RunSpec spec = script(
-        "python3 -c \"b=bytearray(200<<20)\" && echo enough || sleep 1; df -k /dev/shm | tail -1 | awk '{print $2}'",
+        "[ $HOSTNAME = algo-1 ] || while [ ! -e /opt/ml/shared/go ]; do sleep 0.05; done; python3 -c "
+        "\"b=bytearray(200<<20)\" && echo enough || sleep 1; df -k "
+        "/dev/shm | tail -1 | awk '{print $2}'; touch /opt/ml/shared/go",
         2);
+    ASSERT_TRUE(make_directories(base_ + "/shared").has_value());
+    spec.mounts = {{base_ + "/shared", "/opt/ml/shared", Mount::Mode::Writable}};
     spec.host_limits = {spec.limits, spec.limits};
     spec.host_limits[0].memory_bytes = uint64_t{600} << 20;
     spec.host_limits[1].memory_bytes = uint64_t{100} << 20;

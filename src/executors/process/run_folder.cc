@@ -1,10 +1,13 @@
 #include "executors/process/run_folder.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <string_view>
 
 #include "executors/process/launch_spec.h"
 
@@ -18,6 +21,22 @@ struct flock lock_of(off_t byte) {
     lock.l_start = byte;
     lock.l_len = 1;
     return lock;
+}
+
+// Nothing runs in there any more, so what is seen stays as it is.
+void unlock_below(int folder, int depth) {
+    constexpr int kMaxDepth = 400;  // one descriptor each
+    const int copy = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+    const std::unique_ptr<DIR, int (*)(DIR*)> list(copy >= 0 ? fdopendir(copy) : nullptr, closedir);
+    while (const dirent* entry = list ? readdir(list.get()) : nullptr) {
+        struct stat status {};
+        const std::string_view name = entry->d_name;
+        if (name == "." || name == ".." || fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!S_ISDIR(status.st_mode)) continue;
+        if ((status.st_mode & 0700) != 0700) fchmodat(folder, entry->d_name, (status.st_mode & 07777) | 0700, 0);
+        const Fd below(openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+        if (below && depth < kMaxDepth) unlock_below(below.get(), depth + 1);
+    }
 }
 
 }  // namespace
@@ -52,10 +71,12 @@ std::optional<Owner> owner_of_run(const std::string& folder) {
     return Owner{process.l_pid};
 }
 
-void unlock_layers(const std::string& folder, int hosts, size_t mounts) {
-    for (int host = 0; host < hosts; ++host)
-        for (size_t mount = 0; mount < mounts; ++mount)
-            chmod((folder + "/" + host_name(host) + "/layers/" + std::to_string(mount) + "/work/work").c_str(), 0700);
+void unlock_folders(const std::string& folder, int hosts) {
+    if (geteuid() == 0) return;
+    for (int host = 0; host < hosts; ++host) {
+        const Fd top(open((folder + "/" + host_name(host)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+        if (top) unlock_below(top.get(), 0);
+    }
 }
 
 }  // namespace millwright::executors

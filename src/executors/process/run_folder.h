@@ -28,7 +28,8 @@ struct Owner {
 };
 std::optional<Owner> owner_of_run(const std::string& folder);
 
-// After the end: overlayfs leaves folders that their owner may not list, so nobody but root could remove them.
-void unlock_layers(const std::string& folder, int hosts, size_t mounts);
+// After the end: overlayfs leaves folders that their owner may not list, and so may the run itself; nobody but root
+// could remove them. Makes the folders of the run's hosts theirs again, where this is not root.
+void unlock_folders(const std::string& folder, int hosts);
 
 }  // namespace millwright::executors

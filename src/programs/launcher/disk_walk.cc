@@ -32,7 +32,7 @@ Fd open_folder(int parent, const char* name) {
         if (folder) return folder;
         struct stat status {};
         if (errno == EACCES && fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
-            fchmodat(parent, name, (status.st_mode & 07777) | 0500, 0);
+            fchmodat(parent, name, (status.st_mode & 07777) | 0700, 0);
     }
     return Fd();
 }
