@@ -223,7 +223,7 @@ def test_shuffling_is_new_each_epoch_and_the_same_on_all_hosts(prefix, run):
 def test_channels_of_instance_groups_are_on_their_hosts(sm, prefix, run):
     uri = prefix({"a": b"1", "b": b"2"})
     groups = [{"InstanceGroupName": "heads", "InstanceType": "ml.m5.large", "InstanceCount": 1},
-              {"InstanceGroupName": "tails", "InstanceType": "ml.c5.large", "InstanceCount": 1}]
+              {"InstanceGroupName": "tails", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1}]
     request = dict(ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 5})
 
     def channel(name, group, **changes):
@@ -246,7 +246,7 @@ def test_channels_of_instance_groups_are_on_their_hosts(sm, prefix, run):
     assert reports["algo-2"]["fed"] == "12"  # the only host of the group has all shards
     assert set(reports["algo-1"]["config"]) == {"files"}
     assert reports["algo-2"]["resources"]["current_group_name"] == "tails"
-    assert reports["algo-2"]["resources"]["current_instance_type"] == "ml.c5.large"
+    assert reports["algo-2"]["resources"]["current_instance_type"] == "ml.c5.xlarge"
 
 
 def feeders_of(folder):

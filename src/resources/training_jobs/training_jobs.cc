@@ -331,6 +331,7 @@ Result<void> RunningTrainingJobs::check_bucket(const std::string& name, const st
 
 // Whether there is anything at all; what exactly is asked when the job starts.
 Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const Channel& channel) const {
+    if (channel.source == Channel::Source::FileSystem) return {};
     const auto uri = "s3://" + channel.uri.bucket + "/" + channel.uri.key;
     const auto missing =
         invalid_input("No S3 objects found under S3 URL \"" + uri +
