@@ -30,7 +30,7 @@ def progress_of(line):
     found = re.match(r"\s*Downloading (?:\S*/)?(\S+) \((.+)\)$", line)
     if found and not found[1].endswith(".metadata") and re.search("[MG]B", found[2]):
         return f"Downloading {found[1]} ({found[2]})"
-    found = re.match(r"\s*Building wheels? for (\S+) ", line)
+    found = re.match(r"\s*Building wheel for (\S+) ", line)
     if found:
         return f"Building {found[1]}"
     found = re.match(r"Installing collected packages: (.*)", line)

@@ -1,0 +1,71 @@
+"""The fixtures of tests/conformance, the digits in buckets, and the estimators of the SDK at hand."""
+import importlib.util
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE)]
+_spec = importlib.util.spec_from_file_location("conformance_fixtures", HERE.parent / "conformance/conftest.py")
+_module = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+globals().update({name: getattr(_module, name) for name in ("server", "environment", "s3", "sm", "logs", "bucket",
+                                                            "log_lines")})
+
+
+@pytest.fixture(scope="session")
+def aws(environment):
+    """This process, as a user's shell after `eval "$(millwright env)"`."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.environ["SAGEMAKER_SUPPRESS_V2_WARNING"] = "1"
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def digits_folders(tmp_path_factory):
+    """Folders "training" and "testing", each with digits.npz and digits.csv (the label first)."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+    digits = load_digits()
+    order = np.random.RandomState(3).permutation(len(digits.target))
+    root = tmp_path_factory.mktemp("digits")
+    for name, part in {"training": order[:1440], "testing": order[1440:]}.items():
+        x, y = (digits.data[part] / 16).astype("float32"), digits.target[part].astype("int64")
+        (root / name).mkdir()
+        np.savez(root / name / "digits.npz", x=x, y=y)
+        np.savetxt(root / name / "digits.csv", np.column_stack([y, x]), delimiter=",", fmt="%.6g")
+    return root
+
+
+@pytest.fixture(scope="session")
+def digits(s3, bucket, digits_folders):
+    """Folder of the form "npz" or "csv" -> the channels of fit()."""
+    for name in ("training", "testing"):
+        for form in ("npz", "csv"):
+            s3.put_object(Bucket=bucket, Key=f"digits/{form}/{name}/digits.{form}",
+                          Body=(digits_folders / name / f"digits.{form}").read_bytes())
+    return {form: {name: f"s3://{bucket}/digits/{form}/{name}" for name in ("training", "testing")}
+            for form in ("npz", "csv")}
+
+
+@pytest.fixture(scope="session")
+def fetch_model(s3, tmp_path_factory):
+    """Unpacks the model.tar.gz of a finished estimator; returns the folder."""
+    import tarfile
+
+    def fetch(estimator):
+        key = estimator.model_data.split("/", 3)
+        packed = s3.get_object(Bucket=key[2], Key=key[3])["Body"].read()
+        folder = tmp_path_factory.mktemp("model")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        return folder
+
+    return fetch

@@ -1,0 +1,87 @@
+"""What each framework's test needs, for both generations of the SDK, and what they have in common."""
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server import ENVIRONMENTS
+
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+# The first run builds the environments, which takes minutes each; see docs/guides/frameworks.md.
+PATIENCE = 3600
+XGBOOST = {"max_depth": 4, "eta": 0.3, "objective": "multi:softmax", "num_class": 10, "num_round": 40}
+
+
+@dataclass
+class Framework:
+    estimator: str  # where the SDK has it
+    v1: dict  # framework_version and py_version
+    v2: dict
+    recipes: dict  # generation of the SDK -> name of the environment that these lead to
+    data: str = "npz"
+    hyperparameters: dict = field(default_factory=dict)
+    accuracy: float = 0.95
+
+
+FRAMEWORKS = {
+    "pytorch": Framework("sagemaker.pytorch.PyTorch", dict(framework_version="1.5.0", py_version="py3"),
+                         dict(framework_version="2.0.0", py_version="py310"),
+                         {1: "pytorch-2.13.0", 2: "pytorch-2.13.0"}, hyperparameters={"epochs": 12, "lr": 0.05}),
+    "tensorflow": Framework("sagemaker.tensorflow.TensorFlow",
+                            dict(framework_version="2.2.0", py_version="py37", script_mode=True),
+                            dict(framework_version="2.12", py_version="py310"),
+                            {1: "tensorflow-2.15.1", 2: "tensorflow-2.15.1"}, hyperparameters={"epochs": 15}),
+    "mxnet": Framework("sagemaker.mxnet.MXNet", dict(framework_version="1.6.0", py_version="py3"),
+                       dict(framework_version="1.9.0", py_version="py38"), {1: "mxnet-1.9.1", 2: "mxnet-1.9.1"},
+                       hyperparameters={"batch-size": 50, "epochs": 10, "learning-rate": 0.05}),
+    "chainer": Framework("sagemaker.chainer.Chainer", dict(framework_version="5.0.0", py_version="py3"),
+                         dict(framework_version="5.0.0", py_version="py3"), {1: "chainer-7.8.1", 2: "chainer-7.8.1"},
+                         hyperparameters={"epochs": 15, "batch-size": 64}),
+    "sklearn": Framework("sagemaker.sklearn.SKLearn", dict(framework_version="0.23-1", py_version="py3"),
+                         dict(framework_version="1.2-1", py_version="py3"),
+                         {1: "scikit-learn-1.2.2", 2: "scikit-learn-1.2.2"}, data="csv",
+                         hyperparameters={"n-estimators": 100}),
+    "xgboost": Framework("sagemaker.xgboost.XGBoost", dict(framework_version="1.0-1", py_version="py3"),
+                         dict(framework_version="1.7-1", py_version="py3"),
+                         {1: "xgboost-1.7.6", 2: "xgboost-1.7.6"}, data="csv", hyperparameters=XGBOOST,
+                         accuracy=0.94),
+}
+
+
+def class_of(path):
+    module, name = path.rsplit(".", 1)
+    return getattr(__import__(module, fromlist=[name]), name)
+
+
+def wait_until_done(sm, name):
+    """Describes the job until it has ended; returns the last description."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        about = sm.describe_training_job(TrainingJobName=name)
+        if about["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            return about
+        time.sleep(1)
+    raise TimeoutError(f"{name} is still {about['SecondaryStatus']}: {about['SecondaryStatusTransitions'][-1]}")
+
+
+def environment_of(name):
+    """Folder of the environment of that name, the newest if there are several."""
+    found = []
+    for record in ENVIRONMENTS.glob("*/environment.json"):
+        about = json.loads(record.read_text())
+        if about["name"] == name and not about["requirements"]:
+            found.append((about["built_ms"], record.parent / "tree"))
+    assert found, f"no environment {name} was built"
+    return max(found)[1]
+
+
+def accuracy_in_plain_python(framework, recipe, model, data):
+    """Loads the model with the interpreter of the environment, outside of any job, and predicts."""
+    folder = SCRIPTS / framework
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SM_"))}
+    out = subprocess.run([environment_of(recipe) / "bin/python", folder / "predict.py", model, data], env=clean, cwd=folder,
+                         capture_output=True, text=True, timeout=600)
+    assert out.returncode == 0, out.stderr[-4000:]
+    return float(out.stdout.rsplit("accuracy", 1)[1])
