@@ -116,7 +116,7 @@ def script_request(s3, bucket, training_request, unique):
                 about = tarfile.TarInfo(name)
                 about.size, about.mode = len(body), 0o755
                 archive.addfile(about, io.BytesIO(body))
-        key = f"{unique}/source/sourcedir.tar.gz"
+        key = f"{changes.get('TrainingJobName', unique)}/source/sourcedir.tar.gz"
         s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
         parameters = {"sagemaker_program": entry, "sagemaker_submit_directory": f"s3://{bucket}/{key}",
                       **(hyperparameters or {})}
