@@ -1,6 +1,10 @@
 #include "resources/training_jobs/script_environment.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "base/files.h"
+#include "base/strings.h"
 #include "executors/contract/archive.h"
 
 namespace millwright::resources {
@@ -31,7 +35,27 @@ Result<std::string> read_requirements(object_store::ObjectStore& objects, const 
     return bad_code(uri, text.error());
 }
 
+bool is_version(std::string_view text) {
+    constexpr std::string_view kAllowed = "0123456789.abcdefghijklmnopqrstuvwxyz";
+    return !text.empty() && text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 }  // namespace
+
+std::string remote_function_requirements(const TrainingCommand& command) {
+    constexpr std::string_view kBootstrap = "/opt/ml/input/data/sagemaker_remote_function_bootstrap/";
+    const auto& entrypoint = command.entrypoint;
+    const auto bootstraps = [&](const std::string& word) { return word.starts_with(kBootstrap); };
+    if (std::none_of(entrypoint.begin(), entrypoint.end(), bootstraps)) return "";
+    const auto& words = command.arguments;
+    const auto name = std::find(words.begin(), words.end(), "--client_sagemaker_pysdk_version");
+    if (name == words.end() || name + 1 == words.end() || !is_version(name[1])) return "";
+    const std::vector<std::string_view> version = split(name[1], '.');
+    if (version[0] == "2") return "sagemaker==" + name[1] + "\n";
+    // Version 3.N of the SDK has the functions' side in sagemaker-core 2.N; the rest of it is not needed in a job.
+    if (version[0] == "3" && version.size() > 1) return "sagemaker-core==2." + std::string(version[1]) + ".*\n";
+    return "";
+}
 
 Result<ScriptEnvironment> provide_script_environment(object_store::ObjectStore& objects, Environments& environments,
                                                      const TrainingCommand& command, const std::atomic<bool>& stop,
@@ -39,6 +63,7 @@ Result<ScriptEnvironment> provide_script_environment(object_store::ObjectStore& 
     EnvironmentWish wish{*command.framework, ""};
     ScriptEnvironment script;
     // A command of its own installs what it wants itself.
+    wish.requirements = remote_function_requirements(command);
     if (command.entrypoint.empty() && command.arguments.empty()) {
         if (command.submit_directory) {
             wish.requirements = TRY(read_requirements(objects, *command.submit_directory));

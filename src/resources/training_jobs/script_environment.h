@@ -27,6 +27,10 @@ Result<ScriptEnvironment> provide_script_environment(object_store::ObjectStore& 
                                                      const TrainingCommand& command, const std::atomic<bool>& stop,
                                                      const Environments::Progress& progress);
 
+// The SDK's @remote runs a part of the SDK itself inside the job, and tells its version: the requirement that brings it
+// into the environment. Empty: the command is none of @remote.
+std::string remote_function_requirements(const TrainingCommand& command);
+
 // Unpacks the submit directory into <folder>/shared/code and returns its mount at kCodeInside: each host sees a copy of
 // its own that it may change. REQUIRES: the command has a submit directory.
 Result<executors::Mount> stage_code(object_store::ObjectStore& objects, const TrainingCommand& command,
