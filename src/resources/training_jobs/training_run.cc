@@ -21,6 +21,9 @@
 namespace millwright::resources {
 namespace {
 
+// Stdout and stderr of one host; the last lines are kept whatever came before.
+constexpr uint64_t kMaxLogBytes = uint64_t{256} << 20;
+
 using executors::RunOutcome;
 using executors::RunSpec;
 using jobs::After;
@@ -191,6 +194,7 @@ RunSpec TrainingRun::instances() const {
         if (script_) spec.egress_socket = context_.settings.egress_socket;
     }
     spec.max_disk_bytes = disk_limit();
+    spec.max_log_bytes = kMaxLogBytes;
     for (const auto& granted : grant_.by_host) {
         auto limits = spec.limits;
         limits.cpus = granted.cpus;
