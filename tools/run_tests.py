@@ -133,6 +133,10 @@ def run_conformance(totals, extra):
     run_pytest(totals, "conformance", v2, ["tests/conformance"], ["--ignore=tests/conformance/v1", *extra])
     print("\n== SageMaker SDK v1.72.1", flush=True)
     run_pytest(totals, "conformance-v1", v1, ["tests/conformance/v1"], extra)
+    if os.environ.get("MILLWRIGHT_FRAMEWORK_TESTS"):
+        print("\n== Frameworks: scripts of PyTorch, TensorFlow, MXNet, Chainer, scikit-learn and XGBoost", flush=True)
+        run_pytest(totals, "frameworks", v2, ["tests/frameworks"], ["--ignore=tests/frameworks/v1", *extra])
+        run_pytest(totals, "frameworks-v1", v1, ["tests/frameworks/v1"], extra)
     print("\n== Faults: kill -9 while jobs run and objects are put", flush=True)
     run_pytest(totals, "faults", v2, ["tests/faults"], extra)
 

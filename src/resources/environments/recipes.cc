@@ -142,6 +142,7 @@ constexpr Recipe kRecipes[] = {
      .version = "1.7.6",
      .title = "XGBoost",
      .package = "xgboost==1.7.6",
+     .gpu_package = "xgboost==1.7.6",
      .packages = "scikit-learn numpy pandas scipy pyarrow matplotlib pillow boto3 requests pyyaml",
      .pins = "boto3==1.44.5 botocore==1.44.5 certifi==2026.10.18 charset-normalizer==3.5.2 cloudpickle==3.1.2 "
              "contourpy==1.3.2 cycler==0.12.1 fonttools==4.68.0 idna==3.20 jmespath==1.1.0 joblib==1.6.0 "
