@@ -59,7 +59,7 @@ struct ScriptEnd {
 
 // "ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"…\"\nCommand \"…\"", at most `limit` characters, the line of the
 // exception always among them.
-std::string failure_text(std::string_view error_class, const ErrorTail& tail, const ScriptEnd& end, size_t limit = 960);
+std::string failure_text(std::string_view error_class, const ErrorTail& tail, const ScriptEnd& end, size_t limit = 870);
 
 // "SIGSEGV (segmentation fault)"
 std::string signal_name(int signal);

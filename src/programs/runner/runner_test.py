@@ -198,7 +198,7 @@ class Failing(unittest.TestCase):
                      "line 3, in load\n    return open(path)",
                      "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/file'\"\nCommand \""):
             self.assertIn(part, job.failure)
-        self.assertLessEqual(len(job.failure), 960)
+        self.assertLessEqual(len(job.failure), 870)
         self.assertFalse(job.succeeded)
 
     def test_a_syntax_error_shows_its_line(self):
@@ -366,7 +366,7 @@ class Flooding(unittest.TestCase):
         self.assertLess(peak_kib, 16 << 10)
         print(f"1 GiB line: {count / seconds / 1e6:.0f} MB/s, {peak_kib} KiB", file=sys.stderr)
         self.assertIn("xxx", job.failure)
-        self.assertLessEqual(len(job.failure), 960)
+        self.assertLessEqual(len(job.failure), 870)
 
     def test_a_flood_of_lines_flows(self):
         _, count, peak_kib, seconds = self.flood("""

@@ -27,8 +27,9 @@ using script_mode::TrainingEnvironment;
 
 constexpr std::chrono::seconds kNamesLimit{900};
 constexpr int kStopped = 128 + SIGTERM;
-// Where the kernel's word on memory follows, which must not fall off the end of FailureReason.
-constexpr size_t kShortFailure = 700, kFailure = 960;
+// FailureReason has 1024 characters, and adds its own: the kind of error, exit code, place in the log, and for signals
+// what the kernel had to say.
+constexpr size_t kShortFailure = 700, kFailure = 870;
 
 // What ended the host before its script could: for the failure file, and the exit code.
 using Step = Result<void, StepFailure>;
@@ -150,9 +151,8 @@ class Host {
         if (exit->failed() && !stop_requested()) {
             const script_mode::ScriptEnd end{exit->code, exit->signal, join(plan.main.command, " "),
                                              environment_.code_folder(), environment_prefix(environment_)};
-            write_failure(environment_.base,
-                          script_mode::failure_text("ExecuteUserScriptError", tail, end,
-                                                    exit->signal == SIGKILL ? kShortFailure : kFailure));
+            write_failure(environment_.base, script_mode::failure_text("ExecuteUserScriptError", tail, end,
+                                                                       exit->signal != 0 ? kShortFailure : kFailure));
         }
         return *exit;
     }
