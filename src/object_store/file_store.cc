@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 
@@ -156,10 +157,29 @@ Result<size_t> FileStore::remove_orphans(int shard, const Named& named) {
     return removed;
 }
 
-Result<Fd> materialize(int source, uint64_t size, const std::string& path) {
+namespace {
+
+// Asking a file system that shares no blocks costs a file made and removed, more than the link itself: the last one
+// that refused is not asked again.
+std::atomic<dev_t> without_reflinks{0};
+
+Result<Fd> reflink(int source, const std::string& path) {
+    struct stat status {};
+    if (::fstat(source, &status) != 0) return error_from_errno("cannot inspect an object file");
+    if (status.st_dev == without_reflinks.load(std::memory_order_relaxed)) return Fd();
     Fd target = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, kReadOnly));
     if (::ioctl(target.get(), FICLONE, source) == 0) return target;
+    // Not EXDEV and the like, which are about this path.
+    if (errno == EOPNOTSUPP || errno == ENOTTY) without_reflinks.store(status.st_dev, std::memory_order_relaxed);
     if (::unlink(path.c_str()) != 0) return error_from_errno("cannot unlink " + path);
+    return Fd();
+}
+
+}  // namespace
+
+Result<Fd> materialize(int source, uint64_t size, const std::string& path) {
+    Fd target = TRY(reflink(source, path));
+    if (target) return target;
     if (::linkat(AT_FDCWD, descriptor_path(source).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0)
         return Fd();
     target = TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL, kReadOnly));
