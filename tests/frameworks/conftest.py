@@ -13,7 +13,8 @@ _spec = importlib.util.spec_from_file_location("conformance_fixtures", HERE.pare
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 globals().update({name: getattr(_module, name) for name in ("server", "environment", "s3", "sm", "logs", "bucket",
-                                                            "log_lines")})
+                                                            "log_lines", "unique", "training_data", "training_request", "script_request",
+                                                            "finish")})
 
 
 @pytest.fixture(scope="session")
