@@ -20,6 +20,15 @@ namespace {
 constexpr const char* kRecord = "/environment.json";
 constexpr std::string_view kPartial = ".partial", kTrash = "trash-";
 
+// Longer than any build may take.
+constexpr std::chrono::hours kForgotten{24};
+
+bool is_older_than(const std::string& path, std::chrono::seconds age) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return false;
+    return system_clock().now() - from_epoch_milliseconds(int64_t{status.st_mtim.tv_sec} * 1000) > age;
+}
+
 bool is_id(std::string_view name) { return !name.empty() && name.find_first_not_of("0123456789abcdef") == name.npos; }
 
 std::vector<std::string> names_in(const std::string& folder) {
@@ -133,10 +142,14 @@ Result<void> EnvironmentFiles::remove(std::string_view id) const {
 }
 
 void EnvironmentFiles::empty_trash() const {
+    const auto remove_and_complain = [](const std::string& path) {
+        if (auto removed = remove_tree(path); !removed) log::warning("environments", removed.error());
+    };
     for (const std::string& name : names_in(folder_))
-        if (name.starts_with(kTrash))
-            if (auto removed = remove_tree(folder_ + "/" + name); !removed)
-                log::warning("environments", removed.error());
+        if (name.starts_with(kTrash)) remove_and_complain(folder_ + "/" + name);
+    for (const std::string& id : building())
+        if (is_older_than(partial(id), kForgotten))
+            if (const auto unused = lock(id)) remove_and_complain(partial(id));
 }
 
 uint64_t disk_usage(const std::string& folder) {

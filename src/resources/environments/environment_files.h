@@ -51,7 +51,7 @@ class EnvironmentFiles {
     Timestamp last_used(std::string_view id) const;
     // REQUIRES: its lock is held.
     Result<void> remove(std::string_view id) const;
-    // What removals left behind that were cut short.
+    // What removals left behind that were cut short, and builds that nobody took over for a day.
     void empty_trash() const;
 
   private:

@@ -331,6 +331,18 @@ TEST_F(EnvironmentsTest, IsNotRemovedUnderARunAndTakesDerivedOnesAlong) {
     EXPECT_EQ(environments_->remove("python").error().kind, ErrorKind::NotFound);
 }
 
+TEST_F(EnvironmentsTest, WhatWasCutShortLongAgoIsClearedAway) {
+    const std::string folder = root_ + "/leftovers";
+    for (const char* name : {"/trash-01/tree", "/aa.partial/tree", "/bb.partial/tree"})
+        ASSERT_TRUE(make_directories(folder + name).has_value());
+    std::filesystem::last_write_time(folder + "/aa.partial",
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(25));
+    EXPECT_TRUE(Environments::open({.folder = folder, .egress_socket = ""}, *executor_).has_value());
+    EXPECT_FALSE(file_exists(folder + "/trash-01"));
+    EXPECT_FALSE(file_exists(folder + "/aa.partial"));
+    EXPECT_TRUE(file_exists(folder + "/bb.partial"));
+}
+
 TEST(EnvironmentNames, AreFrameworksVersionsAndImages) {
     EXPECT_EQ(image_of_environment_name("pytorch")->framework, "pytorch");
     EXPECT_EQ(image_of_environment_name("tensorflow-2.15")->version, "2.15");
