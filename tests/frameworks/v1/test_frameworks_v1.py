@@ -4,13 +4,13 @@ from frameworks import FRAMEWORKS, SCRIPTS, accuracy_in_plain_python, class_of, 
 
 
 @pytest.fixture(scope="module")
-def started(aws, digits):
+def started(aws, digits, bucket):
     jobs = {}
     for name, framework in FRAMEWORKS.items():
         estimator = class_of(framework.estimator)(
             entry_point="train.py", source_dir=str(SCRIPTS / name), role="SageMakerRole", train_instance_count=1,
             train_instance_type="ml.m5.large", hyperparameters=framework.hyperparameters, base_job_name=f"v1-{name}",
-            **framework.v1)
+            output_path=f"s3://{bucket}/output", code_location=f"s3://{bucket}/code", **framework.v1)
         estimator.fit(digits[framework.data], wait=False)
         jobs[name] = estimator
     return jobs
