@@ -1,6 +1,7 @@
 """The table of CreateTrainingJob members: complete against the service model, every test it names exists, the page is current."""
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,3 +45,27 @@ def test_what_has_no_effect_is_accepted_and_shown_again(server, sm, s3, bucket, 
     for member in ("VpcConfig", "EnableInterContainerTrafficEncryption", "ResourceConfig"):
         assert job[member] == request[member]
     assert "ServerSideEncryption" not in s3.head_object(Bucket=bucket, Key=f"output/{unique}/output/model.tar.gz")
+
+
+def test_own_metric_definitions_find_their_values(sm, server, script_request, finish, unique):
+    script = "import os, sys\nfor i in range(3):\n    print('[x] loss =', float(os.environ['START']) - i, flush=True)\n"
+    request = script_request({"train.py": script}, Environment={"START": "2.5"})
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "my:loss", "Regex": r"\[x\] loss = ([-0-9.]+)"}]
+    sm.create_training_job(**request)
+    job = finish(unique, 300)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("my:loss", 0.5)]
+    now = time.time()
+    points = server.client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs", MetricName="my:loss", Period=60, Statistics=["Sum", "SampleCount"],
+        Dimensions=[{"Name": "TrainingJobName", "Value": unique}], StartTime=now - 600, EndTime=now + 60)["Datapoints"]
+    assert (sum(p["SampleCount"] for p in points), sum(p["Sum"] for p in points)) == (3, 4.5)
+
+
+def test_without_compression_the_model_is_one_object_per_file(sm, s3, bucket, training_request, finish, unique):
+    sm.create_training_job(**training_request(OutputDataConfig={"S3OutputPath": f"s3://{bucket}/output", "CompressionType": "NONE"}))
+    job = finish(unique)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"output/{unique}/output/")["Contents"]
+    assert [item["Key"] for item in listed] == [f"output/{unique}/output/model/xgboost-model"]
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{bucket}/output/{unique}/output/model/"
