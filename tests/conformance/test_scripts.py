@@ -309,26 +309,26 @@ def test_an_estimator_of_the_sdk_with_requirements(server, environment, bucket, 
         from sagemaker_training import environment
         import helper
         parser = argparse.ArgumentParser()
-        parser.add_argument("--c", type=float)
+        parser.add_argument("--inverse", type=float)
         parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
         arguments = parser.parse_args()
         print("tabulate", helper.version, environment.Environment().hyperparameters)
         x = np.random.RandomState(0).rand(100, 2)
-        model = LogisticRegression(C=arguments.c).fit(x, x[:, 0] > 0.5)
+        model = LogisticRegression(C=arguments.inverse).fit(x, x[:, 0] > 0.5)
         joblib.dump(model, os.path.join(arguments.model_dir, "model.joblib"))
         """))
     (tmp_path / "job.py").write_text(textwrap.dedent(f"""
         import sys
         from sagemaker.sklearn import SKLearn
         estimator = SKLearn("train.py", source_dir={str(source)!r}, role="SageMakerRole", framework_version="1.2-1",
-                            instance_type="ml.m5.large", hyperparameters={{"c": 0.5}}, output_path="s3://{bucket}/output")
+                            instance_type="ml.m5.large", hyperparameters={{"inverse": 0.5}}, output_path="s3://{bucket}/output")
         estimator.fit(job_name=sys.argv[1], logs="None")
         """))
     for number in range(2):
         name = f"sdk-requirements-{number}-{int(time.time())}"
         result = subprocess.run([sys.executable, tmp_path / "job.py", name], env=environment, capture_output=True,
                                 text=True, timeout=900)
-        assert result.returncode == 0, result.stderr[-3000:]
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         lines = log_lines(name)
-        assert "tabulate 0.9.0 {'c': 0.5}" in lines, lines
+        assert "tabulate 0.9.0 {'inverse': 0.5}" in lines, lines
         assert not any("Collecting" in line or "Installing collected" in line for line in lines)
