@@ -10,12 +10,14 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMANDS = {
     "xgboost_sdk_v2.py": [sys.executable, "-W", "ignore", EXAMPLES / "xgboost_sdk_v2.py"],
     "pca_sdk_v2.py": [sys.executable, "-W", "ignore", EXAMPLES / "pca_sdk_v2.py"],
+    "script_sdk_v2.py": [sys.executable, "-W", "ignore", EXAMPLES / "script_sdk_v2.py"],
     "xgboost_boto3.py": [sys.executable, EXAMPLES / "xgboost_boto3.py"],
     "xgboost_cli.sh": ["bash", EXAMPLES / "xgboost_cli.sh"],
 }
 MUST_PRINT = {
     "xgboost_sdk_v2.py": "bit-equal to libxgboost: True",
     "pca_sdk_v2.py": "sin(angle) to LAPACK's subspace: ",
+    "script_sdk_v2.py": "accuracy of the fetched model on 360 unseen digits: 0.9",
     "xgboost_boto3.py": "score of the first patient: ",
     "xgboost_cli.sh": "Completed",
 }
