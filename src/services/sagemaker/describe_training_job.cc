@@ -111,14 +111,26 @@ Json describe(const resources::TrainingJob& job) {
     return description;
 }
 
+std::string look(const aws::Call& call, const std::string& name) {
+    return call.caller.access_key_id + "/" + call.caller.region + "/" + name;
+}
+
+bool is_wait(const SageMaker& sagemaker, const aws::Call& call, const std::string& name) {
+    if (!call.polling) return false;
+    if (call.user_agent.find("AWS-SageMakerCore") == std::string::npos) return true;
+    return sagemaker.looks->follows_another(look(call, name), std::chrono::steady_clock::now());
+}
+
 }  // namespace
 
 aws::ApiResult<Json> describe_training_job(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const auto& caller = call.caller;
     const auto name = input["TrainingJobName"].string_or("");
-    const auto job = call.polling ? sagemaker.training_jobs.describe_changed(caller.account, caller.region, name,
-                                                                             sagemaker.longest_hold)
-                                  : sagemaker.training_jobs.describe(caller.account, caller.region, name);
+    const auto job =
+        is_wait(sagemaker, call, name)
+            ? sagemaker.training_jobs.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold)
+            : sagemaker.training_jobs.describe(caller.account, caller.region, name);
+    sagemaker.looks->answered(look(call, name), std::chrono::steady_clock::now());
     if (!job) return training_job_error(job.error());
     return describe(*job);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 
 #include "aws/service.h"
 #include "aws/token.h"
@@ -9,6 +10,7 @@
 #include "resources/models/models.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
+#include "services/sagemaker/recent_looks.h"
 
 namespace millwright::services {
 
@@ -20,6 +22,7 @@ struct SageMaker {
     resources::Tags& tags;
     const aws::PageTokens& page_tokens;
     std::chrono::milliseconds longest_hold{20'000};  // of a polling Describe; 0: answered at once
+    std::shared_ptr<RecentLooks> looks = std::make_shared<RecentLooks>();
 };
 
 // Keeps its own copy of `sagemaker` (references included).
