@@ -45,6 +45,7 @@ Result<void, StepFailure> run_step(const char* error_class, const Command& comma
     auto errors = ErrorPipe::make();
     if (!errors) return StepFailure{1, "InternalServerError: " + errors.error().message};
     const auto exit = run_in_foreground(command, *errors, tail);
+    if (!exit && exit.error().kind == ErrorKind::Conflict) return StepFailure{1, ""};  // to stop
     if (!exit) return client_error(exit.error().message);
     if (!exit->failed()) return {};
     const script_mode::ScriptEnd end{exit->code, exit->signal, join(command.arguments, " "), command.folder};

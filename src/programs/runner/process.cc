@@ -74,7 +74,11 @@ class SpawnSettings {
         sigset_t none;
         sigemptyset(&none);
         posix_spawnattr_setsigmask(&attributes_, &none);
-        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
+        sigset_t usual;
+        sigemptyset(&usual);
+        sigaddset(&usual, SIGPIPE);
+        posix_spawnattr_setsigdefault(&attributes_, &usual);
+        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     }
     ~SpawnSettings() {
         posix_spawn_file_actions_destroy(&actions_);
@@ -172,6 +176,7 @@ void forward_signals() {
     struct sigaction action {};
     action.sa_handler = pass_signal_on;
     for (const int signal : kForwarded) sigaction(signal, &action, nullptr);
+    signal(SIGPIPE, SIG_IGN);  // who reads our standard error may go before the script ends
 }
 
 bool stop_requested() { return stop != 0; }
@@ -231,6 +236,7 @@ Result<Exit> run_in_foreground(const Command& command, ErrorPipe& errors, script
     Fd pidfd;
     {
         const SignalsHeld held;
+        if (stop_requested()) return Error{ErrorKind::Conflict, "the job is to stop", ""};
         const pid_t child = TRY(spawn(command, errors.writing_end()));
         pidfd = open_pidfd(child);
         foreground = child;

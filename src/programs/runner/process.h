@@ -71,7 +71,7 @@ class ErrorPipe {
 
 // Runs the command in the foreground to its end, and passes its standard error on. Ends early, with the failure of that
 // process, when one of `essential` fails. What descendants of the command write after its end is not waited for.
-// NotFound: it cannot be executed; the message says why.
+// NotFound: it cannot be executed; the message says why. Conflict: the job is to stop already.
 Result<Exit> run_in_foreground(const Command& command, ErrorPipe& errors, script_mode::ErrorTail& tail,
                                const std::vector<const Background*>& essential = {});
 

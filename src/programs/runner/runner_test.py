@@ -170,20 +170,21 @@ class Running(unittest.TestCase):
     def test_it_adds_little_to_the_start_of_the_interpreter(self):
         job = Job(self, {"train.py": "print('first line')"})
 
-        def best(command, **options):
-            times = []
-            for _ in range(15):
-                begin = time.perf_counter()
-                process = subprocess.Popen(command, stdout=subprocess.PIPE, **options)
+        commands = {"plain": ([job.folder / "bin/python", "train.py"], job.base / "code"), "runner": ([RUNNER, "train"], "/")}
+        wall, busy = {name: [] for name in commands}, {name: [] for name in commands}
+        for _ in range(20):  # in turn, so that both see the same machine
+            for name, (command, folder) in commands.items():
+                before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, env=job.environment)
                 process.stdout.readline()
-                times.append(time.perf_counter() - begin)
+                wall[name].append(time.perf_counter() - begin)
                 process.communicate()
-            return min(times)
-
-        plain = best([job.folder / "bin/python", "train.py"], cwd=job.base / "code", env=job.environment)
-        with_runner = best([RUNNER, "train"], cwd="/", env=job.environment)
-        print(f"first line: {plain * 1000:.1f} ms plain, {with_runner * 1000:.1f} ms with the runner", file=sys.stderr)
-        self.assertLess(with_runner - plain, 0.020)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                busy[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        print(*(f"{what} {name}: {min(times[name]) * 1000:.1f} ms" for what, times in (("first line", wall), ("work", busy))
+                for name in times), sep=", ", file=sys.stderr)
+        # Processor time: other programs on the machine do not make it longer.
+        self.assertLess(min(busy["runner"]) - min(busy["plain"]), 0.005)
 
 
 class Failing(unittest.TestCase):
@@ -256,6 +257,23 @@ class Failing(unittest.TestCase):
         self.assertEqual(job.run(), -signal.SIGSEGV)
         self.assertIn("Fatal Python error: Segmentation fault", job.failure)
 
+    def test_a_hyperparameter_with_nul(self):
+        job = Job(self, {"train.py": ""}, name="a\0b")
+        self.assertEqual(job.run(), 1)
+        self.assertIn("NUL", job.failure)
+
+    def test_the_script_goes_on_when_nobody_reads_its_errors(self):
+        job = Job(self, {"train.py": """
+            import os, sys
+            for _ in range(100): sys.stderr.write("x" * 10000)
+            open(os.environ["SM_MODEL_DIR"] + "/done", "w").close()
+            """})
+        process = job.start()
+        process.stderr.close()
+        self.assertEqual(process.wait(timeout=30), 0)
+        process.stdout.close()
+        self.assertTrue((job.base / "model/done").exists())
+
     def test_arguments_larger_than_the_system_allows(self):
         job = Job(self, {"train.py": "import os; print('SM_HPS' in os.environ)"}, **{"x" * 10: "y" * 200_000})
         self.assertEqual(job.run(), 127)
@@ -292,6 +310,26 @@ class Stopping(unittest.TestCase):
         process.communicate(timeout=10)
         self.assertEqual(process.returncode, -signal.SIGTERM)
         self.assertIsNone(job.failure)
+
+    def test_an_installation_ends_when_the_job_is_to_stop(self):
+        job = Job(self, {"train.py": "print('trained')", "requirements.txt": "x"})
+        (job.folder / "pip.py").write_text("import time; print('installing', flush=True); time.sleep(60)")
+        job.environment.update(PYTHONPATH=str(job.folder), MILLWRIGHT_INSTALL_REQUIREMENTS="1")
+        process = job.start()
+        self.wait_for(process, "installing")
+        process.send_signal(signal.SIGTERM)
+        self.assertNotIn(b"trained", process.communicate(timeout=10)[0])
+        self.assertEqual(process.returncode, 143)
+        self.assertIsNone(job.failure)
+
+    def test_a_stop_at_any_moment_of_the_start_is_heard(self):
+        job = Job(self, {"train.py": "import time; time.sleep(30)"})
+        for delay in range(40):
+            process = job.start()
+            time.sleep(delay / 10_000)
+            process.send_signal(signal.SIGTERM)
+            self.assertIn(process.wait(timeout=10), (143, -signal.SIGTERM))
+            process.communicate()
 
     def test_signals_come_through_while_output_is_stuck(self):
         job = Job(self, {"train.py": """

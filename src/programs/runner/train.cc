@@ -40,6 +40,11 @@ StepFailure internal_failure(const Error& error) {
                    (error.detail.empty() ? "" : " (" + error.detail + ")")};
 }
 
+StepFailure not_started(const Error& error) {
+    return error.kind == ErrorKind::Conflict ? internal_failure(error)
+                                             : StepFailure{127, "ClientError: " + error.message};
+}
+
 std::string base_folder(const Variables& variables) {
     const auto given = variables.find("SAGEMAKER_BASE_DIR");
     return given == variables.end() || given->second.empty() ? "/opt/ml" : given->second;
@@ -68,7 +73,8 @@ void write_failure(const std::string& base, const std::string& text) {
 Step write_files(const LaunchPlan& plan) {
     for (const auto& file : plan.files) {
         auto written = make_directories(file.path.substr(0, file.path.rfind('/')));
-        if (written) written = replace_file_durably(file.path, file.content, static_cast<mode_t>(file.mode));
+        unlink(file.path.c_str());  // a new file gets the mode
+        if (written) written = write_file(file.path, file.content, static_cast<mode_t>(file.mode));
         if (!written) return internal_failure(written.error());
     }
     return {};
@@ -94,6 +100,10 @@ class Host {
     Result<Exit, StepFailure> run() {
         TRY(bring_code(environment_));
         const std::vector<std::string> arguments = script_mode::script_arguments(environment_.hyperparameters);
+        for (const std::string& argument : arguments)
+            if (argument.find('\0') != std::string::npos)
+                return StepFailure{
+                    1, "ClientError: a hyperparameter contains a NUL character, which no argument can hold"};
         variables_ = environment_.machine.variables;
         for (auto& [name, value] : script_variables(environment_, arguments)) variables_[name] = value;
         const ScriptCommand script = TRY(prepare_script(environment_, arguments, variables_));
@@ -147,7 +157,7 @@ class Host {
         const auto exit = run_in_foreground(main, *errors, tail, essential);
         for (const Background& helper : helpers)
             kill(helper.pid(), SIGTERM);  // all at once; they are awaited one by one
-        if (!exit) return StepFailure{127, "ClientError: " + exit.error().message};
+        if (!exit) return not_started(exit.error());
         if (exit->failed() && !stop_requested()) {
             const script_mode::ScriptEnd end{exit->code, exit->signal, join(plan.main.command, " "),
                                              environment_.code_folder(), environment_prefix(environment_)};
