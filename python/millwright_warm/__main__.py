@@ -40,6 +40,7 @@ READ_EARLY = ("PYTHON", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "
 READ_LATE = ("PYTHONPATH", "TF_CONFIG")  # the first is done here, the second is read by what needs it
 # Threads that survive no fork, or handles that two processes must not share.
 NEVER_LOADED = ("mxnet", "mpi4py", "horovod", "ray", "pyspark", "jpype")
+STARTED_WITH = dict(os.environ)  # modules set variables, too
 THIS_MODULE = sys.modules["__main__"]  # lives on when the script's takes its place
 PR_SET_PDEATHSIG = 1
 
@@ -91,10 +92,10 @@ def receive(connection):
 
 def early_difference(environment):
     """The name of a variable that should have been there before, or None."""
-    for name in sorted(set(environment) | set(os.environ)):
+    for name in sorted(set(environment) | set(STARTED_WITH)):
         if name in READ_LATE or not name.startswith(READ_EARLY):
             continue
-        if environment.get(name) != os.environ.get(name):
+        if environment.get(name) != STARTED_WITH.get(name):
             return name
     return None
 
@@ -152,7 +153,9 @@ def become(request, base_path):
         os.dup2(descriptor, target)
     os.closerange(3, max(64, max(request["descriptors"]) + 1))
     os.chdir(request["folder"])
+    set_by_modules = {name: value for name, value in os.environ.items() if STARTED_WITH.get(name) != value}
     os.environ.clear()
+    os.environ.update(set_by_modules)
     os.environ.update(request["environment"])
     sys.orig_argv = list(request["arguments"])
     sys.path[:] = [script_folder(request)] + python_path(request["folder"], request["environment"]) + base_path
