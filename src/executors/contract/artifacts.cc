@@ -11,9 +11,11 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "executors/contract/job_files.h"
 #include "executors/contract/training_contract.h"
+#include "executors/contract/upload.h"
 
 namespace millwright::executors {
 namespace {
@@ -23,6 +25,8 @@ using object_store::ObjectStore;
 // Model files are mostly numbers; higher levels cost time and save little.
 constexpr const char* kCompressionLevel = "3";
 constexpr size_t kBlock = 256 * 1024;
+constexpr uint64_t kLargeFile = uint64_t{16} << 20;  // smaller ones are packed with their holes
+constexpr size_t kMaxExtents = 10'000;
 
 struct HostFile {
     JobFile file;
@@ -90,17 +94,62 @@ Error archive_error(archive* writer) {
     return {full ? ErrorKind::LimitExceeded : ErrorKind::Internal, "cannot write the archive", text ? text : ""};
 }
 
-Result<void> write_content(archive* writer, int fd, uint64_t size) {
-    std::array<char, kBlock> block{};
-    uint64_t left = size;
-    while (left > 0) {
-        const auto count = read(fd, block.data(), static_cast<size_t>(std::min<uint64_t>(left, kBlock)));
+// Where a file has bytes. A file of terabytes that is one hole costs nothing to make and must cost nothing to pack.
+struct Extent {
+    uint64_t begin = 0, end = 0;
+};
+
+bool is_sparse(const JobFile& file) {
+    return file.kind == JobFile::Kind::Regular && file.size >= kLargeFile && file.stored < file.size / 2;
+}
+
+std::vector<Extent> extents_of(int fd, uint64_t size) {
+    std::vector<Extent> extents;
+    const auto limit = static_cast<off_t>(size);
+    for (off_t at = 0; at < limit;) {
+        const auto begin = lseek(fd, at, SEEK_DATA);
+        if (begin < 0 && errno == ENXIO) break;  // a hole to the end
+        const auto end = begin < 0 ? -1 : lseek(fd, begin, SEEK_HOLE);
+        if (end < 0 || extents.size() == kMaxExtents) return {{0, size}};
+        extents.push_back({static_cast<uint64_t>(begin), static_cast<uint64_t>(std::min(end, limit))});
+        at = end;
+    }
+    return extents;
+}
+
+Result<void> write_bytes(archive* writer, int fd, const Extent& extent) {
+    std::array<char, kBlock> block;
+    for (uint64_t at = extent.begin; at < extent.end;) {
+        const auto wanted = static_cast<size_t>(std::min<uint64_t>(extent.end - at, kBlock));
+        const auto count = pread(fd, block.data(), wanted, static_cast<off_t>(at));
         if (count < 0 && errno == EINTR) continue;
         if (count <= 0) return error_from_errno("a file of the job became shorter while it was packed");
         if (archive_write_data(writer, block.data(), static_cast<size_t>(count)) != count) return archive_error(writer);
-        left -= static_cast<uint64_t>(count);
+        at += static_cast<uint64_t>(count);
     }
     return {};
+}
+
+// The format knows the holes and drops what is passed for them.
+Result<void> write_hole(archive* writer, uint64_t size) {
+    static const std::array<char, kBlock> kZeros{};
+    for (uint64_t left = size; left > 0;) {
+        const auto count = static_cast<size_t>(std::min<uint64_t>(left, kBlock));
+        if (archive_write_data(writer, kZeros.data(), count) != static_cast<ssize_t>(count))
+            return archive_error(writer);
+        left -= count;
+    }
+    return {};
+}
+
+Result<void> write_content(archive* writer, int fd, uint64_t size, const std::vector<Extent>& extents) {
+    uint64_t at = 0;
+    for (const auto& extent : extents) {
+        TRY(write_hole(writer, extent.begin - at));
+        TRY(write_bytes(writer, fd, extent));
+        at = extent.end;
+    }
+    return write_hole(writer, size - at);
 }
 
 Result<void> write_entry(archive* writer, const Union& all, const HostFile& found, const std::string& inside) {
@@ -112,6 +161,7 @@ Result<void> write_entry(archive* writer, const Union& all, const HostFile& foun
     archive_entry_set_uname(entry.get(), "root");
     archive_entry_set_gname(entry.get(), "root");
     Fd content;
+    std::vector<Extent> extents{{0, file.size}};
     switch (file.kind) {
         case JobFile::Kind::Folder:
             archive_entry_set_filetype(entry.get(), AE_IFDIR);
@@ -124,16 +174,29 @@ Result<void> write_entry(archive* writer, const Union& all, const HostFile& foun
             archive_entry_set_filetype(entry.get(), AE_IFREG);
             archive_entry_set_size(entry.get(), static_cast<int64_t>(file.size));
             content = TRY(open_for_upload(all, found, inside));
+            if (!is_sparse(file)) break;
+            extents = extents_of(content.get(), file.size);
+            for (const auto& [begin, end] : extents)
+                archive_entry_sparse_add_entry(entry.get(), static_cast<int64_t>(begin),
+                                               static_cast<int64_t>(end - begin));
+            // The format finds no hole where nothing is stored at all.
+            if (extents.empty()) archive_entry_sparse_add_entry(entry.get(), static_cast<int64_t>(file.size), 0);
             break;
     }
     if (archive_write_header(writer, entry.get()) < ARCHIVE_WARN) return archive_error(writer);
     if (!content) return {};
-    return write_content(writer, content.get(), file.size);
+    return write_content(writer, content.get(), file.size, extents);
 }
 
 Result<void> write_archive(const Union& all, const std::string& inside, const std::string& path) {
     const std::unique_ptr<archive, FreeArchive> writer(archive_write_new());
-    archive_write_set_format_gnutar(writer.get());
+    const bool sparse =
+        std::any_of(all.files.begin(), all.files.end(), [](const auto& entry) { return is_sparse(entry.second.file); });
+    if (sparse) {
+        archive_write_set_format_pax_restricted(writer.get());
+    } else {
+        archive_write_set_format_gnutar(writer.get());  // no holes, but smaller headers
+    }
     archive_write_add_filter_gzip(writer.get());
     archive_write_set_filter_option(writer.get(), "gzip", "compression-level", kCompressionLevel);
     archive_write_set_filter_option(writer.get(), "gzip", "timestamp", nullptr);  // the same input, the same bytes
@@ -159,16 +222,19 @@ Result<std::string> upload_archive(ObjectStore& store, const ArtifactPaths& path
 }
 
 // A file is put by its open descriptor: its path may lead through folders the job made.
-Result<void> put_file(ObjectStore& store, const std::string& bucket, const std::string& key, int fd) {
-    const auto source = [fd](std::span<char> buffer) -> Result<size_t> {
-        for (;;) {
-            const auto count = read(fd, buffer.data(), buffer.size());
-            if (count >= 0) return static_cast<size_t>(count);
-            if (errno != EINTR) return error_from_errno("cannot read a file of the job");
-        }
-    };
-    TRY(store.put(bucket, key, {}, source));
-    return {};
+Result<void> put_file(ObjectStore& store, const object_store::S3Uri& target, int fd, uint64_t size) {
+    return put_in_parts(store, target, size, kPartBytes, [fd](uint64_t offset, uint64_t length) {
+        return [fd, offset, length](std::span<char> buffer) mutable -> Result<size_t> {
+            const auto wanted = static_cast<size_t>(std::min<uint64_t>(buffer.size(), length));
+            ssize_t count = 0;
+            do count = pread(fd, buffer.data(), wanted, static_cast<off_t>(offset));
+            while (count < 0 && errno == EINTR);
+            if (count < 0) return error_from_errno("cannot read a file of the job");
+            offset += static_cast<uint64_t>(count);
+            length -= static_cast<uint64_t>(count);
+            return static_cast<size_t>(count);
+        };
+    });
 }
 
 Result<std::string> upload_files(ObjectStore& store, const ArtifactRequest& request, const Union& all) {
@@ -177,7 +243,7 @@ Result<std::string> upload_files(ObjectStore& store, const ArtifactRequest& requ
     for (const auto& [path, found] : all.files) {
         if (found.file.kind != JobFile::Kind::Regular) continue;
         const auto fd = TRY(open_for_upload(all, found, request.inside));
-        TRY(put_file(store, request.target.bucket, prefix + path, fd.get()));
+        TRY(put_file(store, {request.target.bucket, prefix + path}, fd.get(), found.file.size));
         any = true;
     }
     if (!any && !request.even_if_empty) return std::string();

@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +119,43 @@ TEST_F(ArtifactsTest, UncompressedOutputIsOneObjectPerFile) {
     EXPECT_EQ(*upload(1, true, ArtifactForm::Files), "s3://bucket/out/job/output/model/");
     EXPECT_EQ(bytes_of("out/job/output/model/a"), "1");
     EXPECT_EQ(bytes_of("out/job/output/model/sub/b"), "2");
+}
+
+TEST_F(ArtifactsTest, HolesCostNothing) {
+    constexpr off_t kSize = off_t{64} << 30, kPlace = off_t{40} << 30;
+    write("algo-1", "model/small", "x");
+    for (const char* name : {"empty", "with-bytes"}) {
+        write("algo-1", std::string("model/") + name, "");
+        ASSERT_EQ(truncate((folder_ + "/algo-1/ml/model/" + name).c_str(), kSize), 0);
+    }
+    const auto file = open_file(folder_ + "/algo-1/ml/model/with-bytes", O_WRONLY);
+    ASSERT_EQ(pwrite(file->get(), "here", 4, kPlace), 4);
+    ASSERT_TRUE(upload(1));
+    const auto bytes = bytes_of("out/job/output/model.tar.gz");
+    EXPECT_LT(bytes.size(), 10'000u);
+
+    archive* reader = archive_read_new();
+    archive_read_support_filter_gzip(reader);
+    archive_read_support_format_tar(reader);
+    ASSERT_EQ(archive_read_open_memory(reader, bytes.data(), bytes.size()), ARCHIVE_OK);
+    std::map<std::string, std::string> found;
+    archive_entry* entry = nullptr;
+    while (archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
+        const std::string name = archive_entry_pathname(entry);
+        EXPECT_EQ(archive_entry_size(entry), name == "small" ? 1 : kSize) << name;
+        const void* block = nullptr;
+        size_t size = 0;
+        la_int64_t offset = 0;
+        found[name];
+        while (archive_read_data_block(reader, &block, &size, &offset) == ARCHIVE_OK) {
+            const std::string_view part(static_cast<const char*>(block), size);
+            const auto at = part.find_first_not_of('\0');
+            if (at != part.npos) found[name] = std::to_string(offset + static_cast<la_int64_t>(at)) + " " + part[at];
+        }
+    }
+    archive_read_free(reader);
+    EXPECT_EQ(found, (std::map<std::string, std::string>{
+                         {"small", "0 x"}, {"empty", ""}, {"with-bytes", std::to_string(kPlace) + " h"}}));
 }
 
 TEST_F(ArtifactsTest, AMissingBucketIsReported) {

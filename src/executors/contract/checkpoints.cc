@@ -15,6 +15,7 @@
 #include "executors/contract/channel.h"
 #include "executors/contract/local_path.h"
 #include "executors/contract/training_contract.h"
+#include "executors/contract/upload.h"
 
 namespace millwright::executors {
 namespace {
@@ -312,36 +313,10 @@ Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std:
 
 Result<void> CheckpointUploads::put(int fd, const std::string& key, const FileVersion& version,
                                     const std::atomic<bool>& stop) {
-    if (version.size > run_.part_bytes) return put_parts(fd, key, version, stop);
     const auto mixing = run_.live ? Mixing::Allowed : Mixing::Never;
-    TRY(store_.put(run_.uri.bucket, key, {}, source_of(fd, 0, version.size, version, mixing, stop)));
-    return {};
-}
-
-Result<void> CheckpointUploads::put_parts(int fd, const std::string& key, const FileVersion& version,
-                                          const std::atomic<bool>& stop) {
-    const auto& bucket = run_.uri.bucket;
-    const auto mixing = run_.live ? Mixing::Allowed : Mixing::Never;
-    // So that there are never more parts than S3 allows.
-    const auto part_bytes = std::max(run_.part_bytes, version.size / object_store::kMaxParts + 1);
-    const auto upload = TRY(store_.create_upload(bucket, key, {}));
-    const auto send = [&]() -> Result<void> {
-        std::vector<object_store::CompletedPart> parts;
-        for (uint64_t at = 0; at < version.size; at += part_bytes) {
-            const auto length = std::min(part_bytes, version.size - at);
-            const int number = static_cast<int>(parts.size()) + 1;
-            object_store::PartOptions options;
-            options.length = length;
-            const auto part = TRY(store_.upload_part(bucket, key, upload.id, number, options,
-                                                     source_of(fd, at, length, version, mixing, stop)));
-            parts.push_back({number, part.etag, {}});
-        }
-        TRY(store_.complete_upload(bucket, key, upload.id, parts, {}));
-        return {};
-    };
-    auto sent = send();
-    if (!sent) static_cast<void>(store_.abort_upload(bucket, key, upload.id));
-    return sent;
+    return put_in_parts(
+        store_, {run_.uri.bucket, key}, version.size, run_.part_bytes,
+        [&](uint64_t offset, uint64_t length) { return source_of(fd, offset, length, version, mixing, stop); });
 }
 
 Result<void> CheckpointUploads::upload(const Due& due, Pass kind, const std::atomic<bool>& stop) {

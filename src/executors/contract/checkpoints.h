@@ -28,6 +28,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "executors/contract/job_files.h"
+#include "executors/contract/upload.h"
 #include "object_store/object_store.h"
 
 namespace millwright::executors {
@@ -70,7 +71,7 @@ class CheckpointUploads {
         bool live = false;                          // a live output, not checkpoints
         std::chrono::milliseconds longest{5000};    // live: a file that never rests is uploaded after so long
         std::chrono::milliseconds quiet{500};       // a file that did not change for so long is finished
-        uint64_t part_bytes = uint64_t{512} << 20;  // larger files are uploaded in parts of this size
+        uint64_t part_bytes = kPartBytes;           // larger files are uploaded in parts of this size
     };
     enum class Pass {
         Running,  // files that are finished, with markers
@@ -108,7 +109,6 @@ class CheckpointUploads {
     Result<void> upload(const Due& due, Pass kind, const std::atomic<bool>& stop) REQUIRES(mutex_);
     bool is_due(Entry& entry, const FileVersion& version, Pass kind, Monotonic now) const;
     Result<void> put(int fd, const std::string& key, const FileVersion& version, const std::atomic<bool>& stop);
-    Result<void> put_parts(int fd, const std::string& key, const FileVersion& version, const std::atomic<bool>& stop);
 
     object_store::ObjectStore& store_;
     const Run run_;

@@ -85,6 +85,7 @@ Result<void> walk(int folder, const std::string& prefix, int depth, std::vector<
         file.changed_ns = nanoseconds(status.st_ctim);
         if (S_ISREG(status.st_mode)) {
             file.size = static_cast<uint64_t>(status.st_size);
+            file.stored = static_cast<uint64_t>(status.st_blocks) * 512;
         } else if (S_ISDIR(status.st_mode)) {
             file.kind = JobFile::Kind::Folder;
         } else if (S_ISLNK(status.st_mode)) {

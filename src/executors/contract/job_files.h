@@ -22,6 +22,7 @@ struct JobFile {
     std::string path;  // relative; folders without a closing '/'
     Kind kind = Kind::Regular;
     uint64_t size = 0;
+    uint64_t stored = 0;   // bytes on the disk: less than `size` where the file has holes
     int64_t modified = 0;  // seconds since 1970
     uint32_t mode = 0;     // permission bits
     uint64_t inode = 0;
