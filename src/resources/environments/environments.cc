@@ -173,6 +173,7 @@ BuildOrder EnvironmentStore::base_order(const Chosen& chosen, const Machine& mac
     if (alone) order.alone = package;
     order.packages = (alone ? "" : package + "\n") + replace_all(recipe.packages, " ", "\n") + "\n";
     order.pins = replace_all(recipe.pins, " ", "\n") + "\n";
+    if (chosen.recipe.gpu) order.pins += replace_all(recipe.gpu_pins, " ", "\n") + "\n";
     order.build_tools = recipe.build_tools;
     order.compatibility = recipe.compatibility;
     return order;

