@@ -1,11 +1,14 @@
 #include "base/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <functional>
+#include <memory>
 
 namespace millwright {
 
@@ -78,10 +81,86 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     return {};
 }
 
+namespace {
+
+struct CloseDir {
+    void operator()(DIR* dir) const { closedir(dir); }
+};
+
+// A folder of the tree that could not be removed at once is moved up to the top under a name like this.
+std::string moved_name(uint64_t number) { return ".remove-" + std::to_string(number); }
+
+// What a job made may be closed to its owner. Not through links.
+void open_up(int parent, const char* name) {
+    const Fd place(openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (place) chmod(("/proc/self/fd/" + std::to_string(place.get())).c_str(), 0700);
+}
+
+Fd open_to_remove(int parent, const char* name) {
+    open_up(parent, name);
+    return Fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+// Removes everything in a folder but folders that have something in them, and calls `visit` for those.
+Result<void> remove_entries(int folder, const std::function<Result<void>(const char* name)>& visit) {
+    Fd own(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!own) return error_from_errno("cannot read a folder");
+    const std::unique_ptr<DIR, CloseDir> entries(fdopendir(own.get()));
+    if (!entries) return error_from_errno("cannot read a folder");
+    own.release();
+    while (const dirent* entry = readdir(entries.get())) {
+        const std::string_view name = entry->d_name;
+        if (name == "." || name == ".." || unlinkat(folder, entry->d_name, 0) == 0 || errno == ENOENT) continue;
+        if (errno != EISDIR && errno != EPERM) return error_from_errno("cannot remove a file");
+        if (unlinkat(folder, entry->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT) continue;
+        if (errno != ENOTEMPTY && errno != EEXIST) return error_from_errno("cannot remove a folder");
+        TRY(visit(entry->d_name));
+    }
+    return {};
+}
+
+// Empties a folder of the top, moving the folders in it up. So the depth of the tree needs neither stack nor
+// descriptors, and each folder is moved once.
+Result<void> empty_folder(int top, const char* name, uint64_t& moved) {
+    const Fd folder = open_to_remove(top, name);
+    if (!folder && errno == ENOENT) return {};
+    if (!folder) return error_from_errno("cannot open a folder");
+    return remove_entries(folder.get(), [&](const char* inner) -> Result<void> {
+        open_up(folder.get(), inner);
+        while (renameat(folder.get(), inner, top, moved_name(moved++).c_str()) != 0) {
+            if (errno == ENOENT) return {};
+            if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+                return error_from_errno("cannot move a folder");
+        }
+        return {};
+    });
+}
+
+Result<void> remove_below(int top) {
+    uint64_t moved = 0;
+    for (bool any = true; any;) {
+        any = false;
+        TRY(remove_entries(top, [&](const char* name) -> Result<void> {
+            any = true;
+            return empty_folder(top, name, moved);
+        }));
+    }
+    return {};
+}
+
+}  // namespace
+
 Result<void> remove_tree(const std::string& path) {
-    std::error_code failure;
-    std::filesystem::remove_all(path, failure);
-    if (failure) return Error{ErrorKind::Internal, "cannot remove " + path, failure.message()};
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return {};
+    const auto failed = [&](const Error& error) {
+        return Error{ErrorKind::Internal, "cannot remove " + path, error.message + " " + error.detail};
+    };
+    if (errno != EISDIR && errno != EPERM) return failed(error_from_errno("unlink"));
+    const Fd top = open_to_remove(AT_FDCWD, path.c_str());
+    if (!top && errno == ENOENT) return {};
+    if (!top) return failed(error_from_errno("open"));
+    if (auto removed = remove_below(top.get()); !removed) return failed(removed.error());
+    if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return failed(error_from_errno("rmdir"));
     return {};
 }
 
