@@ -60,7 +60,7 @@ class SamplingHostMetrics : public HostMetrics {
     void run();
     // One measurement; false when the run has ended.
     bool measure(Watch& watch, std::vector<MetricSample>& samples);
-    std::vector<std::string> due_now();
+    std::vector<std::string> due_now() REQUIRES(mutex_);
     void measure_due(const std::vector<std::string>& due);
 
     const Parts parts_;
@@ -94,7 +94,6 @@ void SamplingHostMetrics::run() {
     }
 }
 
-// REQUIRES: mutex_ is held.
 std::vector<std::string> SamplingHostMetrics::due_now() {
     std::vector<std::string> due;
     const auto now = Steady::now();
