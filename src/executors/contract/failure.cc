@@ -90,10 +90,12 @@ std::string verdict(const HostOutcome& end, uint64_t memory_limit, uint64_t disk
     return "";
 }
 
-// Of a host that left no words.
+constexpr int kShellSignal = 128;  // and the signal: as shells report a child that was killed
+
+// Of a host that left no words, or was killed.
 std::string exit_text(const HostOutcome& end) {
     if (end.signal != 0) return "the process was killed by signal " + signal_name(end.signal);
-    constexpr int kShellSignal = 128, kSignals = 64;  // as shells report a child that was killed
+    constexpr int kSignals = 64;
     if (end.exit_code > kShellSignal && end.exit_code <= kShellSignal + kSignals)
         return "a process of it was killed by signal " + signal_name(end.exit_code - kShellSignal);
     if (end.exit_code == 127) return "the command was not found";
@@ -122,17 +124,16 @@ std::string training_failure_reason(const FailedRun& run, const RunOutcome& outc
     const auto index = static_cast<size_t>(host);
     const auto& end = outcome.hosts.at(index);
     constexpr size_t kMostWords = 700;
-    const auto words = index < run.log_files.size() ? last_words(run.log_files[index], kMostWords) : LastWords{};
+    const auto begin = index < run.log_begins.size() ? run.log_begins[index] : 0;
+    const auto words = index < run.log_files.size() ? last_words(run.log_files[index], begin, kMostWords) : LastWords{};
     auto why = verdict(end, index < run.memory_limits.size() ? run.memory_limits[index] : 0, run.disk_limit);
     const auto said = !text.empty() ? text : words.text;
     // Who was killed has often said something that has nothing to do with it.
-    if (said.empty() || end.signal != 0) {
-        const auto exit = why.empty() ? exit_text(end) : "";
-        why += exit;
-    }
+    const bool killed = end.signal != 0 || (text.empty() && end.exit_code > kShellSignal);
+    if (why.empty() && (said.empty() || killed)) why = exit_text(end);
     if (!said.empty()) why += (why.empty() ? "" : ". ") + said;
-    const auto tail =
-        ", exit code: " + std::to_string(end.exit_code) + place(run, index, outcome.hosts.size(), words.line);
+    const auto where = words.text.empty() ? "" : place(run, index, outcome.hosts.size(), words.line);
+    const auto tail = ", exit code: " + std::to_string(end.exit_code) + where;
     constexpr std::string_view kKind = "AlgorithmError: ";
     const auto used = kKind.size() + utf8_length(tail);
     const auto room = kMaxFailureReason - std::min(used, kMaxFailureReason);

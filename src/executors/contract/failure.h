@@ -17,6 +17,7 @@ struct FailedRun {
     std::string folder;                     // as in RunSpec
     std::vector<std::string> log_files;     // one per host, in the form of base/event_file.h
     std::vector<std::string> log_streams;   // one per host: their names for users
+    std::vector<uint64_t> log_begins{};     // where the run's part of each file begins; missing: at 0
     std::vector<uint64_t> memory_limits{};  // bytes, one per host
     uint64_t disk_limit = 0;                // bytes, of each host
 };

@@ -24,7 +24,7 @@ class FailureTest : public ::testing::Test {
 
     FailedRun run() const {
         constexpr uint64_t kMemory = uint64_t{512} << 20;
-        return {folder_, {}, {}, {kMemory, kMemory}, 0};
+        return {folder_, {}, {}, {}, {kMemory, kMemory}, 0};
     }
     std::string reason(std::vector<HostOutcome> hosts) {
         RunOutcome outcome;

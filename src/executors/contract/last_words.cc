@@ -80,11 +80,12 @@ std::string shortened(const std::string& text, size_t most) {
 
 }  // namespace
 
-LastWords last_words(const std::string& log_file, size_t most) {
+LastWords last_words(const std::string& log_file, uint64_t log_begin, size_t most) {
     const auto end = end_of_events(log_file);
     if (!end) return {};
-    const auto events = read_events_before(log_file, *end, kLinesLookedAt, kBytesLookedAt);
-    if (!events || events->empty()) return {};
+    auto events = read_events_before(log_file, *end, kLinesLookedAt, kBytesLookedAt);
+    if (!events) return {};
+    std::erase_if(*events, [&](const LogEvent& event) { return event.offset < log_begin; });
     auto begin = find_traceback(*events);
     if (begin == events->size()) begin = find_last_lines(*events, most);
     if (begin == events->size()) return {};

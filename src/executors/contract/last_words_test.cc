@@ -23,9 +23,10 @@ class LastWordsTest : public ::testing::Test {
         std::string text;
         for (const auto& line : lines) append_event(text, 1, line);
         EXPECT_TRUE(write_file(folder_ + "/log", text));
-        return last_words(folder_ + "/log", most);
+        return last_words(folder_ + "/log", begin_, most);
     }
     std::string folder_;
+    uint64_t begin_ = 0;
 };
 
 TEST_F(LastWordsTest, AreTheLastTraceback) {
@@ -61,7 +62,17 @@ TEST_F(LastWordsTest, KeepTheEndOfWhatIsLong) {
 TEST_F(LastWordsTest, AreNoneOfAnEmptyOrMissingLog) {
     EXPECT_EQ(of({}).text, "");
     EXPECT_EQ(of({"", " "}).text, "");
-    EXPECT_EQ(last_words(folder_ + "/none", 100).line, 0u);
+    EXPECT_EQ(last_words(folder_ + "/none", 0, 100).line, 0u);
+}
+
+TEST_F(LastWordsTest, OfAnEarlierRunAreNotOfThisOne) {
+    std::string earlier;
+    append_event(earlier, 1, "Traceback (most recent call last):");
+    begin_ = earlier.size();
+    const auto words = of({"Traceback (most recent call last):", "out of rows"});
+    EXPECT_EQ(words.text, "out of rows");
+    EXPECT_EQ(words.line, 2u);
+    EXPECT_EQ(of({"Traceback (most recent call last):"}).text, "");
 }
 
 TEST_F(LastWordsTest, OfOneEndlessLineAreItsEnd) {

@@ -29,6 +29,8 @@ using executors::RunSpec;
 using jobs::After;
 using jobs::Ending;
 
+constexpr const char* kLogBegins = "log-begins.json";  // in the folder of the run
+
 class TrainingRun : public jobs::Work {
   public:
     TrainingRun(const TrainingRunContext& context, const TrainingJobRow& row, TrainingPlan plan,
@@ -96,6 +98,22 @@ class TrainingRun : public jobs::Work {
     bool reuses_ = false;                      // instances of a warm pool
 };
 
+// Where the run's part of its logs begins: behind what earlier segments and we have written.
+Result<void> note_log_begins(const std::string& folder, const std::vector<std::string>& files) {
+    auto begins = Json::array();
+    for (const auto& file : files) begins.push_back(TRY(end_of_events(file)));
+    return write_file(folder + "/" + kLogBegins, begins.dump());
+}
+
+std::vector<uint64_t> log_begins(const std::string& folder) {
+    std::vector<uint64_t> begins;
+    const auto text = read_file(folder + "/" + kLogBegins);
+    const auto document = text ? Json::parse(*text) : Result<Json>(Json());
+    if (!document) return begins;
+    for (const auto& begin : document->items()) begins.push_back(static_cast<uint64_t>(begin.int_or(0)));
+    return begins;
+}
+
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
     const bool done = TRY(context_.store.change(id_, change, now()));
     if (done) context_.changed(id_);
@@ -149,6 +167,7 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (taken.ready) run_on_spare(spec);
     if (script_) note_in_logs(spec.log_files, script_->environment.choice.note);
+    TRY(note_log_begins(folder(), spec.log_files));
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
 }
@@ -352,6 +371,7 @@ executors::FailedRun TrainingRun::failed_run() {
     executors::FailedRun run;
     run.folder = folder();
     if (auto files = open_logs()) run.log_files = std::move(*files);
+    run.log_begins = log_begins(folder());
     for (int host = 0; host < plan_.training.hosts; ++host) {
         run.log_streams.push_back(training_log_stream(job_, host));
         const auto& granted = grant_.by_host.empty() ? grant_.per_host : grant_.by_host.at(static_cast<size_t>(host));
