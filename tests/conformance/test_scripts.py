@@ -174,6 +174,25 @@ def test_create_returns_at_once_and_the_job_is_listed(sm, script_request, log_li
     assert finish(unique)["TrainingJobStatus"] == "Stopped"
 
 
+def test_code_in_a_channel_runs_without_any_network(sm, s3, bucket, script_request, log_lines, finish, unique):
+    """As the SDK sends it for enable_network_isolation=True: the archive in channel "code"."""
+    request = script_request({"train.py": textwrap.dedent("""
+        import os, socket
+        print("in", os.getcwd(), "credentials", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in os.environ)
+        for address in (("169.254.170.2", 80), ("169.254.170.2", 3128), ("127.0.0.1", 80)):
+            try: socket.create_connection(address, timeout=2); print("reached", address)
+            except OSError: pass
+        """)}, InputDataConfig=[{"ChannelName": "code", "DataSource": {"S3DataSource": {
+            "S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{unique}/source/", "S3DataDistributionType": "FullyReplicated"}}}],
+        EnableNetworkIsolation=True)
+    request["HyperParameters"]["sagemaker_submit_directory"] = json.dumps("/opt/ml/input/data/code/sourcedir.tar.gz")
+    sm.create_training_job(**request)
+    job = finish(unique, 300)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    lines = log_lines(unique)
+    assert "in /opt/ml/code credentials False" in lines and not any("reached" in line for line in lines), lines
+
+
 # How scripts fail. Local mode only raises RuntimeError (gap 4) and describes little (gap 5).
 
 def test_a_traceback_becomes_the_failure_reason(sm, script_request, finish, unique):
