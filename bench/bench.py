@@ -4,6 +4,8 @@
   job       CreateTrainingJob sent to the job's first instruction and to Completed
   invoke    InvokeEndpoint p50 of an XGBoost model against the same model behind Flask and gunicorn, and
             against its replica asked directly
+  script    a script's first line: cold, warm, with requirements, against the bare interpreter
+  input     Pipe and FastFile against reading the files directly
   sizes     binaries; the clean build time with --build
 
 Every figure is a minimum or a median over several rounds; ratios are what to quote from a noisy machine.
@@ -26,6 +28,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/conformance"))
 sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(ROOT / "bench"))
+import bench_input  # noqa: E402
+import bench_script  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
@@ -293,13 +298,18 @@ def main():
     print(f"Millwright benchmarks, {os.cpu_count()} processors\n")
     try:
         bench_start(folder, chosen.rounds)
-        server = Server(Path(folder) / "data").start()
+        plain = Path(folder) / "plain"
+        plain.mkdir()
+        file_system = f'[file_systems]\n{bench_input.FILE_SYSTEM} = "{plain}"\n'
+        server = Server(Path(folder) / "data", config=file_system).start()
         try:
             features = prepare(server)
             bench_job(server, chosen.jobs)
             bench_invoke(server, folder, deploy(server), features, chosen.rounds)
             server.client("sagemaker").delete_endpoint(EndpointName="bench")
             time.sleep(1)
+            bench_script.run(server, report)
+            bench_input.run(server, report, plain)
         finally:
             server.end_everything()
         bench_sizes()
