@@ -49,9 +49,10 @@ Result<void> read_region(const toml::node& node, const std::string& region, OwnP
     if (!table) return wrong(region, "a table of instance types (or own, or spot_discount)");
     for (const auto& [type, content] : *table) {
         const std::string name(type.str());
-        if (!name.starts_with("ml.")) return wrong(region + "." + name, "an instance type such as \"ml.m5.xlarge\"");
-        auto& price = prices.by_type[{region, name}];
-        TRY(read_type(content, region + "." + name, price));
+        auto where = region;
+        where.append(".").append(name);
+        if (!name.starts_with("ml.")) return wrong(where, "an instance type such as \"ml.m5.xlarge\"");
+        TRY(read_type(content, where, prices.by_type[{region, name}]));
     }
     return {};
 }
