@@ -87,11 +87,11 @@ class Rabit:
 
     def _start_tracker(self, address):
         from xgboost.tracker import RabitTracker
+        # A tracker holds its port from here on: a second one could not be made.
+        self._tracker = RabitTracker(host_ip=address, n_workers=self.n_workers, port=self.port, sortby="task")
         try:
-            self._tracker = RabitTracker(n_workers=self.n_workers, host_ip=address, port=self.port, sortby="task")
             self._tracker.start()
         except TypeError:  # XGBoost before 2.1
-            self._tracker = RabitTracker(host_ip=address, n_workers=self.n_workers, port=self.port, sortby="task")
             self._tracker.start(self.n_workers)
 
     def _connect(self, collective, arguments):
