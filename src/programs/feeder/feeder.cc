@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@ namespace millwright::feeder {
 namespace {
 
 using executors::FeedSpec;
+using Steady = std::chrono::steady_clock;
 
 constexpr size_t kMaxThreads = 4;
 constexpr int kRetry_ms = 500;      // after a FIFO could not be made
@@ -69,6 +71,7 @@ class Loop {
     void pump(Stream::Flow& flow);
 
     const std::string folder_;
+    Steady::time_point looked_{};  // around
     Fd epoll_, inotify_;
     std::vector<std::unique_ptr<Stream>> streams_;
     std::map<int, Stream*> watched_;
@@ -82,7 +85,8 @@ int Loop::patience() const {
 
 void Loop::turn() {
     std::array<epoll_event, 64> events;
-    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience());
+    const int pause_ms = patience();
+    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), pause_ms);
     for (int i = 0; i < count; ++i) {
         void* what = events[static_cast<size_t>(i)].data.ptr;
         if (what) {
@@ -91,7 +95,11 @@ void Loop::turn() {
             read_events();
         }
     }
-    if (count <= 0) look_around();
+    // Also when pipes that are always ready leave no pause.
+    const auto now = Steady::now();
+    if (pause_ms < 0 || now - looked_ < std::chrono::milliseconds(pause_ms)) return;
+    looked_ = now;
+    look_around();
 }
 
 void Loop::look_around() {

@@ -244,6 +244,21 @@ TEST_F(FeederTest, AReaderMayLeaveEarly) {
     EXPECT_FALSE(file_exists(fifo("train_10")));  // it has ended
 }
 
+TEST_F(FeederTest, AReaderThatOnlyOpensAndClosesIsHeldBack) {
+    add("train", {"x"});
+    add("other", {"data"});
+    start();
+    const auto end = std::chrono::steady_clock::now() + 1500ms;
+    int opened = 0;
+    while (std::chrono::steady_clock::now() < end) {
+        const auto file = open_file(fifo("train_" + std::to_string(opened)), O_RDONLY);
+        if (file) ++opened;
+    }
+    EXPECT_LT(opened, 2600);
+    EXPECT_EQ(epoch("other_0"), "data");
+    EXPECT_EQ(epoch("train_" + std::to_string(opened)), "x");
+}
+
 TEST_F(FeederTest, ManyChannelsFlowAtOnce) {
     for (int i = 0; i < 20; ++i) add("c" + std::to_string(i), {"begin" + std::to_string(i), noise(100'000)});
     start();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace millwright::feeder {
 
@@ -11,8 +12,18 @@ namespace {
 constexpr int kPipeBytes = 1 << 20;
 }
 
+bool Stream::spend_credit() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> passed = now - std::exchange(credited_, now);
+    credit_ = std::min(kMaxEpochsPerSecond, credit_ + passed.count() * kMaxEpochsPerSecond);
+    if (credit_ < 1) return false;
+    credit_ -= 1;
+    return true;
+}
+
 Stream::Offer Stream::offer(int inotify) {
     if (flowing_.size() >= kMaxFlowing) return Offer::None;
+    if (!spend_credit()) return Offer::Failed;
     auto made = offer_fifo(folder_.get(), channel() + "_" + std::to_string(epoch_), inotify);
     if (made) {
         waiting_ = std::move(*made);

@@ -1,6 +1,7 @@
 // One channel on one host: the FIFO that waits for its reader, and the epochs that flow.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <optional>
@@ -16,6 +17,8 @@ namespace millwright::feeder {
 
 // Epochs of one stream that flow at the same time: a reader may open the next before it has finished the last.
 inline constexpr size_t kMaxFlowing = 4;
+// The feeder's time is not the job's: one that only opens and closes must not get much of it.
+inline constexpr double kMaxEpochsPerSecond = 1000;
 
 class Stream {
   public:
@@ -27,7 +30,7 @@ class Stream {
     enum class Offer {
         None,     // not now: too many flow
         Made,     // waiting() is new
-        Failed,   // may work later
+        Failed,   // may work later; also when epochs are opened at a pace that only hostile readers have
         Blocked,  // something else is in the place: never
     };
 
@@ -43,6 +46,8 @@ class Stream {
     const std::string& channel() const { return source_.channel().name; }
 
   private:
+    bool spend_credit();
+
     const ChannelSource& source_;
     const size_t rank_;
     const Fd folder_;
@@ -50,6 +55,8 @@ class Stream {
     std::optional<Fifo> waiting_;
     std::list<Flow> flowing_;
     bool said_ = false;
+    double credit_ = kMaxEpochsPerSecond;  // epochs that may be offered now
+    std::chrono::steady_clock::time_point credited_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace millwright::feeder
