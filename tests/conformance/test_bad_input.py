@@ -171,12 +171,12 @@ def test_a_body_cut_in_the_middle(server, s3, bucket):
     s3.put_object(Bucket=bucket, Key="cut", Body=b"whole")
 
 
+# Every refused member has its turn in test_request_members.py.
 @pytest.mark.parametrize("change, gap", [
-    ({"EnableManagedSpotTraining": True}, "spot"),
-    ({"AlgorithmSpecification": {"TrainingImage": "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.0.0-cpu-py310",
-                                 "TrainingInputMode": "File"}}, "pytorch-training"),
-    ({"AlgorithmSpecification": {"TrainingImage": "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1",
-                                 "TrainingInputMode": "Pipe"}}, "Pipe"),
+    ({"ExperimentConfig": {"ExperimentName": "e"}}, "ExperimentConfig"),
+    ({"AlgorithmSpecification": {"TrainingImage": "123456789012.dkr.ecr.us-west-2.amazonaws.com/my-own:1",
+                                 "TrainingInputMode": "File"}}, "my-own"),
+    ({"RemoteDebugConfig": {"EnableRemoteDebug": True}}, "EnableRemoteDebug"),
 ])
 def test_what_is_not_supported_is_refused_clearly(sm, training_request, unique, change, gap):
     code, message = refused(sm.create_training_job, **training_request(**change))
