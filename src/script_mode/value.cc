@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/strings.h"
+
 namespace millwright::script_mode {
 namespace {
 
@@ -364,7 +366,10 @@ Value Value::dict(std::vector<Member> members) {
     return out;
 }
 
-Result<Value> Value::parse(std::string_view text) { return Parser(text).document(); }
+Result<Value> Value::parse(std::string_view text) {
+    if (!is_valid_utf8(text)) return invalid_input("not UTF-8");
+    return Parser(text).document();
+}
 
 std::string Value::dump() const {
     std::string out;

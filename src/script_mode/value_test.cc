@@ -52,6 +52,7 @@ TEST(Value, RefusesWhatPythonRefuses) {
                              "'a'", "\"a",    "[1,]",    "{\"a\":}",    "{a:1}", "{\"a\":1,}", "True", "nan",
                              "1 2", "\"\n\"", "\"\\x\"", "\"\\u12g4\"", "[1",    "{\"a\"",     "tru"})
         EXPECT_FALSE(Value::parse(text)) << text;
+    EXPECT_FALSE(Value::parse("\"\xFF\""));
     EXPECT_FALSE(Value::parse(std::string(5000, '9')));
     EXPECT_FALSE(Value::parse(std::string(100'000, '[')));
 }

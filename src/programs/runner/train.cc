@@ -159,6 +159,10 @@ class Host {
             kill(helper.pid(), SIGTERM);  // all at once; they are awaited one by one
         if (!exit) return not_started(exit.error());
         if (exit->failed() && !stop_requested()) {
+            if (tail.last_lines().empty() && !plan.launcher.empty()) {
+                tail.add(plan.launcher + " ended with exit code " + std::to_string(exit->code) + " and no words");
+                tail.finish();
+            }
             const script_mode::ScriptEnd end{exit->code, exit->signal, join(plan.main.command, " "),
                                              environment_.code_folder(), environment_prefix(environment_)};
             write_failure(environment_.base, script_mode::failure_text("ExecuteUserScriptError", tail, end,
