@@ -176,8 +176,8 @@ def test_an_augmented_manifest_delivers_its_attributes(s3, bucket, prefix, run, 
     assert report["raw"] == "PNG one1.5PNG twox"
 
 
-@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
-def test_shards_are_dealt_out_by_key(prefix, run, mode):
+@pytest.mark.parametrize("mode, hosts", [("File", 2), ("File", 3), ("FastFile", 3), ("Pipe", 2), ("Pipe", 3)])
+def test_shards_are_dealt_out_by_key(prefix, run, mode, hosts):
     many = prefix({f"{i:02}": f"{i:02} ".encode() for i in range(20)}, "many")
     one = prefix({"only": b"only "}, "one")
     sharded = {"S3DataDistributionType": "ShardedByS3Key"}
@@ -189,10 +189,10 @@ def test_shards_are_dealt_out_by_key(prefix, run, mode):
             else:
                 report[channel] = epoch(channel, 0).decode().split()
             report[channel + "-manifest"] = len(open(DATA + channel + "-manifest").readlines())
-        """, [s3_channel("many", many, source=sharded), s3_channel("one", one, source=sharded)], hosts=3, mode=mode)
-    for rank in range(3):
+        """, [s3_channel("many", many, source=sharded), s3_channel("one", one, source=sharded)], hosts=hosts, mode=mode)
+    for rank in range(hosts):
         report = reports[f"algo-{rank + 1}"]
-        assert report["many"] == [f"{i:02}" for i in range(rank, 20, 3)]
+        assert report["many"] == [f"{i:02}" for i in range(rank, 20, hosts)]
         assert report["one"] == (["only"] if rank == 0 else [])
         assert report["many-manifest"] == 21 and report["one-manifest"] == 2
         assert report["config"]["many"]["S3DistributionType"] == "ShardedByS3Key"

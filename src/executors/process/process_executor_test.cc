@@ -226,6 +226,34 @@ TEST_F(ProcessExecutorTest, LinksInTheRunsFolderDoNotLeadOut) {
     EXPECT_FALSE(file_exists(base_ + "/planted"));
 }
 
+TEST_F(ProcessExecutorTest, AMountMayRefuseToGoThroughLinks) {
+    // What a job that writes to the same file system could do between the look-up of a folder and the start.
+    const std::string source = base_ + "/source";
+    ASSERT_TRUE(make_directories(source + "/inner").has_value());
+    ASSERT_TRUE(write_file(source + "/inner/f", "seen\n").has_value());
+    for (const bool swapped : {false, true}) {
+        RunSpec spec = script("cat /opt/ml/input/f");
+        spec.mounts = {{source + "/inner", "/opt/ml/input", Mount::Mode::ReadOnly}};
+        spec.mounts[0].through_links = false;
+        if (swapped) {
+            ASSERT_EQ(rename((source + "/inner").c_str(), (source + "/moved").c_str()), 0);
+            ASSERT_EQ(symlink("moved", (source + "/inner").c_str()), 0);
+        }
+        const RunOutcome outcome = run(spec);
+        EXPECT_EQ(outcome.cause, swapped ? RunOutcome::Cause::LaunchFailed : RunOutcome::Cause::Exited);
+        EXPECT_EQ(log_of(spec), swapped ? "" : "seen\n");
+    }
+}
+
+TEST_F(ProcessExecutorTest, AMountMayBeOnSomeHostsOnly) {
+    RunSpec spec = script("ls /opt/ml", 2);
+    spec.mounts = {{"/usr/share", "/opt/ml/shared", Mount::Mode::ReadOnly}};
+    spec.mounts[0].hosts = {1};
+    run(spec);
+    EXPECT_EQ(log_of(spec, 0), "");
+    EXPECT_EQ(log_of(spec, 1), "shared\n");
+}
+
 TEST_F(ProcessExecutorTest, JoinsHostsByName) {
     RunSpec spec = script(
         "if [ $HOSTNAME = algo-1 ]; then python3 -c \"import socket; s=socket.create_server(('0.0.0.0',7777)); "
