@@ -83,6 +83,25 @@ TEST_F(MeteringTest, AJobIsMeteredOnceOverACrash) {
     EXPECT_EQ(ledger().size(), 1u);
 }
 
+TEST_F(MeteringTest, JobsOfAMillwrightWithoutALedgerAreMeteredLater) {
+    take(create(request("job-1")));
+    auto spec = executor_.wait_for_start(0);
+    executor_.end(spec.id, exited_well());
+    wait_for_end("job-1");
+    const auto before = ledger();
+    ASSERT_TRUE(database_->write([](metadata_store::Transaction& transaction) -> Result<void> {
+        for (const char* table : {"ledger_entry", "ledger_group", "ledger_tag"})
+            TRY(transaction.run(std::string("DELETE FROM ") + table));
+        return {};
+    }));
+    reopen();
+    const auto after = ledger();
+    ASSERT_EQ(after.size(), 1u);
+    EXPECT_EQ(after[0].job, before[0].job);
+    EXPECT_EQ(after[0].ended, before[0].ended);
+    EXPECT_EQ(after[0].training_seconds, before[0].training_seconds);
+}
+
 TEST_F(MeteringTest, OverTheQuotaOfAnInstanceTypeAwsTextIsAnswered) {
     reopen_with(
         {.instances = {{"ml.m5.xlarge for training job usage", 2}, {"ml.p3.2xlarge for training job usage", 0}}});

@@ -234,6 +234,21 @@ Result<void> meter(Transaction& transaction, int64_t id, Tags& tags) {
     return record_in_ledger(transaction, entry);
 }
 
+// The first time that there is a ledger: jobs of a Millwright before it are metered as far as they are known.
+Result<void> meter_earlier_jobs(Database& database, Tags& tags) {
+    const auto rows = TRY(database.read([](Connection& connection) {
+        return connection.query(
+            "SELECT id FROM training_job WHERE phase=? AND training_seconds IS NOT NULL AND NOT EXISTS "
+            "(SELECT 1 FROM ledger_entry)",
+            number_of(Phase::Ended));
+    }));
+    if (rows.empty()) return {};
+    return database.write([&](Transaction& transaction) -> Result<void> {
+        for (const auto& row : rows) TRY(meter(transaction, row.integer(0), tags));
+        return {};
+    });
+}
+
 // One page of a list as SQL: a keyset walk over one index with the other conditions as filters.
 struct ListStatement {
     std::string sql;
@@ -322,6 +337,7 @@ Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& datab
     TRY(database.migrate("training_jobs", kSchema));
     TRY(prepare_ledger(database));
     TRY(prepare_quotas(database));
+    TRY(meter_earlier_jobs(database, tags));
     return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags, std::move(quotas)));
 }
 
@@ -378,8 +394,8 @@ Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::st
                              from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)),
                              optional_time(row, 6), std::nullopt});
         if (!row.is_null(7))
-            page.jobs.back().warm_pool = warm_pool_status(row.text(7), row.optional_integer(8),
-                                                          row.optional_integer(9), row.text(10), now);
+            page.jobs.back().warm_pool =
+                warm_pool_status(row.text(7), row.optional_integer(8), row.optional_integer(9), row.text(10), now);
     }
     return page;
 }
