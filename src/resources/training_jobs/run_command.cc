@@ -91,7 +91,9 @@ Result<void> add_script(const TrainingRunContext& context, const CommandedRun& r
     if (command.submit_directory) {
         result.mounts.push_back(TRY(stage_code(context.parts.objects, command, run.folder)));
     }
-    if (!command.entrypoint.empty() || !command.arguments.empty()) {
+    // Alone, the arguments are what the image's own entry point gets: "train" is its word for the script.
+    const bool train = command.entrypoint.empty() && (command.arguments.empty() || command.arguments[0] == "train");
+    if (!train) {
         result.command = command.entrypoint;
         result.command.insert(result.command.end(), command.arguments.begin(), command.arguments.end());
         if (run.plan.training.hosts > 1) add_ssh(context, result);

@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "executors/contract/failure.h"
+#include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_job_card.h"
@@ -143,7 +144,9 @@ Result<void> RunningTrainingJobs::open() {
                                        settings_.host_metrics_interval);
     context_.emplace(TrainingRunContext{settings_, parts_, *store_, *scraper_, *host_metrics_, *checkpoints_,
                                         *deadlines_, *pools_, [this](int64_t id) { changes_.announce(id); }});
-    return recover();
+    TRY(recover());
+    limit_kept_runs(*context_);  // the settings may have changed
+    return {};
 }
 
 Result<void> RunningTrainingJobs::recover() {

@@ -200,6 +200,19 @@ TEST_F(TrainingLifeTest, FaultsOfThePlatformAreTriedAgain) {
     EXPECT_EQ(executor_.starts(), 2u);
 }
 
+TEST_F(TrainingLifeTest, ARunThatNeverBeginsIsNotTriedForEver) {
+    take(create(request("vain")));
+    for (size_t attempt = 0; attempt < 6; ++attempt) {
+        auto outcome = lost();
+        outcome.message = "the launcher is gone";
+        executor_.end(executor_.wait_for_start(attempt).id, outcome);
+    }
+    const auto job = wait_for_end("vain");
+    EXPECT_EQ(job.failure_reason, "InternalServerError: the launcher is gone");
+    EXPECT_FALSE(job.training_seconds);
+    EXPECT_EQ(executor_.starts(), 6u);
+}
+
 TEST_F(TrainingLifeTest, FaultsOfTheScriptAreNotTriedAgain) {
     auto document = request("fails");
     document.set("RetryStrategy", Json::object({{"MaximumRetryAttempts", 2}}));

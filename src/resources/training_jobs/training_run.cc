@@ -94,6 +94,7 @@ class TrainingRun : public jobs::Work {
     const jobs::Expected expected_;
     std::optional<ScriptEnvironment> script_;  // from provision() on
     std::chrono::milliseconds rest_{};         // before the next segment
+    int starts_in_vain_ = 0;                   // that ended before the first instruction
     bool kept_ = false;                        // the files stay
     bool reuses_ = false;                      // instances of a warm pool
 };
@@ -283,9 +284,13 @@ Result<After> TrainingRun::finish(const Ending& ending) {
     run_id_ = row.run_id;
     if (row.phase == Phase::Between) return close_segment(row);
     if (ending.outcome && never_ran(*ending.outcome) && row.phase == Phase::Launching) {
-        // The server died between the record and the start. No launcher will come to life later either: adopt() has
-        // made sure of it, and the folder goes before the job is queued again.
+        // The server, or the launcher, died between the record and the start. No launcher will come to life later
+        // either: adopt() has made sure of it, and the folder goes before the job is queued again.
+        constexpr int kMostInVain = 5;
+        if (++starts_in_vain_ > kMostInVain)
+            return end(row, judge(row.stop_cause, *ending.outcome, {}), "", std::nullopt);
         TRY(change({.to = Phase::Queued, .from = {Phase::Launching}}));
+        rest_ = rest_before(starts_in_vain_ - 1);
         return After::QueueAgain;
     }
     if (ending.outcome) return finish_run(row, *ending.outcome);
