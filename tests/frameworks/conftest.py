@@ -66,7 +66,7 @@ def fetch_model(s3, tmp_path_factory):
         packed = s3.get_object(Bucket=key[2], Key=key[3])["Body"].read()
         folder = tmp_path_factory.mktemp("model")
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder)
         return folder
 
     return fetch
