@@ -134,6 +134,8 @@ Result<std::string> hand_on_controllers(const std::string& own) {
     const std::string parent = own + "/" + kFolderName;
     TRY(make_folder(parent));
     TRY(put(parent + "/cgroup.subtree_control", wanted));
+    // All runs together weigh half as much as the server. A wish: without it runs go on.
+    static_cast<void>(put(parent + "/cpu.weight", "50").has_value());
     return list;
 }
 
@@ -227,10 +229,14 @@ ControlGroups find_control_groups(std::string& why) {
         // It may be there because another user's server made it.
         if (made && access((folder + "/" + kFolderName).c_str(), W_OK) != 0)
             made = error_from_errno("cannot use the control group " + folder + "/" + kFolderName);
-        if (made)
+        if (made) {
+            // All runs together weigh half as much as one task of the server. Shares are a wish: without them runs go
+            // on.
+            static_cast<void>(put(folder + "/" + kFolderName + "/cpu.shares", "512").has_value());
             found.parents.push_back({folder + "/" + kFolderName, controllers, 1});
-        else
+        } else {
             why += (why.empty() ? "" : "; ") + made.error().message + " (" + made.error().detail + ")";
+        }
     }
     if (found.has("cpu") && found.has("memory") && found.has("pids"))
         why.clear();  // hybrid: the other version lacks them

@@ -590,7 +590,7 @@ Json ProcessExecutor::describe() const {
     out.set("executor", "process");
     out.set("launcher", settings_.launcher);
     out.set("overlay_mounts", settings_.probe.overlay ? "overlayfs" : "copies: overlayfs is refused here");
-    out.set("internet", "none: runs reach each other's hosts and, unless isolated, the server at 169.254.170.2");
+    out.set("internet", "by the server's proxy only: runs reach each other's hosts and, unless isolated, 169.254.170.2");
     return out;
 }
 

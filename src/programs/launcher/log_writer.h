@@ -21,6 +21,8 @@ class LogWriter {
     static Result<LogWriter> open(const std::string& path, uint64_t max_bytes = 0);
 
     void feed(std::string_view bytes, int64_t wall_ms);
+    // From now on only the last events are kept.
+    bool is_full() const { return over_; }
     // The last line, when it has no end.
     void finish(int64_t wall_ms);
 

@@ -29,6 +29,7 @@
 #include "programs/launcher/exit_record.h"
 #include "programs/launcher/forwarder.h"
 #include "programs/launcher/host.h"
+#include "programs/launcher/log_pace.h"
 #include "programs/launcher/log_writer.h"
 #include "programs/launcher/network.h"
 #include "programs/launcher/session.h"
@@ -51,6 +52,8 @@ struct Host {
     std::optional<LogWriter> log;
     Fd netlink;
     bool started = false;
+    LogPace pace;
+    bool output_waits = false;
     std::string excess;  // why it was killed for its use of the disk
     std::optional<ExitReport> report;
     std::optional<HostRecord> record;  // set once the host is gone
@@ -329,7 +332,12 @@ void Supervisor::read_output(size_t index) {
     Host& host = hosts_[index];
     const ssize_t got = read(host.process.output.get(), buffer_.get(), kReadBytes);
     if (got > 0) {
-        if (host.log) host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), now().wall_ms);
+        const Moment time = now();
+        if (host.log) host.log->feed(std::string_view(buffer_.get(), static_cast<size_t>(got)), time.wall_ms);
+        host.pace.took(static_cast<size_t>(got), host.log && !host.log->is_full(), time.monotonic_ns);
+        // Not watched at all: a hang-up would be reported again and again.
+        host.output_waits = host.pace.next_ns() > time.monotonic_ns;
+        if (host.output_waits) loop_.forget(host.process.output.get());
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         loop_.forget(host.process.output.get());
     }
@@ -535,6 +543,8 @@ int Supervisor::next_timeout_ms() const {
     const int64_t time = now().monotonic_ns;
     for (const int64_t deadline : {runtime_deadline_ns_, kill_deadline_ns_, spare_deadline_ns_})
         if (deadline >= 0) consider((deadline - time + 999999) / 1000000);
+    for (const Host& host : hosts_)
+        if (host.output_waits) consider((host.pace.next_ns() - time + 999999) / 1000000);
     for (const Forwarder* forwarder : {forwarder_.get(), egress_.get()})
         if (forwarder != nullptr && forwarder->next_timeout_ms() >= 0) consider(forwarder->next_timeout_ms());
     return static_cast<int>(timeout);
@@ -544,6 +554,11 @@ void Supervisor::check_deadlines() {
     const int64_t time = now().monotonic_ns;
     if (runtime_deadline_ns_ >= 0 && time >= runtime_deadline_ns_) stop(Cause::MaxRuntime, "");
     if (kill_deadline_ns_ >= 0 && time >= kill_deadline_ns_) kill_all();
+    for (size_t i = 0; i < hosts_.size(); ++i) {
+        if (!hosts_[i].output_waits || time < hosts_[i].pace.next_ns()) continue;
+        hosts_[i].output_waits = false;
+        loop_.watch(hosts_[i].process.output.get(), EPOLLIN, [this, i](uint32_t) { read_output(i); });
+    }
     if (spare_deadline_ns_ >= 0 && time >= spare_deadline_ns_ && waits_for_work())
         stop(Cause::Unused, "no server has asked for the spare");
     if (!waits_for_work()) spare_deadline_ns_ = -1;
