@@ -294,6 +294,38 @@ def test_exit_codes_and_signals_go_through(sm, run, pooled, spares, finish, text
     assert job["TrainingJobStatus"] == "Failed" and str(code) in job["FailureReason"], job["FailureReason"]
 
 
+def test_on_two_hosts_both_interpreters_stand_ready(run, pooled, spares, log_lines):
+    def request(keep_alive):
+        made = pooled(keep_alive=keep_alive)
+        made["ResourceConfig"]["InstanceCount"] = 2
+        return made
+
+    run(request(300))
+    (launcher, _), = spares(1).items()
+    await_interpreter(launcher)
+    time.sleep(1)
+    name, _ = run(request(0))
+    for host in ("algo-1", "algo-2"):
+        assert "decimal" in found(log_lines(name, host))["ready"]["loaded"]
+
+
+def test_isolated_jobs_follow_isolated_jobs(sm, run, pooled, spares, log_lines):
+    text = SCRIPT + """
+import socket
+try:
+    socket.create_connection(("169.254.170.2", 80), 2)
+    print("reached")
+except OSError:
+    print("isolated")
+"""
+    first, _ = run(pooled(text, EnableNetworkIsolation=True))
+    (launcher, _), = spares(1).items()
+    await_interpreter(launcher)
+    second, _ = run(pooled(text, keep_alive=0, EnableNetworkIsolation=True))
+    assert found(log_lines(second))["ready"] and "isolated" in log_lines(second)
+    assert pool_of(sm, first)["Status"] == "Reused"
+
+
 def test_a_stop_reaches_the_script(sm, run, pooled, spares, finish, log_lines):
     text = """
 import decimal, signal, sys, time
