@@ -42,7 +42,7 @@ struct ChannelObject {
 
 struct ChannelContent {
     std::string prefix_uri;              // first line of the "<channel>-manifest" file
-    std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; ManifestFile: as listed; each once
+    std::vector<ChannelObject> objects;  // S3Prefix: by key, bytewise; manifests: as listed
     // AugmentedManifest: what its lines deliver, as the items file of feed_spec.h.
     std::string items;
     uint64_t records = 0;
