@@ -8,24 +8,23 @@ import chainermn
 import numpy
 
 communicator = chainermn.create_communicator("naive")
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
-labels, features = data[:, 0].astype("int32"), data[:, 1:] / 16
-train = chainer.datasets.TupleDataset(features[:1440], labels[:1440]) if communicator.rank == 0 else None
-train = chainermn.scatter_dataset(train, communicator)
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
+whole = chainer.datasets.TupleDataset(train[:, 1:], train[:, 0].astype("int32"))
+mine = chainermn.scatter_dataset(whole if communicator.rank == 0 else None, communicator)
 
 numpy.random.seed(1)
 model = links.Classifier(chainer.Sequential(links.Linear(64, 48), functions.relu, links.Linear(48, 10)))
 optimizer = chainermn.create_multi_node_optimizer(chainer.optimizers.Adam(0.01), communicator)
 optimizer.setup(model)
-for batch in chainer.iterators.SerialIterator(train, 32):
+for batch in chainer.iterators.SerialIterator(mine, 32):
     x, y = chainer.dataset.concat_examples(batch)
     optimizer.update(model, x, y)
     if optimizer.t > 300:
         break
 
 with chainer.using_config("train", False), chainer.no_backprop_mode():
-    accuracy = float(functions.accuracy(model.predictor(features[1440:]), labels[1440:]).array)
+    accuracy = float(functions.accuracy(model.predictor(test[:, 1:]), test[:, 0].astype("int32")).array)
 print(f"rank={communicator.rank} world={communicator.size} accuracy={accuracy:.4f}", flush=True)
 if communicator.rank == 0:
     chainer.serializers.save_npz(os.path.join(os.environ["SM_MODEL_DIR"], "model.npz"), model.predictor)

@@ -7,9 +7,8 @@ import mxnet as mx
 from mxnet import autograd, gluon
 
 hosts = json.loads(os.environ["SM_HOSTS"])
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
-labels, features = mx.nd.array(data[:, 0]), mx.nd.array(data[:, 1:] / 16)
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
 
 store = mx.kv.create("dist_sync")
 rank, size = store.rank, store.num_workers
@@ -20,16 +19,16 @@ net.initialize(mx.init.Xavier())
 trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.3}, kvstore=store)
 loss_of = gluon.loss.SoftmaxCrossEntropyLoss()
 
-part = slice(rank * 720, (rank + 1) * 720)
-x, y = features[:1440][part], labels[:1440][part]
+mine = train[rank::size]
+x, y = mx.nd.array(mine[:, 1:]), mx.nd.array(mine[:, 0])
 for epoch in range(12):
-    for at in range(0, 720 - 31, 32):
+    for at in range(0, len(mine) - 31, 32):
         with autograd.record():
             loss = loss_of(net(x[at:at + 32]), y[at:at + 32])
         loss.backward()
         trainer.step(32 * size)
 
-accuracy = float((net(features[1440:]).argmax(axis=1) == labels[1440:]).mean().asscalar())
+accuracy = float((net(mx.nd.array(test[:, 1:])).argmax(axis=1) == mx.nd.array(test[:, 0])).mean().asscalar())
 print(f"rank={rank} world={size} host={os.environ['SM_CURRENT_HOST']} accuracy={accuracy:.4f}", flush=True)
 if os.environ["SM_CURRENT_HOST"] == hosts[0]:
     net.save_parameters(os.path.join(os.environ["SM_MODEL_DIR"], "model.params"))

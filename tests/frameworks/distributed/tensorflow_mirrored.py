@@ -11,11 +11,11 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 task = json.loads(os.environ["TF_CONFIG"])["task"]
 size = strategy.num_replicas_in_sync
 
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
-labels, features = data[:, 0].astype("int64"), data[:, 1:] / 16
-train_x, train_y = tf.constant(features[:1440][task["index"]::size]), tf.constant(labels[:1440][task["index"]::size])
-test_x, test_y = features[1440:], labels[1440:]
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
+mine = train[task["index"]::size]
+train_x, train_y = tf.constant(mine[:, 1:]), tf.constant(mine[:, 0].astype("int64"))
+test_x, test_y = test[:, 1:], test[:, 0]
 
 random = numpy.random.RandomState(2)
 with strategy.scope():
@@ -38,13 +38,13 @@ def step(x, y):
 
 
 @tf.function
-def train(x, y):
+def train_step(x, y):
     return strategy.run(step, args=(x, y))
 
 
 for epoch in range(12):
     for at in range(0, len(train_x) - 31, 32):
-        train(train_x[at:at + 32], train_y[at:at + 32])
+        train_step(train_x[at:at + 32], train_y[at:at + 32])
 
 accuracy = float(numpy.mean(predict(test_x).numpy().argmax(1) == test_y))
 print(f"rank={task['index']} world={size} host={os.environ['SM_CURRENT_HOST']} accuracy={accuracy:.4f}", flush=True)

@@ -14,11 +14,9 @@ cluster, task = tf.train.ClusterSpec(config["cluster"]), config["task"]
 master = task["type"] == "master"
 server = tf.distribute.Server(cluster, job_name=task["type"], task_index=task["index"])
 
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
-labels, features = data[:, 0].astype("int64"), data[:, 1:] / 16
-rank = 0 if master else task["index"] + 1
-train_x, train_y = features[:1440][rank::2], labels[:1440][rank::2]
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
+mine = train[0 if master else task["index"] + 1::2]
 
 device = v1.train.replica_device_setter(cluster=cluster, worker_device=f"/job:{task['type']}/task:{task['index']}")
 with v1.device(device):
@@ -31,17 +29,17 @@ with v1.device(device):
     count_done = done.assign_add(1, use_locking=True)
     logits = tf.matmul(tf.nn.relu(tf.matmul(x, w1) + b1), w2) + b2
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
-    train = v1.train.GradientDescentOptimizer(0.3).minimize(loss)
+    step = v1.train.GradientDescentOptimizer(0.3).minimize(loss)
     accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), y), tf.float32))
 
 with v1.train.MonitoredTrainingSession(master=server.target, is_chief=master) as session:
     for epoch in range(16):
-        for at in range(0, len(train_x), 32):
-            session.run(train, {x: train_x[at:at + 32], y: train_y[at:at + 32]})
+        for at in range(0, len(mine), 32):
+            session.run(step, {x: mine[at:at + 32, 1:], y: mine[at:at + 32, 0]})
     session.run(count_done)
     while master and session.run(done) < 2:
         time.sleep(0.1)
-    reached = session.run(accuracy, {x: features[1440:], y: labels[1440:]})
+    reached = session.run(accuracy, {x: test[:, 1:], y: test[:, 0]})
     placed = {w1.device, b1.device, w2.device, b2.device}
     print(f"type={task['type']} host={os.environ['SM_CURRENT_HOST']} servers={len(placed)} accuracy={reached:.4f}",
           flush=True)

@@ -14,17 +14,18 @@ arguments = parser.parse_args()
 
 torch.set_num_threads(1)
 hosts = json.loads(os.environ["SM_HOSTS"])
-os.environ.setdefault("RANK", str(hosts.index(os.environ["SM_CURRENT_HOST"])))
-os.environ.setdefault("WORLD_SIZE", str(len(hosts)))
+alone = os.environ.get("OMPI_COMM_WORLD_RANK", str(hosts.index(os.environ["SM_CURRENT_HOST"])))
+os.environ.setdefault("RANK", alone)
+os.environ.setdefault("WORLD_SIZE", os.environ.get("OMPI_COMM_WORLD_SIZE", str(len(hosts))))
 os.environ.setdefault("MASTER_ADDR", hosts[0])
 os.environ.setdefault("MASTER_PORT", "7777")
 dist.init_process_group("gloo")
 rank, size = dist.get_rank(), dist.get_world_size()
 
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
-labels, features = torch.from_numpy(data[:, 0].astype("int64")), torch.from_numpy(data[:, 1:] / 16)
-train_x, train_y, test_x, test_y = features[:1440][rank::size], labels[:1440][rank::size], features[1440:], labels[1440:]
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
+train_x, train_y = torch.from_numpy(train[rank::size, 1:]), torch.from_numpy(train[rank::size, 0].astype("int64"))
+test_x, test_y = torch.from_numpy(test[:, 1:]), torch.from_numpy(test[:, 0].astype("int64"))
 
 torch.manual_seed(1)
 model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10)))
@@ -39,7 +40,7 @@ for epoch in range(arguments.epochs):
 with torch.no_grad():
     accuracy = (model(test_x).argmax(1) == test_y).float().mean().item()
 # All ranks must have arrived at the same weights.
-checksum = torch.tensor([sum(float(p.double().sum()) for p in model.parameters())], dtype=torch.float64)
+checksum = torch.tensor([sum(p.detach().double().sum().item() for p in model.parameters())], dtype=torch.float64)
 sums = [torch.zeros_like(checksum) for _ in range(size)]
 dist.all_gather(sums, checksum)
 print(f"rank={rank} world={size} host={os.environ['SM_CURRENT_HOST']} accuracy={accuracy:.4f} "

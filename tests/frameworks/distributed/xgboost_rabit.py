@@ -6,14 +6,14 @@ import numpy
 import xgboost
 from sagemaker_xgboost_container import distributed
 
-data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "digits.csv"), delimiter=",", dtype="float32")
-data = data[numpy.random.RandomState(1).permutation(len(data))]
+train, test = (numpy.loadtxt(os.path.join(os.environ[name], "digits.csv"), delimiter=",", dtype="float32")
+               for name in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_TESTING"))
 hosts, host = json.loads(os.environ["SM_HOSTS"]), os.environ["SM_CURRENT_HOST"]
-mine = data[:1440][hosts.index(host)::len(hosts)]
-test = xgboost.DMatrix(data[1440:, 1:], label=data[1440:, 0])
+mine = train[hosts.index(host)::len(hosts)]
+test = xgboost.DMatrix(test[:, 1:], label=test[:, 0])
 
 
-def train(params, rounds, is_master):
+def train_part(params, rounds, is_master):
     booster = xgboost.train(params, xgboost.DMatrix(mine[:, 1:], label=mine[:, 0]), num_boost_round=rounds)
     accuracy = float((booster.predict(test) == test.get_label()).mean())
     print(f"host={host} master={is_master} rows={len(mine)} accuracy={accuracy:.4f}", flush=True)
@@ -24,7 +24,7 @@ def train(params, rounds, is_master):
 arguments = {"params": {"objective": "multi:softmax", "num_class": 10, "max_depth": 4, "nthread": 1, "tree_method": "hist"},
              "rounds": 20}
 if len(hosts) > 1:
-    distributed.rabit_run(exec_fun=train, args=arguments, include_in_training=True, hosts=hosts, current_host=host,
+    distributed.rabit_run(exec_fun=train_part, args=arguments, include_in_training=True, hosts=hosts, current_host=host,
                           update_rabit_args=True)
 else:
-    train(is_master=True, **arguments)
+    train_part(is_master=True, **arguments)
