@@ -2,8 +2,8 @@
 
 #include "base/strings.h"
 #include "programs/server/job_card.h"
+#include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/training_job_card.h"
-#include "resources/training_jobs/training_run.h"
 
 namespace millwright::programs {
 namespace {

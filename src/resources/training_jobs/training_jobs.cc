@@ -13,6 +13,7 @@
 #include "executors/contract/failure.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/plan_channels.h"
+#include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_job_card.h"
 #include "resources/training_jobs/training_run.h"

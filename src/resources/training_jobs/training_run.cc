@@ -1,10 +1,7 @@
 #include "resources/training_jobs/training_run.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 
-#include "base/event_file.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
@@ -12,6 +9,7 @@
 #include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/run_command.h"
+#include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_history.h"
 #include "resources/training_jobs/training_segments.h"
@@ -28,8 +26,6 @@ using executors::RunOutcome;
 using executors::RunSpec;
 using jobs::After;
 using jobs::Ending;
-
-constexpr const char* kLogBegins = "log-begins.json";  // in the folder of the run
 
 class TrainingRun : public jobs::Work {
   public:
@@ -64,7 +60,6 @@ class TrainingRun : public jobs::Work {
     std::string folder() const { return training_run_folder(context_.settings, run_id_); }
     Result<bool> change(const TrainingJobChange& change);
     void explain(std::string_view secondary_status, const std::string& message);
-    void note_in_logs(const std::vector<std::string>& files, const std::string& note) const;
     Result<std::vector<std::string>> open_logs();
     RunSpec instances() const;
     Result<RunSpec> run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime);
@@ -99,22 +94,6 @@ class TrainingRun : public jobs::Work {
     bool reuses_ = false;                      // instances of a warm pool
 };
 
-// Where the run's part of its logs begins: behind what earlier segments and we have written.
-Result<void> note_log_begins(const std::string& folder, const std::vector<std::string>& files) {
-    auto begins = Json::array();
-    for (const auto& file : files) begins.push_back(TRY(end_of_events(file)));
-    return write_file(folder + "/" + kLogBegins, begins.dump());
-}
-
-std::vector<uint64_t> log_begins(const std::string& folder) {
-    std::vector<uint64_t> begins;
-    const auto text = read_file(folder + "/" + kLogBegins);
-    const auto document = text ? Json::parse(*text) : Result<Json>(Json());
-    if (!document) return begins;
-    for (const auto& begin : document->items()) begins.push_back(static_cast<uint64_t>(begin.int_or(0)));
-    return begins;
-}
-
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
     const bool done = TRY(context_.store.change(id_, change, now()));
     if (done) context_.changed(id_);
@@ -137,18 +116,6 @@ void TrainingRun::explain(std::string_view secondary_status, const std::string& 
     context_.changed(id_);
 }
 
-// In front of what the job itself writes, so that its users see what they run with.
-void TrainingRun::note_in_logs(const std::vector<std::string>& files, const std::string& note) const {
-    if (note.empty()) return;
-    std::string event;
-    append_event(event, to_epoch_milliseconds(now()), note);
-    for (const auto& file : files) {
-        const auto log = open_file(file, O_WRONLY | O_APPEND | O_CREAT, 0600);
-        const auto written = log ? write_all(log->get(), event) : Result<void>(log.error());
-        if (!written) log::warning("writing to the log of " + key(), written.error());
-    }
-}
-
 // The run id is new for each attempt and recorded first, so whatever lies in other folders of the jobs directory
 // belongs to nobody. From the commit of Launching on the executor may know the run, and only its word counts.
 Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
@@ -167,20 +134,14 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (taken.ready) run_on_spare(spec);
-    if (script_) note_in_logs(spec.log_files, script_->environment.choice.note);
+    if (script_) note_in_logs(spec.log_files, script_->environment.choice.note, now());
     TRY(note_log_begins(folder(), spec.log_files));
     TRY(change({.to = Phase::Launching, .from = {Phase::Staging}}));
     return spec;
 }
 
 Result<std::vector<std::string>> TrainingRun::open_logs() {
-    std::vector<std::string> files;
-    for (int host = 0; host < plan_.training.hosts; ++host) {
-        const auto stream = training_log_stream(job_, host);
-        files.push_back(
-            TRY(context_.parts.logs.open_job_stream({job_.account, job_.region, kTrainingLogGroup, stream})));
-    }
-    return files;
+    return open_job_logs(context_.parts.logs, job_, plan_.training.hosts);
 }
 
 Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime) {
@@ -446,12 +407,6 @@ void TrainingRun::discard() {
 std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
                                               TrainingPlan plan, const jobs::Grant& grant) {
     return std::make_shared<TrainingRun>(context, row, std::move(plan), grant);
-}
-
-// The time of creation, not of an attempt: a second attempt continues the same stream.
-std::string training_log_stream(const TrainingJob& job, int host) {
-    const auto epoch = static_cast<int64_t>(to_epoch_seconds(job.created));
-    return job.name + "/" + executors::algo_name(host) + "-" + std::to_string(epoch);
 }
 
 std::string training_run_key(int64_t id) { return "training-job/" + std::to_string(id); }

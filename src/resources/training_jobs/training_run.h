@@ -32,9 +32,6 @@ struct TrainingRunContext {
 std::shared_ptr<jobs::Work> make_training_run(const TrainingRunContext& context, const TrainingJobRow& row,
                                               TrainingPlan plan, const jobs::Grant& grant);
 
-inline constexpr const char* kTrainingLogGroup = "/aws/sagemaker/TrainingJobs";
-std::string training_log_stream(const TrainingJob& job, int host);
-
 std::string training_run_key(int64_t id);
 std::string training_run_folder(const TrainingJobSettings& settings, const std::string& run_id);
 
