@@ -153,7 +153,7 @@ Error failure_of(const Build& build, const RunOutcome& outcome) {
     if (!said || trim(*said).empty())
         return internal_error(what + "its builder failed", "see " + build.folder + "/log");
     std::string message = what + valid_utf8(trim(*said));
-    if (build.site.egress_socket.empty() && message.find("Retry") != message.npos)
+    if (build.site.egress_socket.empty())
         message += "\n(Builds have no way to a package index here: see network.egress in the configuration.)";
     return invalid_input(message);
 }
