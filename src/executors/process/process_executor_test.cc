@@ -414,7 +414,7 @@ TEST_F(ProcessExecutorTest, BeginsInTheWorkingFolder) {
 TEST_F(ProcessExecutorTest, HostsHaveLimitsOfTheirOwn) {
     RunSpec spec = script(
         "[ $HOSTNAME = algo-1 ] || while [ ! -e /opt/ml/shared/go ]; do sleep 0.05; done; python3 -c "
-        "\"b=bytearray(200<<20)\" && echo enough || sleep 1; df -k "
+        "\"import time; b=b'x'*(200<<20); time.sleep(1)\" && echo enough || sleep 1; df -k "
         "/dev/shm | tail -1 | awk '{print $2}'; touch /opt/ml/shared/go",
         2);
     ASSERT_TRUE(make_directories(base_ + "/shared").has_value());
