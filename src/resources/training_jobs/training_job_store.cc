@@ -54,7 +54,7 @@ const std::vector<metadata_store::Migration> kSchema = {
 constexpr std::string_view kColumns =
     "id, account, region, name, owner, run_id, phase, status, secondary_status, created, modified, training_start, "
     "training_end, stop_requested, revision, request, outcome, failure_reason, model_artifacts, training_seconds, "
-    "ran_before, interruptions, retries, interrupted_run, billable_seconds";
+    "ran_before, interruptions, retries, interrupted_run, billable_seconds, kept";
 
 int64_t number_of(Phase phase) { return static_cast<int64_t>(phase); }
 int64_t ms(Timestamp time) { return to_epoch_milliseconds(time); }
@@ -97,6 +97,7 @@ Result<TrainingJobRow> read_row(const Row& row) {
     result.interruptions = static_cast<int>(row.integer(21));
     result.retries = static_cast<int>(row.integer(22));
     result.interrupted_run = row.text(23);
+    result.kept = row.integer(25) != 0;
     job.billable_seconds = row.optional_integer(24);
     return result;
 }

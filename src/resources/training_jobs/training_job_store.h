@@ -36,6 +36,7 @@ struct TrainingJobRow {
     Json outcome;                            // of the run, in Finishing and Between
     std::chrono::milliseconds ran_before{};  // of earlier segments
     int interruptions = 0, retries = 0;
+    bool kept = false;            // failed, and its files are still there
     std::string interrupted_run;  // the run that is to be, or was, interrupted
     TrainingJob job;              // without metric_definitions
 };

@@ -409,7 +409,8 @@ Result<TrainingJobCard> RunningTrainingJobs::inspect(std::string_view account, s
     TrainingJobCard card;
     card.job = row.job;
     const auto folder = training_run_folder(settings_, row.run_id);
-    if (!row.run_id.empty() && file_exists(folder)) card.folder = folder;
+    const bool stays = row.phase != Phase::Ended || row.kept;
+    if (stays && !row.run_id.empty() && file_exists(folder)) card.folder = folder;
     card.runs = row.phase == Phase::Launching || row.phase == Phase::Running;
     card.spot = plan.life.spot;
     card.interruptions = row.interruptions;
