@@ -35,7 +35,7 @@ FRAMEWORKS = {
                             {1: "tensorflow-2.15.1", 2: "tensorflow-2.15.1"}, hyperparameters={"epochs": 30}),
     "mxnet": Framework("sagemaker.mxnet.MXNet", dict(framework_version="1.6.0", py_version="py3"),
                        dict(framework_version="1.9.0", py_version="py38"), {1: "mxnet-1.9.1", 2: "mxnet-1.9.1"},
-                       hyperparameters={"batch-size": 50, "epochs": 15, "learning-rate": 0.05}),
+                       hyperparameters={"batch-size": 50, "epochs": 20, "learning-rate": 0.1}),
     "chainer": Framework("sagemaker.chainer.Chainer", dict(framework_version="5.0.0", py_version="py3"),
                          dict(framework_version="5.0.0", py_version="py3"), {1: "chainer-7.8.1", 2: "chainer-7.8.1"},
                          hyperparameters={"epochs": 25, "batch-size": 64}),
