@@ -76,14 +76,16 @@ bool names_its_kind(std::string_view text) {
 }
 
 // What the kernel says, or the launcher in its place.
-std::string verdict(const HostOutcome& end, uint64_t memory_limit, uint64_t disk_limit) {
+std::string verdict(const HostOutcome& end, const std::string& message, uint64_t memory_limit, uint64_t disk_limit) {
     if (end.out_of_memory) {
         const auto limit = memory_limit > 0 ? "the " + std::to_string(memory_limit >> 20) + " MiB of memory it has"
                                             : "the memory it has";
         return "Please use an instance type with more memory: the process used more than " + limit;
     }
     if (end.out_of_disk) {
-        if (disk_limit == 0) return "The disk of this machine is full";
+        // Who was stopped is told why; who failed on a full disk was not stopped.
+        const bool of_machine = !message.empty() && message.find("of its volume") == std::string::npos;
+        if (disk_limit == 0 || of_machine) return "The disk of this machine is full";
         return "Please use a larger volume: the job wrote more than the " + std::to_string(disk_limit >> 20) +
                " MiB of disk it has (VolumeSizeInGB)";
     }
@@ -126,7 +128,8 @@ std::string training_failure_reason(const FailedRun& run, const RunOutcome& outc
     constexpr size_t kMostWords = 700;
     const auto begin = index < run.log_begins.size() ? run.log_begins[index] : 0;
     const auto words = index < run.log_files.size() ? last_words(run.log_files[index], begin, kMostWords) : LastWords{};
-    auto why = verdict(end, index < run.memory_limits.size() ? run.memory_limits[index] : 0, run.disk_limit);
+    auto why =
+        verdict(end, outcome.message, index < run.memory_limits.size() ? run.memory_limits[index] : 0, run.disk_limit);
     const auto said = !text.empty() ? text : words.text;
     // Who was killed has often said something that has nothing to do with it.
     const bool killed = end.signal != 0 || (text.empty() && end.exit_code > kShellSignal);

@@ -104,6 +104,8 @@ TEST_F(FailureTest, TheKernelsWordComesFirst) {
     failed.disk_limit = uint64_t{5} << 30;
     EXPECT_NE(training_failure_reason(failed, outcome).find("5120 MiB of disk it has (VolumeSizeInGB)"),
               std::string::npos);
+    outcome.message = "algo-1 went on writing with only 90 MiB left on the disk of the server";
+    EXPECT_NE(training_failure_reason(failed, outcome).find("The disk of this machine is full"), std::string::npos);
 }
 
 TEST_F(FailureTest, NamesTheSignalOfAShellsChild) {
