@@ -417,7 +417,11 @@ Result<void> ProcessExecutor::end_leftover(const std::string& folder) {
     const Fd launcher = TRY(find_launcher(folder));
     if (!launcher || syscall(SYS_pidfd_send_signal, launcher.get(), SIGKILL, nullptr, 0) != 0) return {};
     pollfd ended{launcher.get(), POLLIN, 0};
-    if (poll(&ended, 1, kLeftoverEndMs) == 1) return {};
+    const bool gone = poll(&ended, 1, kLeftoverEndMs) == 1;
+    // A host that it was just making may still hold a copy of the lock, for an instant.
+    for (int attempt = 0; gone && attempt < kAdoptionAttempts && owner_of_run(folder); ++attempt)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (gone) return {};
     return Error{ErrorKind::Unavailable, "a launcher does not end", folder};
 }
 
@@ -590,7 +594,8 @@ Json ProcessExecutor::describe() const {
     out.set("executor", "process");
     out.set("launcher", settings_.launcher);
     out.set("overlay_mounts", settings_.probe.overlay ? "overlayfs" : "copies: overlayfs is refused here");
-    out.set("internet", "by the server's proxy only: runs reach each other's hosts and, unless isolated, 169.254.170.2");
+    out.set("internet",
+            "by the server's proxy only: runs reach each other's hosts and, unless isolated, 169.254.170.2");
     return out;
 }
 
