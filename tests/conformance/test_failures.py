@@ -1,7 +1,9 @@
 """Failures that explain themselves: the reason in the description, the card of `millwright jobs show`, the shell of
 `millwright jobs enter` in what a failed job left behind."""
+import io
 import json
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -144,3 +146,35 @@ def test_hosts_of_different_groups_have_their_own_size(sm, script_request, finis
     assert job["ResourceConfig"]["InstanceGroups"] == request["ResourceConfig"]["InstanceGroups"]
     assert "group small ml.t3.medium" in log_lines(unique, "algo-1")
     assert "group large ml.m5.large" in log_lines(unique, "algo-2")
+
+
+def test_a_long_failure_file_is_cut_to_what_the_description_holds(sm, script_request, finish):
+    words = ["bash", "-c", "printf '%03000d' 7 > /opt/ml/output/failure; exit 1"]
+    reason = failed_reason(sm, finish, command_request(script_request, words))
+    assert len(reason) == 1024
+    assert reason.startswith("AlgorithmError: 0000") and ", exit code: 1" in reason
+
+
+def test_a_stopped_job_sees_sigterm_and_keeps_its_model(sm, s3, bucket, script_request, finish, log_lines, unique):
+    script = """
+import pathlib, signal, sys, time
+def leave(number, frame):
+    pathlib.Path("/opt/ml/model/weights").write_text("as far as I got")
+    print("leaving", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("trains", flush=True)
+time.sleep(60)
+"""
+    sm.create_training_job(**script_request({"train.py": script}))
+    deadline = time.monotonic() + 120
+    while "trains" not in log_lines(unique):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    sm.stop_training_job(TrainingJobName=unique)
+    job = finish(unique)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert "leaving" in log_lines(unique)
+    key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{bucket}/")
+    packed = tarfile.open(fileobj=io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    assert packed.extractfile("weights").read() == b"as far as I got"
