@@ -1,5 +1,6 @@
 """Managed spot training: interruptions, checkpoints between the segments, limits of time, what is billed."""
 import subprocess
+import sys
 import time
 
 import pytest
@@ -159,3 +160,31 @@ def test_interruptions_come_as_configured(tmp_path, training_request, s3, bucket
         assert job["BillableTimeInSeconds"] == max(1, -(-job["TrainingTimeInSeconds"] // 2))
     finally:
         server.end_everything()
+
+def test_the_sdk_prints_what_was_saved(server, environment, bucket, s3, unique):
+    """fit() of SDK v2 with use_spot_instances, as in its documentation; interrupted once on the way."""
+    resumable.put_source(s3, bucket)
+    script = f"""
+import sagemaker
+from sagemaker.estimator import Estimator
+estimator = Estimator(image_uri="{resumable.IMAGE}", role="SageMakerRole", instance_count=1, instance_type="ml.m5.large",
+                      output_path="s3://{bucket}/output", use_spot_instances=True, max_run=300, max_wait=600,
+                      checkpoint_s3_uri="s3://{bucket}/checkpoints/{unique}", hyperparameters=dict(
+                          sagemaker_program="train.py", sagemaker_submit_directory="s3://{bucket}/{resumable.SOURCE_KEY}",
+                          steps=60, pause=0.05))
+estimator.fit(job_name="{unique}")
+"""
+    fit = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while jobs_command(server, "interrupt", unique).returncode != 0:
+            assert time.monotonic() < deadline and fit.poll() is None, fit.communicate()
+            time.sleep(0.1)
+        output, _ = fit.communicate(timeout=120)
+    finally:
+        fit.kill()
+    assert fit.returncode == 0, output
+    assert "Managed Spot Training savings: " in output, output
+    assert "The managed spot instances were interrupted (interruption 1)" in output or "Interrupted" in output, output
+    assert "finished" in output
