@@ -26,7 +26,6 @@ using object_store::ObjectStore;
 constexpr const char* kCompressionLevel = "3";
 constexpr size_t kBlock = 256 * 1024;
 constexpr uint64_t kLargeFile = uint64_t{16} << 20;  // smaller ones are packed with their holes
-constexpr size_t kMaxExtents = 10'000;
 
 struct HostFile {
     JobFile file;
@@ -48,7 +47,7 @@ bool parents_are_folders(const Union& all, const std::string& path) {
     return true;
 }
 
-Result<Union> collect(const ArtifactPaths& paths, const std::string& inside) {
+Result<Union> collect(const ArtifactPaths& paths, const std::string& inside, ArtifactForm form) {
     Union all;
     for (int host = 0; host < paths.hosts; ++host) {
         auto folder = open_folder_below(paths.folder, algo_name(host) + "/ml/" + inside);
@@ -64,6 +63,10 @@ Result<Union> collect(const ArtifactPaths& paths, const std::string& inside) {
                 return invalid_input("/opt/ml/" + inside + " cannot be uploaded: " + files.error().message + ".");
             }
             return files.error();
+        }
+        if (form == ArtifactForm::Files) {
+            if (const auto fit = check_holes(all.folders.back().get(), *files); !fit)
+                return invalid_input("/opt/ml/" + inside + " cannot be uploaded: " + fit.error().message + ".");
         }
         for (auto& file : *files) {
             auto path = file.path;
@@ -94,30 +97,12 @@ Error archive_error(archive* writer) {
     return {full ? ErrorKind::LimitExceeded : ErrorKind::Internal, "cannot write the archive", text ? text : ""};
 }
 
-// Where a file has bytes. A file of terabytes that is one hole costs nothing to make and must cost nothing to pack.
-struct Extent {
-    uint64_t begin = 0, end = 0;
-};
-
+// A file of terabytes that is one hole costs nothing to make and must cost nothing to pack.
 bool is_sparse(const JobFile& file) {
     return file.kind == JobFile::Kind::Regular && file.size >= kLargeFile && file.stored < file.size / 2;
 }
 
-std::vector<Extent> extents_of(int fd, uint64_t size) {
-    std::vector<Extent> extents;
-    const auto limit = static_cast<off_t>(size);
-    for (off_t at = 0; at < limit;) {
-        const auto begin = lseek(fd, at, SEEK_DATA);
-        if (begin < 0 && errno == ENXIO) break;  // a hole to the end
-        const auto end = begin < 0 ? -1 : lseek(fd, begin, SEEK_HOLE);
-        if (end < 0 || extents.size() == kMaxExtents) return {{0, size}};
-        extents.push_back({static_cast<uint64_t>(begin), static_cast<uint64_t>(std::min(end, limit))});
-        at = end;
-    }
-    return extents;
-}
-
-Result<void> write_bytes(archive* writer, int fd, const Extent& extent) {
+Result<void> write_bytes(archive* writer, int fd, const FileExtent& extent) {
     std::array<char, kBlock> block;
     for (uint64_t at = extent.begin; at < extent.end;) {
         const auto wanted = static_cast<size_t>(std::min<uint64_t>(extent.end - at, kBlock));
@@ -142,7 +127,7 @@ Result<void> write_hole(archive* writer, uint64_t size) {
     return {};
 }
 
-Result<void> write_content(archive* writer, int fd, uint64_t size, const std::vector<Extent>& extents) {
+Result<void> write_content(archive* writer, int fd, uint64_t size, const std::vector<FileExtent>& extents) {
     uint64_t at = 0;
     for (const auto& extent : extents) {
         TRY(write_hole(writer, extent.begin - at));
@@ -161,7 +146,7 @@ Result<void> write_entry(archive* writer, const Union& all, const HostFile& foun
     archive_entry_set_uname(entry.get(), "root");
     archive_entry_set_gname(entry.get(), "root");
     Fd content;
-    std::vector<Extent> extents{{0, file.size}};
+    std::vector<FileExtent> extents{{0, file.size}};
     switch (file.kind) {
         case JobFile::Kind::Folder:
             archive_entry_set_filetype(entry.get(), AE_IFDIR);
@@ -253,7 +238,7 @@ Result<std::string> upload_files(ObjectStore& store, const ArtifactRequest& requ
 }  // namespace
 
 Result<std::string> upload_artifacts(ObjectStore& store, const ArtifactPaths& paths, const ArtifactRequest& request) {
-    const auto all = TRY(collect(paths, request.inside));
+    const auto all = TRY(collect(paths, request.inside, request.form));
     if (request.form == ArtifactForm::Files) return upload_files(store, request, all);
     return upload_archive(store, paths, request, all);
 }

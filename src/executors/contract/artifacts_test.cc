@@ -158,6 +158,19 @@ TEST_F(ArtifactsTest, HolesCostNothing) {
                          {"small", "0 x"}, {"empty", ""}, {"with-bytes", std::to_string(kPlace) + " h"}}));
 }
 
+TEST_F(ArtifactsTest, HolesDoNotFillTheStore) {
+    for (const char* name : {"a", "b"}) {
+        write("algo-1", std::string("model/") + name, "x");
+        ASSERT_EQ(truncate((folder_ + "/algo-1/ml/model/" + name).c_str(), off_t{9} << 30), 0);
+    }
+    const auto uri = upload(1, true, ArtifactForm::Files);
+    ASSERT_FALSE(uri);
+    EXPECT_EQ(uri.error().kind, ErrorKind::InvalidInput);
+    EXPECT_EQ(uri.error().message,
+              "/opt/ml/model cannot be uploaded: there are more than 16 GiB of holes in the files.");
+    EXPECT_TRUE(upload(1));
+}
+
 TEST_F(ArtifactsTest, AMissingBucketIsReported) {
     write("algo-1", "model/a", "1");
     const auto uri =

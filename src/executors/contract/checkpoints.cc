@@ -268,6 +268,10 @@ std::string CheckpointUploads::called(const std::string& path) const {
                      : "The checkpoint " + name;
 }
 
+std::string CheckpointUploads::all_called() const {
+    return run_.live ? "The files for s3://" + run_.uri.bucket + "/" + run_.uri.key : "The checkpoints";
+}
+
 bool CheckpointUploads::is_due(Entry& entry, const FileVersion& version, Pass kind, Monotonic now) const {
     if (entry.stored == version || (kind == Pass::Running && entry.refused == version)) return false;
     if (entry.seen == entry.stored || entry.seen == FileVersion{}) entry.differs_since = now;
@@ -285,14 +289,13 @@ Result<void> CheckpointUploads::look(size_t host, Pass kind, Monotonic now, std:
     auto files = list_job_files(folder.get());
     if (!files) {
         const auto refused = files.error().kind == ErrorKind::LimitExceeded || files.error().kind == ErrorKind::Denied;
-        if (refused)
-            return invalid_input(
-                (run_.live ? "The files for s3://" + run_.uri.bucket + "/" + run_.uri.key : "The checkpoints") +
-                std::string(" cannot be uploaded: ") + files.error().message + ".");
+        if (refused) return invalid_input(all_called() + " cannot be uploaded: " + files.error().message + ".");
         // A folder that was removed under our eyes; the next pass sees what is left.
         if (files.error().kind == ErrorKind::NotFound && kind == Pass::Running) return {};
         return files.error();
     }
+    if (const auto fit = check_holes(folder.get(), *files); !fit)
+        return invalid_input(all_called() + " cannot be uploaded: " + fit.error().message + ".");
     std::set<std::string, std::less<>> present;
     for (const auto& file : *files) {
         if (file.kind == JobFile::Kind::Regular) present.insert(file.path);

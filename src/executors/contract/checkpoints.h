@@ -103,6 +103,7 @@ class CheckpointUploads {
     };
 
     std::string called(const std::string& path) const;  // begins messages
+    std::string all_called() const;
     Result<void> load() REQUIRES(mutex_);
     Result<void> open_folders() REQUIRES(mutex_);
     Result<void> look(size_t host, Pass kind, Monotonic now, std::vector<Due>& due) REQUIRES(mutex_);

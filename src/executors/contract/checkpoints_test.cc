@@ -215,6 +215,14 @@ TEST_F(CheckpointsTest, ALineOfTheRecordThatACrashCutOffIsNoDamage) {
 
 TEST_F(CheckpointsTest, WithoutTheFolderItIsOurFault) { EXPECT_EQ(last().error().kind, ErrorKind::Internal); }
 
+TEST_F(CheckpointsTest, HolesDoNotFillTheStore) {
+    restore();
+    write(0, "f", "x");
+    ASSERT_EQ(truncate(path(0, "f").c_str(), off_t{1} << 40), 0);
+    EXPECT_EQ(last().error().kind, ErrorKind::InvalidInput);
+    EXPECT_EQ(keys(), Strings{});
+}
+
 class LiveOutputTest : public CheckpointsTest {
   protected:
     void SetUp() override {

@@ -16,6 +16,7 @@ namespace millwright::executors {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxExtents = 10'000;
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 Result<Fd> open_folder_in(int folder, const std::string& name) {
@@ -133,6 +134,39 @@ Result<std::vector<JobFile>> list_job_files(int folder) {
     std::vector<JobFile> files;
     TRY(walk(folder, "", 0, files));
     return files;
+}
+
+std::vector<FileExtent> extents_of(int file, uint64_t size) {
+    std::vector<FileExtent> extents;
+    const auto limit = static_cast<off_t>(size);
+    for (off_t at = 0; at < limit;) {
+        const auto begin = lseek(file, at, SEEK_DATA);
+        if (begin < 0 && errno == ENXIO) break;  // a hole to the end
+        const auto end = begin < 0 ? -1 : lseek(file, begin, SEEK_HOLE);
+        if (end < 0 || extents.size() == kMaxExtents) return {{0, size}};
+        extents.push_back({static_cast<uint64_t>(begin), static_cast<uint64_t>(std::min(end, limit))});
+        at = end;
+    }
+    return extents;
+}
+
+Result<void> check_holes(int folder, const std::vector<JobFile>& files) {
+    const auto seeming = [](const JobFile& file) { return file.size - std::min(file.size, file.stored); };
+    uint64_t holes = 0;
+    for (const auto& file : files) holes += std::min(kMaxHoleBytes + 1, seeming(file));
+    if (holes <= kMaxHoleBytes) return {};
+    // A file system that compresses stores less, too: asked only now, because it means opening the files.
+    holes = 0;
+    for (const auto& file : files) {
+        if (seeming(file) == 0) continue;
+        const auto opened = open_job_file(folder, file.path);
+        if (!opened) continue;
+        uint64_t bytes = 0;
+        for (const auto& [begin, end] : extents_of(opened->get(), file.size)) bytes += end - begin;
+        holes += std::min(kMaxHoleBytes + 1, file.size - bytes);
+    }
+    if (holes <= kMaxHoleBytes) return {};
+    return invalid_input("there are more than 16 GiB of holes in the files");
 }
 
 Result<Fd> open_job_file(int folder, const std::string& path) {

@@ -36,6 +36,17 @@ inline constexpr size_t kMaxJobFiles = 1'000'000;
 // FIFOs and devices are left out. LimitExceeded beyond kMaxJobFiles or 64 levels; Denied: a folder we may not read.
 Result<std::vector<JobFile>> list_job_files(int folder);
 
+// Where a regular file has bytes on the disk; one extent for all of it where the file system cannot tell.
+struct FileExtent {
+    uint64_t begin = 0, end = 0;
+};
+std::vector<FileExtent> extents_of(int file, uint64_t size);
+
+// Holes cost a job nothing, but are real bytes once the files are objects. InvalidInput: more than kMaxHoleBytes of
+// them.
+inline constexpr uint64_t kMaxHoleBytes = uint64_t{16} << 30;
+Result<void> check_holes(int folder, const std::vector<JobFile>& files);
+
 // Opens a Regular entry of list_job_files().
 Result<Fd> open_job_file(int folder, const std::string& path);
 
