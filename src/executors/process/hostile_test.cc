@@ -144,7 +144,8 @@ victim = ')" + victim.folder +
                             R"('
 base = ')" + base_ + R"('
 for path in [victim, victim + '/launch', victim + '/algo-1/ml/secret', base, '/etc/shadow', '/root/.aws', '/work',
-             '/proc/1/root/etc', '/proc/1/cwd/..', '/proc/1/environ', '/proc/1/maps', '/proc/1/mem', '/proc/1/fd/3', '/dev/mem', '/dev/kmsg',
+             '/proc/1/root/etc', '/proc/1/cwd/..', '/proc/1/environ', '/proc/1/maps', '/proc/1/mem',
+             '/proc/1/fd/3', '/dev/mem', '/dev/kmsg',
              '/proc/kcore', '/proc/kallsyms_secret', '/sys/fs/cgroup', '/sys/kernel', '/dev/vda', '/proc/)" +
                             std::to_string(launcher->pid) + R"(/environ']:
     attempt(path, lambda: os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read(1))
@@ -199,7 +200,8 @@ TEST_F(HostileTest, NobodyCanBeReachedButTheServer) {
     ASSERT_TRUE(recorder.await_start());
     for (const bool isolated : {false, true}) {
         RunSpec spec = attempts("port = " + port + R"(
-for address in ['127.0.0.1', '0.0.0.0', '169.254.170.2', '10.254.0.1', '10.254.0.2', '10.254.255.254', '169.254.169.254', '1.1.1.1',
+for address in ['127.0.0.1', '0.0.0.0', '169.254.170.2', '10.254.0.1', '10.254.0.2', '10.254.255.254', '169.254.169.254',
+                '1.1.1.1',
                 '224.0.0.1', '255.255.255.255']:
     for number in [port, 22, 53, 443, 3128, 8099] + ([80] if address != '169.254.170.2' or isolated else []):
         attempt(f'{address}:{number}', lambda: connect(address, number))

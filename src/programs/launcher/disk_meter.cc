@@ -1,6 +1,7 @@
 #include "programs/launcher/disk_meter.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -66,7 +67,8 @@ Result<std::unique_ptr<DiskMeter>> DiskMeter::start(const LaunchSpec& spec, std:
     meter->usage_path_ = spec.folder + "/" + executors::kUsageFile;
     meter->limit_ = spec.max_disk_bytes;
     meter->event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!meter->event_) return error_from_errno("cannot make an eventfd");
+    meter->quit_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!meter->event_ || !meter->quit_) return error_from_errno("cannot make an eventfd");
     meter->folder_fd_ = TRY(open_file(spec.folder, O_RDONLY | O_DIRECTORY));
     meter->reserve_ = std::min(spec.disk_reserve_bytes, meter->space().total / 20);
     for (int host = 0; host < spec.hosts; ++host) {
@@ -81,7 +83,10 @@ Result<std::unique_ptr<DiskMeter>> DiskMeter::start(const LaunchSpec& spec, std:
     return meter;
 }
 
-DiskMeter::~DiskMeter() = default;
+DiskMeter::~DiskMeter() {
+    thread_.request_stop();
+    eventfd_write(quit_.get(), 1);  // the end of a run does not wait for the next look
+}
 
 DiskMeter::Space DiskMeter::space() {
     struct statfs status {};
@@ -106,9 +111,8 @@ void DiskMeter::loop(const std::stop_token& stop) {
         const bool busy = free_before > space.free + kMuch;
         free_before = space.free;
         const milliseconds pause = limit_ == 0 && reserve_ == 0 ? kLeisure : busy ? kHurry : kPeriod;
-        // Woken in small steps, so that the end of a run does not wait.
-        for (milliseconds slept{0}; slept < pause && !stop.stop_requested(); slept += milliseconds(25))
-            std::this_thread::sleep_for(milliseconds(25));
+        pollfd quit{quit_.get(), POLLIN, 0};
+        poll(&quit, 1, static_cast<int>(pause.count()));
     }
 }
 

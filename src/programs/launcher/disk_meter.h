@@ -66,7 +66,7 @@ class DiskMeter {
     std::string folder_, usage_path_;
     uint64_t limit_ = 0, reserve_ = 0;
     std::vector<std::unique_ptr<Host>> hosts_;
-    Fd event_, folder_fd_;
+    Fd event_, quit_, folder_fd_;
     std::atomic<bool> full_ = false;
     uint64_t free_at_walk_ = 0;
     int64_t walked_at_ns_ = 0, walk_took_ns_ = 0;
