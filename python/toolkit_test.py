@@ -261,6 +261,8 @@ class Xgboost(Base):
         running = [subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), host, json.dumps(hosts), str(port),
                                      str(int(host != hosts[1]))], stdout=subprocess.PIPE, text=True, env=environment)
                    for host in hosts]
+        for process in running:
+            self.addCleanup(process.kill)
         outputs = [process.communicate(timeout=120)[0] for process in running]
         self.assertEqual([process.returncode for process in running], [0, 0, 0])
         first, third = json.loads(outputs[0].splitlines()[-1]), json.loads(outputs[2].splitlines()[-1])

@@ -76,23 +76,20 @@ class Rabit:
         if self.n_workers == 1:
             return RabitHelper(True, self.current_host, self.port)
         from xgboost import collective
+        from xgboost.tracker import RabitTracker
         address = socket.gethostbyname(self.master_host)
+        recent = hasattr(RabitTracker, "worker_args")  # XGBoost 2.1
         if self.is_master_host:
-            self._start_tracker(address)
+            self._tracker = RabitTracker(host_ip=address, n_workers=self.n_workers, port=self.port, sortby="task")
+            self._tracker.start() if recent else self._tracker.start(self.n_workers)
         arguments = {"dmlc_tracker_uri": address, "dmlc_tracker_port": self.port,
                      "dmlc_task_id": str(self.hosts.index(self.current_host))}
+        if not recent:  # other names, and the library itself waits for the tracker
+            arguments = {**{name.upper(): value for name, value in arguments.items()},
+                         "DMLC_WORKER_CONNECT_RETRY": _CONNECT_SECONDS}
         self._context = self._connect(collective, arguments)
         return RabitHelper(self.is_master_host, self.current_host, self.port, collective.get_rank(),
                            collective.get_world_size())
-
-    def _start_tracker(self, address):
-        from xgboost.tracker import RabitTracker
-        # A tracker holds its port from here on: a second one could not be made.
-        self._tracker = RabitTracker(host_ip=address, n_workers=self.n_workers, port=self.port, sortby="task")
-        try:
-            self._tracker.start()
-        except TypeError:  # XGBoost before 2.1
-            self._tracker.start(self.n_workers)
 
     def _connect(self, collective, arguments):
         """The tracker of the first host may not listen yet; its protocol does not bear being tried with a bare connection."""
