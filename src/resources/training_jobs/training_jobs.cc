@@ -110,7 +110,7 @@ class RunningTrainingJobs : public TrainingJobs {
   private:
     Result<void> recover();
     Result<void> recover(const TrainingJobRow& row);
-    void set_deadlines(const TrainingJobRow& row, const TrainingPlan& plan);
+    void set_deadlines(const TrainingJobRow& row, const TrainingLife& life);
     void due(int64_t id, Deadline deadline);
     Result<void> expire(int64_t id, StopCause cause);
     Result<jobs::Grant> grant(const TrainingPlan& plan, jobs::TooLarge policy) const;
@@ -205,16 +205,17 @@ Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
         entry.at = jobs::Entry::At::Finish;
         entry.ending.outcome = outcome_from_json(row.outcome);
     }
-    set_deadlines(row, plan);
     TRY(pools_->begin(row.id, plan.life.keep_alive));
+    const auto life = plan.life;
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
+    set_deadlines(row, life);  // afterwards, because one that is over stops what the supervisor knows
     return {};
 }
 
-void RunningTrainingJobs::set_deadlines(const TrainingJobRow& row, const TrainingPlan& plan) {
+void RunningTrainingJobs::set_deadlines(const TrainingJobRow& row, const TrainingLife& life) {
     const auto gone = parts_.clock.now() - row.job.created;
-    if (plan.life.max_wait) deadlines_->set(row.id, Deadline::MaxWait, *plan.life.max_wait - gone);
-    if (plan.life.max_pending) deadlines_->set(row.id, Deadline::MaxPending, *plan.life.max_pending - gone);
+    if (life.max_wait) deadlines_->set(row.id, Deadline::MaxWait, *life.max_wait - gone);
+    if (life.max_pending) deadlines_->set(row.id, Deadline::MaxPending, *life.max_pending - gone);
 }
 
 // From the thread of the deadlines.
@@ -299,12 +300,13 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
             id.error().detail};
     }
     row.id = TRY(Result<int64_t>(id));
-    set_deadlines(row, plan);
     TRY(pools_->begin(row.id, plan.life.keep_alive));
+    const auto life = plan.life;
     jobs::Entry entry;
     const auto image = job.request["AlgorithmSpecification"]["TrainingImage"].string_or("");
     entry.reservation = pools_->claim(warm_pool_match(job), image, row.id, job.name);
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
+    set_deadlines(row, life);
     return job.arn;
 }
 

@@ -4,8 +4,8 @@
 #include "resources/training_jobs/metric_regex.h"
 #include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/plan_command.h"
-#include "resources/training_jobs/plan_outputs.h"
 #include "resources/training_jobs/plan_life.h"
+#include "resources/training_jobs/plan_outputs.h"
 #include "resources/training_jobs/request_members.h"
 
 namespace millwright::resources {
