@@ -14,7 +14,7 @@ class Distribution:
     wish: dict = field(default_factory=dict)  # `distribution` of SDK v2, `distributions` of v1
     reporting: int = 2  # lines with an accuracy, over all hosts
     one_log: bool = False  # MPI brings all output to the first host
-    more: dict = field(default_factory=dict)  # further arguments of the estimator
+    hyperparameters: dict = field(default_factory=dict)
 
 
 def enabled(name, **options):
@@ -26,7 +26,9 @@ MXNET_SERVERS = Distribution("mxnet", "mxnet_servers.py", 0.92, enabled("paramet
 CHAINER_MPI = Distribution("chainer", "chainer_mpi.py", 0.92, one_log=True)
 XGBOOST_RABIT = Distribution("xgboost", "xgboost_rabit.py", 0.88)
 V2 = {
-    "pytorch-torchrun": Distribution("pytorch", "torch_digits.py", 0.92, enabled("torch_distributed")),
+    # SDK v2 offers torch_distributed for types with GPUs only; this is what it would send.
+    "pytorch-torchrun": Distribution("pytorch", "torch_digits.py", 0.92,
+                                     hyperparameters={"sagemaker_torch_distributed_enabled": True}),
     "pytorch-mpi": Distribution("pytorch", "torch_digits.py", 0.92, enabled("mpi", processes_per_host=2), reporting=4,
                                 one_log=True),
     "tensorflow-mirrored": Distribution("tensorflow", "tensorflow_mirrored.py", 0.92,

@@ -11,7 +11,8 @@ def test_two_hosts_train_together(name, aws, digits, sm, log_lines, fetch_model)
     more = {"distribution": distribution.wish} if distribution.wish else {}
     estimator = class_of(framework.estimator)(
         entry_point=distribution.script, source_dir=str(SCRIPTS), role="SageMakerRole", instance_count=2,
-        instance_type="ml.m5.large", base_job_name=f"v2-{name}", **framework.v2, **more)
+        instance_type="ml.m5.large", base_job_name=f"v2-{name}",
+        hyperparameters=distribution.hyperparameters, **framework.v2, **more)
     estimator.fit(digits["csv"], wait=False)
     job = estimator.latest_training_job.name
     about = wait_until_done(sm, job)
