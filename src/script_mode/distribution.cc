@@ -405,10 +405,13 @@ bool takes_part(const TrainingEnvironment& environment) {
 Result<LaunchPlan> plan_launch(const TrainingEnvironment& environment, const ScriptCommand& script) {
     TRY(check_refusals(environment));
     const Way* way = TRY(find_way(environment));
-    if (!takes_part(environment)) return plan_process(environment, script);
-    if (way != nullptr) return way->plan(environment, script);
-    if (chainer_uses_mpi(environment)) return plan_chainer_mpi(environment, script);
-    return plan_process(environment, script);
+    if (way == nullptr && chainer_uses_mpi(environment)) {
+        TrainingEnvironment all = environment;  // nobody named the hosts, because nobody asked
+        if (all.distribution_hosts.empty()) all.distribution_hosts = all.hosts;
+        return plan_chainer_mpi(all, script);
+    }
+    if (way == nullptr || !takes_part(environment)) return plan_process(environment, script);
+    return way->plan(environment, script);
 }
 
 }  // namespace millwright::script_mode

@@ -18,8 +18,10 @@ TrainingEnvironment environment_of(Framework framework, const std::string& hyper
                                    const std::string& hosts = R"("algo-1","algo-2")", Machine machine = {}) {
     ConfigFiles files;
     files.hyperparameters = hyperparameters;
-    files.resources = R"({"current_host":")" + host + R"(","current_instance_type":"ml.m5.large","hosts":[)" + hosts +
-                      R"(],"network_interface_name":"eth0"})";
+    files.resources =
+        R"({"current_host":")" + host + R"(","current_instance_type":"ml.m5.large","hosts":[)" + hosts +
+        R"(],"instance_groups":[{"instance_group_name":"homogeneousCluster","instance_type":"ml.m5.large","hosts":[)" +
+        hosts + R"(]}],"network_interface_name":"eth0"})";
     machine.python = "/env/bin/python";
     return read_environment(framework, "/opt/ml", files, machine).value();
 }
