@@ -31,18 +31,8 @@ def aws(environment):
 
 @pytest.fixture(scope="session")
 def digits_folders(tmp_path_factory):
-    """Folders "training" and "testing", each with digits.npz and digits.csv (the label first)."""
-    import numpy as np
-    from sklearn.datasets import load_digits
-    digits = load_digits()
-    order = np.random.RandomState(3).permutation(len(digits.target))
-    root = tmp_path_factory.mktemp("digits")
-    for name, part in {"training": order[:1440], "testing": order[1440:]}.items():
-        x, y = (digits.data[part] / 16).astype("float32"), digits.target[part].astype("int64")
-        (root / name).mkdir()
-        np.savez(root / name / "digits.npz", x=x, y=y)
-        np.savetxt(root / name / "digits.csv", np.column_stack([y, x]), delimiter=",", fmt="%.6g")
-    return root
+    from frameworks import write_digits
+    return write_digits(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from frameworks import accuracy_in_plain_python
+
 SCRIPTS = Path(__file__).resolve().parent / "distributed"
 
 
@@ -60,4 +62,12 @@ def check_log(distribution, log_lines, job):
     assert not any("agree=False" in line for line in everything), everything
     found = [float(re.search(r"accuracy=([0-9.]+)", line).group(1)) for line in everything]
     assert min(found) >= distribution.accuracy, everything
+    return found
+
+
+def check_model(distribution, recipe, model, data, reported):
+    """What the first host saved predicts in plain Python, as well as a process said; returns the accuracy."""
+    found = accuracy_in_plain_python(SCRIPTS / f"predict_{distribution.framework}.py", recipe, model, data)
+    assert found >= distribution.accuracy
+    assert min(abs(found - one) for one in reported) < 0.001, (found, reported)
     return found

@@ -77,11 +77,24 @@ def environment_of(name):
     return max(found)[1]
 
 
-def accuracy_in_plain_python(framework, recipe, model, data):
-    """Loads the model with the interpreter of the environment, outside of any job, and predicts."""
-    folder = SCRIPTS / framework
+def write_digits(root):
+    """Below `root`, folders "training" and "testing", each with digits.npz and digits.csv (the label first)."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+    digits = load_digits()
+    order = np.random.RandomState(3).permutation(len(digits.target))
+    for name, part in {"training": order[:1440], "testing": order[1440:]}.items():
+        x, y = (digits.data[part] / 16).astype("float32"), digits.target[part].astype("int64")
+        (root / name).mkdir()
+        np.savez(root / name / "digits.npz", x=x, y=y)
+        np.savetxt(root / name / "digits.csv", np.column_stack([y, x]), delimiter=",", fmt="%.6g")
+    return root
+
+
+def accuracy_in_plain_python(script, recipe, model, data):
+    """Runs `script`, which loads the model and predicts, with the interpreter of the environment, outside of any job."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SM_"))}
-    out = subprocess.run([environment_of(recipe) / "bin/python", folder / "predict.py", model, data], env=clean, cwd=folder,
+    out = subprocess.run([environment_of(recipe) / "bin/python", script, model, data], env=clean, cwd=script.parent,
                          capture_output=True, text=True, timeout=600)
     assert out.returncode == 0, out.stderr[-4000:]
     return float(out.stdout.rsplit("accuracy", 1)[1])

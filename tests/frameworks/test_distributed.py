@@ -1,11 +1,11 @@
 """Training on two hosts with SDK v2: torchrun, MPI, mirrored workers, parameter servers, rabit."""
 import pytest
-from distributions import SCRIPTS, V2, check_log
+from distributions import SCRIPTS, V2, check_log, check_model
 from frameworks import FRAMEWORKS, class_of, wait_until_done
 
 
 @pytest.mark.parametrize("name", V2)
-def test_two_hosts_train_together(name, aws, digits, sm, log_lines, fetch_model):
+def test_two_hosts_train_together(name, aws, digits, sm, log_lines, fetch_model, digits_folders):
     distribution = V2[name]
     framework = FRAMEWORKS[distribution.framework]
     more = {"distribution": distribution.wish} if distribution.wish else {}
@@ -18,8 +18,8 @@ def test_two_hosts_train_together(name, aws, digits, sm, log_lines, fetch_model)
     about = wait_until_done(sm, job)
     assert about["TrainingJobStatus"] == "Completed", about.get("FailureReason")
     found = check_log(distribution, log_lines, job)
-    print(f"{name}: accuracy {min(found):.4f}, {about['BillableTimeInSeconds']} billable s")
-    assert list(fetch_model(estimator).iterdir())
+    saved = check_model(distribution, framework.recipes[2], fetch_model(estimator), digits_folders / "testing", found)
+    print(f"{name}: accuracy {saved:.4f}, {about['BillableTimeInSeconds']} billable s")
 
 
 def test_what_cannot_work_here_is_refused_with_a_way_out(aws, digits, sm):

@@ -31,7 +31,8 @@ def test_estimator_trains_a_script(name, started, sm, digits_folders, fetch_mode
     if name in ("pytorch", "tensorflow", "chainer"):
         assert any("was asked for; this is" in line for line in lines), lines[:20]
     model = fetch_model(estimator)
-    accuracy = accuracy_in_plain_python(name, framework.recipes[2], model, digits_folders / "testing")
+    accuracy = accuracy_in_plain_python(SCRIPTS / name / "predict.py", framework.recipes[2], model,
+                                        digits_folders / "testing")
     print(f"{name}: accuracy {accuracy:.4f}, {about['BillableTimeInSeconds']} billable s")
     assert accuracy >= framework.accuracy
 

@@ -1,8 +1,11 @@
 """SageMaker SDK v3 lives in a Python environment of its own; the fixtures of the folder above serve it, too."""
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "frameworks"))
 PYTHON_IMAGE = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0"
 
 
@@ -32,3 +35,10 @@ def code(tmp_path):
         return str(folder)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def digits_folders(tmp_path_factory):
+    """Folders "training" and "testing", each with digits.npz and digits.csv (the label first)."""
+    from frameworks import write_digits
+    return write_digits(tmp_path_factory.mktemp("digits"))

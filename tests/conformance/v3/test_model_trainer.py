@@ -1,15 +1,21 @@
 """ModelTrainer of SDK v3, unmodified: it sends its own drivers as a channel and an entry point that runs them."""
+import io
 import json
+import re
+import tarfile
 import textwrap
 import time
 
 import pytest
 from conftest import PYTHON_IMAGE
+from distributions import SCRIPTS
+from frameworks import FRAMEWORKS, accuracy_in_plain_python
 from sagemaker.core.utils.exceptions import FailedStatusError
 from sagemaker.train import ModelTrainer
-from sagemaker.train.configs import Compute, SourceCode
-from sagemaker.train.distributed import MPI
+from sagemaker.train.configs import Compute, InputData, SourceCode
+from sagemaker.train.distributed import MPI, Torchrun
 
+PYTORCH_IMAGE = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.0.0-cpu-py310"
 REPORT = textwrap.dedent("""
     import json, os, socket, sys
     print("report", json.dumps(dict(
@@ -20,7 +26,7 @@ REPORT = textwrap.dedent("""
     """)
 RANKS = textwrap.dedent("""
     import socket
-    from mpi4py import MPI
+    from mpi4py import MPI, Torchrun
     world = MPI.COMM_WORLD
     print("rank", world.rank, "of", world.size, "on", socket.gethostname(), "sum", world.allreduce(world.rank + 1))
     """)
@@ -63,6 +69,29 @@ def test_mpi_on_two_hosts(trainer, log_lines):
     lines = "\n".join(log_lines(name_of(made)))
     assert "rank 0 of 2 on algo-1 sum 3" in lines
     assert "rank 1 of 2 on algo-2 sum 3" in lines
+
+
+@pytest.mark.parametrize("hosts, per_host", [(1, 2), (2, 1)])
+def test_torchrun_trains_a_network_on_the_digits(hosts, per_host, role, digits_folders, log_lines, s3, tmp_path):
+    made = ModelTrainer(
+        training_image=PYTORCH_IMAGE, role=role, base_job_name="v3-torch", hyperparameters={"epochs": 15},
+        source_code=SourceCode(source_dir=str(SCRIPTS), entry_script="torch_digits.py"),
+        distributed=Torchrun(process_count_per_node=per_host),
+        compute=Compute(instance_type="ml.m5.large", instance_count=hosts))
+    made.train(input_data_config=[InputData(channel_name=name, data_source=str(digits_folders / name))
+                                  for name in ("training", "testing")])
+    reports = [line for host in range(hosts) for line in log_lines(name_of(made), f"algo-{host + 1}")
+               if "accuracy=" in line]
+    assert len(reports) == 2 and all(" world=2 " in line and "agree=True" in line for line in reports)
+    assert {re.search(r"host=(\S+)", line).group(1) for line in reports} == {f"algo-{i + 1}" for i in range(hosts)}
+    artifacts = made._latest_training_job.refresh().model_artifacts.s3_model_artifacts
+    bucket, key = artifacts.removeprefix("s3://").split("/", 1)
+    with tarfile.open(fileobj=io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read())) as archive:
+        archive.extractall(tmp_path, filter="data")
+    accuracy = accuracy_in_plain_python(SCRIPTS / "predict_pytorch.py", FRAMEWORKS["pytorch"].recipes[2], tmp_path,
+                                        digits_folders / "testing")
+    print(f"{hosts} hosts: accuracy {accuracy:.4f}")
+    assert accuracy >= 0.92
 
 
 def test_a_failure_points_to_the_log(trainer, log_lines):

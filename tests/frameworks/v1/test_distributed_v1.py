@@ -1,11 +1,11 @@
 """Training on two hosts with SDK v1.72.1, with the scripts of the folder above."""
 import pytest
-from distributions import SCRIPTS, V1, check_log
+from distributions import SCRIPTS, V1, check_log, check_model
 from frameworks import FRAMEWORKS, class_of, wait_until_done
 
 
 @pytest.mark.parametrize("name", V1)
-def test_two_hosts_train_together(name, aws, digits, bucket, sm, log_lines, fetch_model):
+def test_two_hosts_train_together(name, aws, digits, bucket, sm, log_lines, fetch_model, digits_folders):
     distribution = V1[name]
     framework = FRAMEWORKS[distribution.framework]
     more = {"distributions": distribution.wish} if distribution.wish else {}
@@ -18,5 +18,5 @@ def test_two_hosts_train_together(name, aws, digits, bucket, sm, log_lines, fetc
     about = wait_until_done(sm, job)
     assert about["TrainingJobStatus"] == "Completed", about.get("FailureReason")
     found = check_log(distribution, log_lines, job)
-    print(f"{name}: accuracy {min(found):.4f}, {about['BillableTimeInSeconds']} billable s")
-    assert list(fetch_model(estimator).iterdir())
+    saved = check_model(distribution, framework.recipes[1], fetch_model(estimator), digits_folders / "testing", found)
+    print(f"{name}: accuracy {saved:.4f}, {about['BillableTimeInSeconds']} billable s")

@@ -22,6 +22,7 @@ def test_estimator_trains_a_script(name, started, sm, digits_folders, fetch_mode
     about = wait_until_done(sm, estimator.latest_training_job.name)
     assert about["TrainingJobStatus"] == "Completed", about.get("FailureReason")
     model = fetch_model(estimator)
-    accuracy = accuracy_in_plain_python(name, framework.recipes[1], model, digits_folders / "testing")
+    accuracy = accuracy_in_plain_python(SCRIPTS / name / "predict.py", framework.recipes[1], model,
+                                        digits_folders / "testing")
     print(f"{name}: accuracy {accuracy:.4f}, {about['BillableTimeInSeconds']} billable s")
     assert accuracy >= framework.accuracy
