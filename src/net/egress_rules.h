@@ -33,7 +33,7 @@ enum class Reach {
     Public,   // what everybody can reach
     Private,  // loopback, private use, shared (100.64/10), documentation (lab networks), unique local: this machine's
               // and its neighbours'
-    Never,  // link-local, multicast, unspecified, reserved, addresses inside addresses
+    Never,    // link-local, multicast, unspecified, reserved, addresses inside addresses
 };
 Reach reach_of(const sockaddr_storage& address);
 // An address of an interface of this machine, whatever its range.

@@ -137,9 +137,7 @@ int attend(const Fd& connection, pid_t script, int signals) {
 
 }  // namespace
 
-void dismiss_warm_interpreter() {
-    const Fd hung_up = connect_to_interpreter();
-}
+void dismiss_warm_interpreter() { const Fd hung_up = connect_to_interpreter(); }
 
 int run_on_warm_interpreter(const std::vector<std::string>& command) {
     if (command.empty()) return 2;
