@@ -1,15 +1,12 @@
 """@remote of SDK v2: a function of this process runs as a training job and returns or raises here."""
 import pytest
-from conftest import PYTHON_IMAGE
+
+PYTHON_IMAGE = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0"
 
 
 @pytest.fixture
-def settings(server, environment, monkeypatch):
-    for name, value in environment.items():
-        if name.startswith(("AWS_", "SAGEMAKER_")):
-            monkeypatch.setenv(name, value)
-    return dict(instance_type="ml.m5.large", image_uri=PYTHON_IMAGE,
-                role=f"arn:aws:iam::{server.account}:role/SageMakerRole")
+def settings(aws):
+    return dict(instance_type="ml.m5.large", image_uri=PYTHON_IMAGE, role="SageMakerRole")
 
 
 @pytest.fixture
