@@ -71,6 +71,13 @@ Setter folder(std::string Config::*field) {
         return {};
     };
 }
+Result<void> set_vcpus(Config& config, const toml::node& node) {
+    constexpr int64_t kMost = 100'000;
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 0 || *value > kMost) return wrong("a number from 0 to 100000");
+    config.vcpus = *value;
+    return {};
+}
 Result<void> set_keep_failed(Config& config, const toml::node& node) {
     constexpr int64_t kMost = 1000;
     const auto value = node.value_exact<int64_t>();
@@ -131,6 +138,7 @@ const std::map<std::string, Setter>& setters() {
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
         {"jobs.strict_capacity", flag(&Config::strict_capacity)},
         {"jobs.stop_grace_seconds", seconds(&Config::stop_grace, 3600)},
+        {"jobs.vcpus", set_vcpus},
         {"jobs.keep_failed", set_keep_failed},
         {"jobs.keep_failed_gib", set_keep_failed_gib},
         {"spot.mean_seconds_between_interruptions", set_spot_mean},

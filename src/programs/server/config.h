@@ -24,6 +24,7 @@ struct Config {
     std::string region = "us-west-2";                     // of a new data directory
     bool lenient_roles = true;
     bool strict_capacity = false;
+    int64_t vcpus = 0;              // that jobs share; 0: as many as the machine has
     std::chrono::seconds hold{20};  // the longest a polling Describe is held; 0 switches it off
     std::chrono::seconds stop_grace{120};
     resources::SpotSettings spot;

@@ -84,9 +84,11 @@ TEST_F(ConfigTest, NamesWhatIsWrong) {
 
 TEST_F(ConfigTest, SpotAndKeptFiles) {
     const auto config = load(
-        "[jobs]\nkeep_failed = 2\nkeep_failed_gib = 3\n[spot]\nmean_seconds_between_interruptions = 60\nseed = \"a\"\n"
+        "[jobs]\nvcpus = 8\nkeep_failed = 2\nkeep_failed_gib = 3\n[spot]\nmean_seconds_between_interruptions = "
+        "60\nseed = \"a\"\n"
         "billed_share = 0.25\n");
     ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->vcpus, 8);
     EXPECT_EQ(config->keep_failed, 2u);
     EXPECT_EQ(config->keep_failed_bytes, uint64_t{3} << 30);
     EXPECT_EQ(config->spot.mean_between_interruptions.count(), 60);

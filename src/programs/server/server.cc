@@ -247,7 +247,9 @@ Result<void> MillwrightServer::open_environments() {
 
 Result<void> MillwrightServer::open_jobs(const std::string& programs) {
     TRY(open_environments());
-    supervisor_ = jobs::Supervisor::start({}, *executor_);
+    jobs::SupervisorSettings supervision;
+    if (config_.vcpus > 0) supervision.machine.cpus = static_cast<double>(config_.vcpus);
+    supervisor_ = jobs::Supervisor::start(supervision, *executor_);
     const resources::TrainingJobSettings settings{.folder = config_.data_dir + "/jobs",
                                                   .algorithms_program = programs + "/millwright-algorithms",
                                                   .runner_program = programs + "/millwright-runner",

@@ -22,6 +22,10 @@ namespace {
 // Stdout and stderr of one host; the last lines are kept whatever came before.
 constexpr uint64_t kMaxLogBytes = uint64_t{256} << 20;
 
+// Of one host, threads included. Enough for every framework, and few enough to be ended within seconds by the
+// processors of the host.
+int64_t max_processes(double cpus) { return std::max<int64_t>(2048, static_cast<int64_t>(cpus * 1024)); }
+
 using executors::RunOutcome;
 using executors::RunSpec;
 using jobs::After;
@@ -168,6 +172,7 @@ RunSpec TrainingRun::instances() const {
     RunSpec spec;
     spec.hosts = plan_.training.hosts;
     spec.limits.cpus = grant_.per_host.cpus;
+    spec.limits.max_processes = max_processes(grant_.per_host.cpus);
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
     spec.network_isolation = plan_.network_isolation;
     if (!plan_.network_isolation) {
@@ -179,6 +184,7 @@ RunSpec TrainingRun::instances() const {
     for (const auto& granted : grant_.by_host) {
         auto limits = spec.limits;
         limits.cpus = granted.cpus;
+        limits.max_processes = max_processes(granted.cpus);
         limits.memory_bytes = granted.memory_bytes;
         spec.host_limits.push_back(limits);
     }
