@@ -119,8 +119,8 @@ TEST_F(EgressProxyTest, FetchesPlainHttpWithoutPassingOnWhatIsForTheProxy) {
 
 TEST_F(EgressProxyTest, RefusesHostsThatAreNotListedAndNamesTheSetting) {
     const Peer peer([](RawPeer&) {});
-    start({{"pypi.org"}, false, 0});
-    for (const std::string& host : {peer.place(), std::string("example.org:443"), std::string("pypi.org:8443")}) {
+    start({{"index.example"}, false, 0});
+    for (const std::string& host : {peer.place(), std::string("example.org:443"), std::string("index.example:8443")}) {
         const std::string got = connect(host);
         EXPECT_TRUE(got.starts_with("HTTP/1.1 403 ")) << got;
         EXPECT_NE(got.find("[network] allow"), std::string::npos) << got;

@@ -1,10 +1,10 @@
 // Where runs may connect to through the proxy of egress_proxy.h: hosts by name, addresses by range. Pure decisions.
 //
-// An entry of the list is "pypi.org" (exactly that host), ".example.org" (every host below it, not itself) or either
-// with ":port"; without a port it stands for 80 and 443. Addresses of this machine and of networks nobody outside can
-// reach are refused also for allowed names, so that no name server can lead a run to them; only an exact entry may
-// lead to a private or loopback address (a package index in the LAN). Link-local ones are never reached: instances of
-// clouds get their credentials there.
+// An entry of the list is "index.example" (exactly that host), ".example.org" (every host below it, not itself) or
+// either with ":port"; without a port it stands for 80 and 443. Addresses of this machine and of networks nobody
+// outside can reach are refused also for allowed names, so that no name server can lead a run to them; only an exact
+// entry may lead to a private or loopback address (a package index in the LAN). Link-local ones are never reached:
+// instances of clouds get their credentials there.
 #pragma once
 
 #include <sys/socket.h>
@@ -24,9 +24,9 @@ struct Destination {
     bool is_address = false;
 };
 
-// "pypi.org:443", "[2001:db8::1]:443", or without a port when `default_port` is not 0. InvalidInput for everything a
-// resolver might read in more than one way: numbers that are not a plain dotted quad (0x7f.1, 2130706433, 0177.0.0.1),
-// addresses in addresses ([::ffff:127.0.0.1]), zone ids, trailing dots, user names.
+// "index.example:443", "[2001:db8::1]:443", or without a port when `default_port` is not 0. InvalidInput for everything
+// a resolver might read in more than one way: numbers that are not a plain dotted quad (0x7f.1, 2130706433,
+// 0177.0.0.1), addresses in addresses ([::ffff:127.0.0.1]), zone ids, trailing dots, user names.
 Result<Destination> parse_destination(std::string_view authority, uint16_t default_port = 0);
 
 enum class Reach {

@@ -31,9 +31,9 @@ EgressRules::Verdict judge(const EgressRules& rules, const char* authority) {
 }
 
 TEST(EgressRules, ReadsHostsAndPorts) {
-    const auto name = parse_destination("Files.PythonHosted.org:443");
+    const auto name = parse_destination("Files.Index.example:443");
     ASSERT_TRUE(name.has_value());
-    EXPECT_EQ(name->host, "files.pythonhosted.org");
+    EXPECT_EQ(name->host, "files.index.example");
     EXPECT_EQ(name->port, 443);
     EXPECT_FALSE(name->is_address);
     EXPECT_EQ(parse_destination("a.b", 80)->port, 80);
@@ -52,28 +52,28 @@ TEST(EgressRules, RefusesWhatResolversReadInTheirOwnWays) {
                              "127.1:80",
                              "127.0.0.1.:80",
                              "localhost.:80",
-                             "pypi.org.:443",
+                             "index.example.:443",
                              "1.2.3.4.5:80",
                              "0x:80",
                              "[::ffff:127.0.0.1]:80",
                              "[::127.0.0.1]:80",
                              "[fe80::1%eth0]:80",
                              "[::1:80",
-                             "user@pypi.org:443",
-                             "pypi.org:0",
-                             "pypi.org:0443",
-                             "pypi.org:65536",
-                             "pypi.org:443:1",
-                             "pypi.org:",
-                             "pypi.org",
+                             "user@index.example:443",
+                             "index.example:0",
+                             "index.example:0443",
+                             "index.example:65536",
+                             "index.example:443:1",
+                             "index.example:",
+                             "index.example",
                              ":443",
                              "",
                              "a..b:80",
-                             "pypi.org/x:80",
+                             "index.example/x:80",
                              "pypi\xe2\x93\x9e.org:80",
                              "a b:80",
                              "-x.org:80",
-                             "127.0.0.1%00.pypi.org:80"})
+                             "127.0.0.1%00.index.example:80"})
         EXPECT_FALSE(parse_destination(text).has_value()) << text;
 }
 
@@ -112,25 +112,25 @@ TEST(EgressRules, KnowsWhatIsNotPublic) {
 }
 
 TEST(EgressRules, JudgesNamesExactlyAndBySuffix) {
-    const EgressRules some = rules({"PyPI.org", ".pythonhosted.org", "mirror.lan:8080", "10.0.0.5:3141"});
+    const EgressRules some = rules({"Index.example", ".packages.example", "mirror.lan:8080", "10.0.0.5:3141"});
     using Verdict = EgressRules::Verdict;
-    EXPECT_EQ(judge(some, "pypi.org:443"), Verdict::Anywhere);
-    EXPECT_EQ(judge(some, "PYPI.ORG:80"), Verdict::Anywhere);
-    EXPECT_EQ(judge(some, "pypi.org:22"), Verdict::Denied);
-    EXPECT_EQ(judge(some, "evil-pypi.org:443"), Verdict::Denied);
-    EXPECT_EQ(judge(some, "x.pypi.org:443"), Verdict::Denied);
-    EXPECT_EQ(judge(some, "files.pythonhosted.org:443"), Verdict::PublicOnly);
-    EXPECT_EQ(judge(some, "pythonhosted.org:443"), Verdict::Denied);
+    EXPECT_EQ(judge(some, "index.example:443"), Verdict::Anywhere);
+    EXPECT_EQ(judge(some, "INDEX.EXAMPLE:80"), Verdict::Anywhere);
+    EXPECT_EQ(judge(some, "index.example:22"), Verdict::Denied);
+    EXPECT_EQ(judge(some, "evil-index.example:443"), Verdict::Denied);
+    EXPECT_EQ(judge(some, "x.index.example:443"), Verdict::Denied);
+    EXPECT_EQ(judge(some, "files.packages.example:443"), Verdict::PublicOnly);
+    EXPECT_EQ(judge(some, "packages.example:443"), Verdict::Denied);
     EXPECT_EQ(judge(some, "mirror.lan:8080"), Verdict::Anywhere);
     EXPECT_EQ(judge(some, "mirror.lan:443"), Verdict::Denied);
     EXPECT_EQ(judge(some, "10.0.0.5:3141"), Verdict::Anywhere);
     EXPECT_EQ(judge(some, "10.0.0.6:3141"), Verdict::Denied);
     EXPECT_EQ(judge(rules({}, true), "anything.example:22"), Verdict::PublicOnly);
-    EXPECT_EQ(judge(rules({}), "pypi.org:443"), Verdict::Denied);
+    EXPECT_EQ(judge(rules({}), "index.example:443"), Verdict::Denied);
 }
 
 TEST(EgressRules, RefusesEntriesThatMeanNothing) {
-    for (const char* entry : {"", ".", "*.example.org", "http://pypi.org", ".10.0.0.1", "a:b", "0x7f.1"})
+    for (const char* entry : {"", ".", "*.example.org", "http://index.example", ".10.0.0.1", "a:b", "0x7f.1"})
         EXPECT_FALSE(EgressRules::make({{entry}, false, 0}).has_value()) << entry;
 }
 
