@@ -1,10 +1,10 @@
 // <data-dir>/control.sock: what the command line asks of a running server, beyond what AWS's API offers. HTTP with JSON
 // bodies over a unix socket that only the owner of the data directory can open; see docs/decisions/.
 //
-//   GET  /training-jobs                     {"jobs": [{name, status, secondary_status, created, modified}]}, the latest
-//   100 GET  /training-jobs/<name>              everything about one, see job_card.cc GET
-//   /training-jobs/<name>/logs?host=0&position=0    {"events": […], "position": …, "ended": …} POST
-//   /training-jobs/<name>/stop, …/interrupt
+//   GET  /training-jobs                        the latest 100: {"jobs": [{name, status, secondary_status, …}]}
+//   GET  /training-jobs/<name>                 everything about one, see job_card.cc
+//   GET  /training-jobs/<name>/logs            ?host=0&position=0: {"events": […], "position": …, "ended": …}
+//   POST /training-jobs/<name>/stop, …/interrupt
 //
 // ?region= chooses another than the server's. Errors: 400, 404, 409, 500 with {"message"}.
 #pragma once
