@@ -110,6 +110,8 @@ Result<void> EndpointController::bring_up_target(Monotonic now) {
     due_ = std::min(due_, target->due());
     if (!deploying || progress == Deployment::Progress::Pending) return {};
     const std::string id = target->spec().id;
+    // Before the commit that tells of it: who has read the new status must not reach the old version.
+    if (progress == Deployment::Progress::Ready) publish_route(target, "InService");
     const bool done = progress == Deployment::Progress::Ready
                           ? TRY(parts_.store.finish_deployment(row_, id))
                           : TRY(parts_.store.fail_deployment(row_, id, target->failure()));
@@ -146,14 +148,13 @@ Result<void> EndpointController::finish_delete() {
     return {};
 }
 
-void EndpointController::publish() {
+void EndpointController::publish_route(Deployment* current, const std::string& status) {
     auto route = std::make_shared<EndpointRoute>();
     route->name = row_.name.name;
     route->log_group = endpoint_log_group(row_.name.name);
-    route->status = row_.status;
-    Deployment* current = row_.status == "Deleting" ? nullptr : find(row_.current);
+    route->status = status;
     if (current) route->variants = current->routes();
-    std::string made_of = row_.status + " " + row_.current;
+    std::string made_of = status + " " + (current ? current->spec().id : "");
     for (const VariantRoute& variant : route->variants) {
         made_of += " " + variant.name + "=" + std::to_string(variant.weight);
         for (const auto& replica : variant.replicas) made_of += " " + replica->log_stream;
@@ -162,6 +163,10 @@ void EndpointController::publish() {
         routes_.set(row_.name.account, row_.name.region, row_.name.name, std::move(route));
         published_ = std::move(made_of);
     }
+}
+
+void EndpointController::publish() {
+    publish_route(row_.status == "Deleting" ? nullptr : find(row_.current), row_.status);
     const MutexLock lock(mutex_);
     healthy_.clear();
     for (const auto& deployment : deployments_) {
