@@ -104,9 +104,19 @@ class SupervisorTest : public ::testing::Test {
         supervisor_->submit(work, std::move(entry));
         return work;
     }
+    // The server is gone and back; the entry by which the run is adopted.
+    Entry restarted(const std::string& run_id) {
+        executor_.forget_listeners();
+        supervisor_->shut_down();
+        supervisor_ = Supervisor::start(settings_, executor_);
+        Entry entry;
+        entry.at = Entry::At::Adopt;
+        entry.run_id = run_id;
+        return entry;
+    }
+    const SupervisorSettings settings_{.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2};
     FakeExecutor executor_;
-    std::unique_ptr<Supervisor> supervisor_ =
-        Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2}, executor_);
+    std::unique_ptr<Supervisor> supervisor_ = Supervisor::start(settings_, executor_);
 };
 
 TEST_F(SupervisorTest, DrivesAWorkThroughItsSteps) {
@@ -206,12 +216,7 @@ TEST_F(SupervisorTest, AStopEndsARest) {
 TEST_F(SupervisorTest, AnInterruptionBeforeTheRestartReachesTheAdoptedRun) {
     submit("a", 1);
     const auto spec = executor_.wait_for_start(0);
-    executor_.forget_listeners();
-    supervisor_->shut_down();
-    supervisor_ = Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2}, executor_);
-    Entry entry;
-    entry.at = Entry::At::Adopt;
-    entry.run_id = spec.id;
+    Entry entry = restarted(spec.id);
     entry.interrupt = true;
     submit("a", 1, "ann", entry);
     for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
@@ -264,12 +269,7 @@ TEST_F(SupervisorTest, AStopDuringStagingStartsNothing) {
 TEST_F(SupervisorTest, AnAdoptedRunHoldsItsShareOfTheMachine) {
     submit("old", 4);
     const auto spec = executor_.wait_for_start(0);
-    executor_.forget_listeners();
-    supervisor_->shut_down();
-    supervisor_ = Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2}, executor_);
-    Entry entry;
-    entry.at = Entry::At::Adopt;
-    entry.run_id = spec.id;
+    Entry entry = restarted(spec.id);
     const auto old = submit("old", 4, "ann", entry);
     const auto next = submit("next", 1);
     ASSERT_TRUE(next->wait_for("waiting"));
@@ -292,12 +292,7 @@ TEST_F(SupervisorTest, WhatWasLostBeforeItBeganIsQueuedAgain) {
 TEST_F(SupervisorTest, AStopBeforeTheRestartStopsTheAdoptedRun) {
     submit("a", 1);
     const auto spec = executor_.wait_for_start(0);
-    executor_.forget_listeners();
-    supervisor_->shut_down();
-    supervisor_ = Supervisor::start({.machine = {.cpus = 4, .memory_bytes = 1000}, .workers = 2}, executor_);
-    Entry entry;
-    entry.at = Entry::At::Adopt;
-    entry.run_id = spec.id;
+    Entry entry = restarted(spec.id);
     entry.stop = true;
     const auto work = submit("a", 1, "ann", entry);
     for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)

@@ -4,52 +4,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "programs/launcher/channel.h"
+#include "programs/launcher/execution.h"
 
 namespace millwright::launcher {
 namespace {
 
 constexpr int64_t kGraceNs = 2'000'000'000;
 constexpr const char* kLog = "companion.log";
-
-// The child shares our memory until it executes the program, so its errno is ours to read.
-Result<pid_t> execute(const std::vector<std::string>& command, int log) {
-    std::vector<char*> arguments;
-    for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
-    arguments.push_back(nullptr);
-    char* environment[] = {nullptr};
-    const Fd null = TRY(open_file("/dev/null", O_RDONLY));
-    const pid_t parent = getpid();
-    volatile int failure = 0;
-    const pid_t child = vfork();
-    if (child < 0) return error_from_errno("cannot make a process");
-    if (child == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, nullptr);
-        setsid();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) _exit(127);
-        dup2(null.get(), STDIN_FILENO);
-        dup2(log, STDOUT_FILENO);
-        dup2(log, STDERR_FILENO);
-        execve(arguments[0], arguments.data(), environment);
-        failure = errno;
-        _exit(127);
-    }
-    if (failure == 0) return child;
-    waitpid(child, nullptr, 0);
-    return not_found("cannot execute the companion " + command[0] + ": " + std::strerror(failure));
-}
 
 }  // namespace
 
@@ -65,7 +33,13 @@ Companions::~Companions() { end(); }
 
 Result<void> Companions::add(const std::vector<std::string>& command, int log) {
     Companion companion;
-    companion.pid = TRY(execute(command, log));
+    const Fd null = TRY(open_file("/dev/null", O_RDONLY));
+    companion.pid = TRY(spawn({.path = command[0],
+                               .arguments = command,
+                               .environment = {},
+                               .standard = {.in = null.get(), .out = log, .err = log},
+                               .dies_with_us = true},
+                              "the companion " + command[0]));
     companion.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, companion.pid, 0)));
     const int fd = companion.pidfd.get();
     running_.push_back(std::move(companion));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,15 +55,10 @@ void take_standard(const Standard& standard) {
 
 }  // namespace
 
-// The child shares our memory until it executes the command, so its errno is ours to read.
-Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::string> environment, int host,
-                      const Standard& standard) {
-    const std::string program = find_command(command[0], environment);
-    std::vector<char*> arguments = pointers(command);
-    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
-    if (std::none_of(environment.begin(), environment.end(), named))
-        environment.push_back("HOSTNAME=" + executors::host_name(host));
-    std::vector<char*> variables = pointers(environment);
+// The child shares our memory until it executes the program, so its errno is ours to read.
+Result<pid_t> spawn(const Program& program, const std::string& name) {
+    std::vector<char*> arguments = pointers(program.arguments), variables = pointers(program.environment);
+    const pid_t parent = getpid();
     volatile int failure = 0;
     const pid_t child = vfork();
     if (child < 0) return error_from_errno("cannot make a process");
@@ -71,14 +67,28 @@ Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, nullptr);
         setsid();
-        take_standard(standard);
-        execve(program.c_str(), arguments.data(), variables.data());
+        if (program.dies_with_us) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent) _exit(127);
+        }
+        take_standard(program.standard);
+        execve(program.path.c_str(), arguments.data(), variables.data());
         failure = errno;
         _exit(127);
     }
     if (failure == 0) return child;
     waitpid(child, nullptr, 0);
-    return not_found("cannot execute " + command[0] + ": " + std::strerror(failure));
+    return not_found("cannot execute " + name + ": " + std::strerror(failure));
+}
+
+Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::string> environment, int host,
+                      const Standard& standard) {
+    const std::string path = find_command(command[0], environment);
+    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
+    if (std::none_of(environment.begin(), environment.end(), named))
+        environment.push_back("HOSTNAME=" + executors::host_name(host));
+    return spawn({.path = path, .arguments = command, .environment = std::move(environment), .standard = standard},
+                 command[0]);
 }
 
 }  // namespace millwright::launcher

@@ -1,4 +1,4 @@
-// Executing a command inside a host, by its init.
+// Executing programs: the command of a host, by its init, and companions, by the supervisor.
 #pragma once
 
 #include <sys/types.h>
@@ -16,6 +16,16 @@ struct Standard {
     int in = 0, out = 1, err = 2;
     bool terminal = false;
 };
+
+struct Program {
+    std::string path;
+    std::vector<std::string> arguments, environment;
+    Standard standard;
+    bool dies_with_us = false;  // SIGKILL when the calling thread ends
+};
+
+// In a session of its own, with no signal blocked. NotFound when it cannot be executed: "cannot execute <name>: why".
+Result<pid_t> spawn(const Program& program, const std::string& name);
 
 // In a session of its own. `command[0]` is looked up on the PATH of `environment`; HOSTNAME is added where it is
 // missing. NotFound names what cannot be executed.
