@@ -14,6 +14,7 @@
 #include <cstring>
 #include <list>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
@@ -177,7 +178,7 @@ class Proxy : public EgressProxy {
   public:
     Proxy(EgressSettings settings, EgressRules rules, Fd listener, Fd stop)
         : settings_(std::move(settings)),
-          rules_(std::move(rules)),
+          given_rules_(std::move(rules)),
           listener_(std::move(listener)),
           stop_(std::move(stop)),
           changed_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -207,13 +208,16 @@ class Proxy : public EgressProxy {
     Result<Fd, Answer> connect(const Destination& destination);
     Result<Fd> connect_to(const sockaddr_storage& address, Monotonic deadline);
     void report(const std::string& refusal);
+    const EgressRules& rules();
     void relay(int client, int server, std::string_view first, Direction direction);
     bool send_text(int to, std::string_view text);
     // False when the time is up or the proxy stops.
     bool wait(int fd, short events, Monotonic deadline) const;
 
     EgressSettings settings_;
-    const EgressRules rules_;
+    const EgressRules given_rules_;
+    std::once_flag asked_for_more_;
+    std::optional<EgressRules> more_rules_;
     const Fd listener_, stop_, changed_;
     Mutex mutex_;
     std::set<std::string> reported_ GUARDED_BY(mutex_);
@@ -300,6 +304,20 @@ void Proxy::serve(Fd client) {
     }
 }
 
+const EgressRules& Proxy::rules() {
+    std::call_once(asked_for_more_, [this] {
+        if (!settings_.more_allowed) return;
+        EgressRules::Settings all = settings_.rules;
+        const auto more = settings_.more_allowed();
+        all.allowed.insert(all.allowed.end(), more.begin(), more.end());
+        if (auto rules = EgressRules::make(all))
+            more_rules_ = std::move(*rules);
+        else
+            log::warning("egress: hosts of package indexes", rules.error());
+    });
+    return more_rules_ ? *more_rules_ : given_rules_;
+}
+
 // Each refusal once: a job may ask as often as it likes.
 void Proxy::report(const std::string& refusal) {
     {
@@ -355,7 +373,8 @@ std::optional<Answer> Proxy::handle(int client) {
 }
 
 Result<Fd, Answer> Proxy::connect(const Destination& destination) {
-    const auto verdict = rules_.judge(destination);
+    const EgressRules& rules = this->rules();
+    const auto verdict = rules.judge(destination);
     if (verdict == EgressRules::Verdict::Denied) return refusal(destination, "it is not in the list of allowed hosts");
     const auto found =
         destination.is_address ? resolve(destination.host, AI_NUMERICHOST) : settings_.resolve(destination.host);
@@ -366,7 +385,7 @@ Result<Fd, Answer> Proxy::connect(const Destination& destination) {
     for (size_t i = 0; i < std::min(found->size(), kMaxAddresses); ++i) {
         sockaddr_storage address = (*found)[i];
         set_port(address, destination.port);
-        if (!rules_.permits(verdict, address)) continue;
+        if (!rules.permits(verdict, address)) continue;
         permitted = true;
         auto connected = connect_to(address, deadline);
         if (connected) return std::move(*connected);

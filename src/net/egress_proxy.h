@@ -21,6 +21,9 @@ namespace millwright::net {
 struct EgressSettings {
     std::string socket_path;  // made with mode 0600; an old socket is replaced
     EgressRules::Settings rules;
+    // Entries beyond `rules.allowed` that take a while to find; called once, on a thread of a connection, when the
+    // first request comes. Where one cannot be read, all of them are left out.
+    std::function<std::vector<std::string>()> more_allowed = {};
     size_t max_connections = 64;           // one thread each; more wait in the kernel's queue
     size_t max_connections_per_peer = 32;  // of one launcher, that is of one run; more are answered 503
     size_t max_header_bytes = 8 * 1024;

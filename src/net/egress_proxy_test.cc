@@ -130,6 +130,30 @@ TEST_F(EgressProxyTest, RefusesHostsThatAreNotListedAndNamesTheSetting) {
     EXPECT_EQ(resolved_, 0);  // what is refused by name leaves no trace in the name service
 }
 
+TEST_F(EgressProxyTest, FurtherHostsAreAskedForOnceAtTheFirstRequest) {
+    const Peer peer([](RawPeer& connection) { connection.send("hello"); });
+    std::atomic<int> asked = 0;
+    start({{"index.example"}, false, 0}, [&](EgressSettings& settings) {
+        settings.more_allowed = [&] {
+            ++asked;
+            return std::vector<std::string>{peer.place()};
+        };
+    });
+    EXPECT_EQ(asked, 0);
+    EXPECT_TRUE(connect("example.org:443").starts_with("HTTP/1.1 403 "));
+    EXPECT_TRUE(connect(peer.place()).ends_with("hello"));
+    EXPECT_EQ(asked, 1);
+}
+
+TEST_F(EgressProxyTest, AFurtherHostThatCannotBeReadOpensNothing) {
+    const Peer peer([](RawPeer&) {});
+    start({{"index.example"}, false, 0}, [&](EgressSettings& settings) {
+        settings.more_allowed = [&] { return std::vector<std::string>{peer.place(), "not a host"}; };
+    });
+    EXPECT_TRUE(connect(peer.place()).starts_with("HTTP/1.1 403 "));
+    EXPECT_EQ(peer.accepted(), 0);
+}
+
 TEST_F(EgressProxyTest, NamesDoNotLeadToPrivateAddresses) {
     const Peer peer([](RawPeer&) {});
     start({{".lan"}, true, 0});

@@ -12,10 +12,12 @@ Result<std::unique_ptr<net::EgressProxy>> start_egress(const Config& config, con
     settings.rules.allowed = config.egress_allow;
     settings.rules.allow_all = config.egress == Egress::All;
     settings.rules.own_port = config.port;
-    if (auto hosts = resources::package_index_hosts())
-        settings.rules.allowed.insert(settings.rules.allowed.end(), hosts->begin(), hosts->end());
-    else
+    settings.more_allowed = []() -> std::vector<std::string> {
+        auto hosts = resources::package_index_hosts();
+        if (hosts) return std::move(*hosts);
         log::warning("package indexes are not known", hosts.error());
+        return {};
+    };
     return net::EgressProxy::start(std::move(settings));
 }
 

@@ -10,8 +10,8 @@
 
 namespace millwright::programs {
 
-// Listens on `socket_path`. Null where the configuration permits nothing. Asks pip for its indexes, which takes a
-// second; where there is no pip only the hosts of the configuration can be reached.
+// Listens on `socket_path`. Null where the configuration permits nothing. The first request asks pip for its indexes,
+// which takes a second; where there is no pip only the hosts of the configuration can be reached.
 Result<std::unique_ptr<net::EgressProxy>> start_egress(const Config& config, const std::string& socket_path);
 
 }  // namespace millwright::programs

@@ -161,7 +161,6 @@ class MillwrightServer final : public Server {
     std::unique_ptr<executors::Executor> executor_;
     std::unique_ptr<resources::Environments> environments_;
     std::unique_ptr<net::EgressProxy> egress_;
-    std::jthread opening_egress_;
     std::unique_ptr<jobs::Supervisor> supervisor_;
     std::unique_ptr<resources::TrainingJobs> training_jobs_;
     std::unique_ptr<resources::Models> models_;
@@ -181,7 +180,6 @@ MillwrightServer::~MillwrightServer() {
     http_.reset();
     control_.reset();
     if (supervisor_) supervisor_->shut_down();
-    if (opening_egress_.joinable()) opening_egress_.join();
     egress_.reset();
     executor_.reset();
     ::unlink((config_.data_dir + "/server.json").c_str());
@@ -236,12 +234,10 @@ Result<void> MillwrightServer::open_environments() {
     environments_ = TRY(resources::Environments::open(
         {.folder = folder, .egress_socket = egress_socket(config_), .run_folders = {config_.data_dir + "/jobs"}},
         *executor_));
-    // On a thread of its own, because asking pip for its indexes takes longer than all the rest of a start.
-    opening_egress_ = std::jthread([this] {
-        auto egress = start_egress(config_, egress_socket(config_));
-        if (!egress) return log::warning("opening the way to package indexes", egress.error());
+    if (auto egress = start_egress(config_, egress_socket(config_)))
         egress_ = std::move(*egress);
-    });
+    else
+        log::warning("opening the way to package indexes", egress.error());
     return {};
 }
 
