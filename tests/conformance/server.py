@@ -127,3 +127,10 @@ def launchers_of(folder):
             if "millwright-launcher" in command and str(folder) in command:
                 found.append(int(entry.name))
     return found
+
+
+def mounts_and_cgroups(folder, runs):
+    """Of these runs; other servers may have theirs on the machine."""
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
+    groups = [path for path in Path("/sys/fs/cgroup").glob("**/millwright*/*") if path.name.split(".")[0] in runs]
+    return mounts + [str(path) for path in groups]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from server import Server, launchers_of
+from server import Server, launchers_of, mounts_and_cgroups
 
 KILLS = int(os.environ.get("MILLWRIGHT_KILLS", "50"))
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
@@ -89,12 +89,6 @@ def server(tmp_path):
     running.end_everything()
 
 
-def mounts_and_cgroups(folder):
-    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
-    cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/millwright*/*") if path.is_dir()]
-    return mounts + cgroups
-
-
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(server):
     s3 = server.client("s3")
     bucket = "kill-test-bucket"
@@ -102,11 +96,11 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(server):
     chooser = random.Random(20261122)
     rows = "".join(f"{i % 2},{i % 2 + chooser.random()},{chooser.random()}\n" for i in range(500))
     s3.put_object(Bucket=bucket, Key="data/x.csv", Body=rows.encode())
-    leftovers_before = set(mounts_and_cgroups(server.folder))
 
-    clients = Clients(server, bucket)
+    clients, runs = Clients(server, bucket), set()
     for _ in range(KILLS):
         time.sleep(chooser.uniform(0.05, 1.2))
+        runs.update(path.name for path in (server.folder / "jobs").iterdir())
         server.kill()
         server.start()
     clients.finish()
@@ -135,4 +129,4 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(server):
 
     time.sleep(1)
     assert launchers_of(server.folder) == []
-    assert set(mounts_and_cgroups(server.folder)) - leftovers_before == set()
+    assert runs and mounts_and_cgroups(server.folder, runs) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import resumable
-from server import Server, launchers_of
+from server import Server, launchers_of, mounts_and_cgroups
 
 KILLS = int(os.environ.get("MILLWRIGHT_TRAINING_KILLS", "30"))
 STEPS = 40
@@ -87,13 +87,6 @@ def processes_of(folder):
         if str(folder).encode() in command and b"serve" not in command:
             found.append((entry.name, command))
     return found
-
-
-def mounts_and_cgroups(folder, runs):
-    """Of these runs; other servers may have theirs on the machine."""
-    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
-    groups = [path for path in Path("/sys/fs/cgroup").glob("**/millwright*/*") if path.name.split(".")[0] in runs]
-    return mounts + [str(path) for path in groups]
 
 
 @pytest.fixture

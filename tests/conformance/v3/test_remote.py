@@ -1,6 +1,7 @@
-"""@remote of SDK v3: a function of this process runs as a training job and returns or raises here."""
+"""@remote of SDK v3."""
 import pytest
 from conftest import PYTHON_IMAGE
+from remote_functions import *  # noqa: F403  the tests
 
 
 @pytest.fixture
@@ -9,34 +10,7 @@ def settings(role):
 
 
 @pytest.fixture
-def remote(settings):
-    """The decorator; the SDK asks for a region as soon as it is imported, so it is not before the shell is there."""
-    from sagemaker.core.remote_function import remote
-    return remote(**settings)
-
-
-def test_a_function_returns_its_value(remote):
-    @remote
-    def add(a, b=1):
-        import os
-        import socket
-        return {"sum": a + b, "host": socket.gethostname(), "job": os.environ["TRAINING_JOB_NAME"]}
-
-    found = add(40, b=2)
-    assert (found["sum"], found["host"]) == (42, "algo-1") and found["job"].startswith("add-")
-
-
-def test_a_functions_error_is_raised_here(remote):
-    @remote
-    def refuse(a):
-        raise ValueError(f"no such thing as {a}")
-
-    with pytest.raises(ValueError, match="no such thing as seven"):
-        refuse("seven")
-
-
-def test_an_executor_runs_functions_side_by_side(settings):
-    from sagemaker.core.remote_function import RemoteExecutor
-    with RemoteExecutor(max_parallel_jobs=2, **settings) as executor:
-        futures = [executor.submit(pow, base, 2) for base in (3, 4)]
-        assert [future.result(timeout=300) for future in futures] == [9, 16]
+def remote_function(settings):
+    """The SDK asks for a region as soon as it is imported, so it is not before the shell is there."""
+    from sagemaker.core import remote_function
+    return remote_function
