@@ -28,7 +28,7 @@ TEST_F(ObjectStoreTest, KeepsBucketsByAccount) {
 TEST_F(ObjectStoreTest, DeletesOnlyEmptyBuckets) {
     ASSERT_TRUE(put("k", "v"));
     EXPECT_EQ(store_->delete_bucket("bucket").error().kind, ErrorKind::Conflict);
-    ASSERT_TRUE(store_->remove("bucket", std::vector<std::string>{"k"}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"k"}}));
     EXPECT_TRUE(store_->delete_bucket("bucket"));
     EXPECT_EQ(store_->delete_bucket("bucket").error().detail, reason::kBucket);
 }
@@ -133,7 +133,7 @@ TEST_F(ObjectStoreTest, KeepsAReaderReadingWhileTheKeyIsOverwrittenAndDeleted) {
     const auto open = store_->get("bucket", "k");
     ASSERT_TRUE(open);
     ASSERT_TRUE(put("k", "new"));
-    ASSERT_TRUE(store_->remove("bucket", std::vector<std::string>{"k"}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"k"}}));
     EXPECT_TRUE(files().empty());
     EXPECT_EQ(content(*open), "old bytes");
 }
@@ -167,9 +167,9 @@ TEST_F(ObjectStoreTest, NeverTurnsKeysIntoPaths) {
 TEST_F(ObjectStoreTest, RemovesManyKeysAtOnceAndMissingOnesToo) {
     ASSERT_TRUE(put("a", "1"));
     ASSERT_TRUE(put("b", "2"));
-    EXPECT_TRUE(store_->remove("bucket", std::vector<std::string>{"a", "missing", "b", "a"}));
+    EXPECT_TRUE(store_->remove("bucket", std::vector<Removal>{{"a"}, {"missing"}, {"b"}, {"a"}}));
     EXPECT_TRUE(files().empty());
-    EXPECT_EQ(store_->remove("nobody", std::vector<std::string>{"a"}).error().detail, reason::kBucket);
+    EXPECT_EQ(store_->remove("nobody", std::vector<Removal>{{"a"}}).error().detail, reason::kBucket);
 }
 
 TEST_F(ObjectStoreTest, RemovesWhatACrashLeft) {
@@ -220,7 +220,7 @@ TEST_F(ObjectStoreTest, LinksObjectsIntoFolders) {
     EXPECT_EQ(status.st_mode & 0222, 0u) << "read-only";
     EXPECT_EQ(store_->link_to("bucket", "k", path).error().kind, ErrorKind::AlreadyExists);
     EXPECT_EQ(store_->link_to("bucket", "absent", folder_ + "/other").error().detail, reason::kKey);
-    ASSERT_TRUE(store_->remove("bucket", std::vector<std::string>{"k"}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"k"}}));
     EXPECT_EQ(*read_file(path), "data") << "the link outlives the object";
 }
 
@@ -274,7 +274,7 @@ TEST_F(ObjectStoreTest, CopiesObjectsWithNewProperties) {
     PutOptions replaced;
     replaced.metadata = {{"a", "b"}};
     replaced.compute_checksums = {"SHA1"};
-    ASSERT_TRUE(store_->remove("bucket", std::vector<std::string>{"source"}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"source"}}));
     const auto copied = store_->copy("bucket", "target", replaced, *source);
     ASSERT_TRUE(copied) << "the opened version can be copied even when it is gone: " << copied.error().detail;
     EXPECT_EQ(copied->etag, source->info.etag);
@@ -282,7 +282,7 @@ TEST_F(ObjectStoreTest, CopiesObjectsWithNewProperties) {
     EXPECT_EQ(content("target"), "data");
     // Copy of a living object: two keys, one life each.
     ASSERT_TRUE(store_->copy("bucket", "again", {}, *store_->get("bucket", "target")));
-    ASSERT_TRUE(store_->remove("bucket", std::vector<std::string>{"target"}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"target"}}));
     EXPECT_EQ(content("again"), "data");
 }
 
@@ -300,7 +300,7 @@ TEST_F(ObjectStoreTest, RefusesWritesClearlyWhenTheDiskIsFullAndRecovers) {
         EXPECT_EQ(full.error().kind, ErrorKind::LimitExceeded);
         EXPECT_EQ(store->head("bucket", "large").error().detail, reason::kKey);
         EXPECT_TRUE(store->put("bucket", "second", {}, source_of(small))) << "the space is free again";
-        EXPECT_TRUE(store->remove("bucket", std::vector<std::string>{"small", "second"}));
+        EXPECT_TRUE(store->remove("bucket", std::vector<Removal>{{"small"}, {"second"}}));
     }
     EXPECT_EQ(::umount(mount_point.c_str()), 0);
 }

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/encoding.h"
 #include "base/log.h"
 #include "object_store/properties.h"
 #include "object_store/schema.h"
@@ -78,7 +79,9 @@ void Store::remove_files(const std::set<std::string>& files) {
 
 // Buckets
 
-Result<void> Store::create_bucket(std::string_view account, std::string_view region, std::string_view name) {
+Result<void> Store::create_bucket(std::string_view account, std::string_view region, std::string_view name,
+                                  const BucketDocuments& documents) {
+    if (!documents.empty()) return internal_error("documents are not kept yet");
     if (!is_valid_bucket_name(name))
         return Error{ErrorKind::InvalidInput, "The specified bucket is not valid.", std::string(reason::kBucket)};
     const auto id = static_cast<int64_t>(random_.below(uint64_t{1} << 62));
@@ -96,7 +99,12 @@ Result<BucketInfo> Store::find_bucket(std::string_view name) {
         const auto row =
             TRY(connection.query_one("SELECT name, account, region, created FROM bucket WHERE name=?", name));
         if (!row) return no_bucket();
-        return BucketInfo{row->text(0), row->text(1), row->text(2), from_epoch_milliseconds(row->integer(3))};
+        BucketInfo info;
+        info.name = row->text(0);
+        info.account = row->text(1);
+        info.region = row->text(2);
+        info.created = from_epoch_milliseconds(row->integer(3));
+        return info;
     });
 }
 
@@ -104,8 +112,13 @@ Result<std::vector<BucketInfo>> Store::list_buckets(std::string_view account) {
     return database_.read([&](Connection& connection) -> Result<std::vector<BucketInfo>> {
         std::vector<BucketInfo> buckets;
         for (const auto& row : TRY(connection.query(
-                 "SELECT name, account, region, created FROM bucket WHERE account=? ORDER BY name", account)))
-            buckets.push_back({row.text(0), row.text(1), row.text(2), from_epoch_milliseconds(row.integer(3))});
+                 "SELECT name, account, region, created FROM bucket WHERE account=? ORDER BY name", account))) {
+            BucketInfo& info = buckets.emplace_back();
+            info.name = row.text(0);
+            info.account = row.text(1);
+            info.region = row.text(2);
+            info.created = from_epoch_milliseconds(row.integer(3));
+        }
         return buckets;
     });
 }
@@ -149,18 +162,35 @@ Result<ObjectInfo> Store::put(std::string_view bucket, std::string_view key, con
     return publish(bucket_number, describe(key, options, written), draft, options);
 }
 
-Result<ObjectInfo> Store::head(std::string_view bucket, std::string_view key) {
+Result<ObjectInfo> Store::head(std::string_view bucket, std::string_view key, std::string_view) {
     return TRY(find_object(bucket, key)).info;
 }
 
-Result<OpenObject> Store::get(std::string_view bucket, std::string_view key) { return open_object(bucket, key); }
+Result<OpenObject> Store::get(std::string_view bucket, std::string_view key, std::string_view) {
+    return open_object(bucket, key);
+}
 
-Result<void> Store::remove(std::string_view bucket, std::span<const std::string> keys) {
+Result<void> Store::set_versioning(std::string_view, Versioning) { return internal_error("not there yet"); }
+Result<void> Store::set_document(std::string_view, std::string_view, const std::optional<std::string>&) {
+    return internal_error("not there yet");
+}
+Result<VersionPage> Store::list_versions(std::string_view, const VersionListRequest&) {
+    return internal_error("not there yet");
+}
+Result<ObjectInfo> Store::set_tags(std::string_view, std::string_view, std::string_view, const Tags&) {
+    return internal_error("not there yet");
+}
+Result<ObjectInfo> Store::set_header(std::string_view, std::string_view, std::string_view, const std::string&,
+                                     const std::optional<std::string>&) {
+    return internal_error("not there yet");
+}
+
+Result<std::vector<Result<Removed>>> Store::remove(std::string_view bucket, std::span<const Removal> objects) {
     std::set<std::string> files;
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
         files.clear();
         const int64_t id = TRY(bucket_id(tx, bucket));
-        for (const auto& key : keys) {
+        for (const auto& [key, version, etag, time, size] : objects) {
             const auto row = TRY(tx.query_one("SELECT file FROM object WHERE bucket=? AND key=?", id, key));
             if (!row) continue;
             files.insert(row->text(0));
@@ -169,10 +199,10 @@ Result<void> Store::remove(std::string_view bucket, std::span<const std::string>
         return {};
     }));
     remove_files(files);
-    return {};
+    return std::vector<Result<Removed>>(objects.size(), Removed{});
 }
 
-Result<void> Store::link_to(std::string_view bucket, std::string_view key, const std::string& path) {
+Result<void> Store::link_to(std::string_view bucket, std::string_view key, const std::string& path, std::string_view) {
     const auto object = TRY(open_object(bucket, key));
     TRY(materialize(object.fd.get(), object.info.size, path));
     return {};
@@ -318,6 +348,21 @@ Result<void> for_each_object(ObjectStore& store, std::string_view bucket, std::s
         if (!page.truncated) return {};
         request.after = page.last;
     }
+}
+
+std::vector<PartInfo> parts_of(const ObjectInfo& object) {
+    std::vector<PartInfo> parts;
+    const std::string algorithm = object.checksums.empty() ? "" : object.checksums.begin()->first;
+    const size_t count = object.part_sizes.size();
+    const size_t width = count == 0 ? 0 : object.part_checksums.size() / count;
+    for (size_t i = 0; i < count; ++i) {
+        PartInfo& part = parts.emplace_back();
+        part.number = static_cast<int>(i) + 1;
+        part.size = object.part_sizes[i];
+        if (width > 0 && !algorithm.empty())
+            part.checksums[algorithm] = to_base64(object.part_checksums.substr(i * width, width));
+    }
+    return parts;
 }
 
 }  // namespace millwright::object_store

@@ -22,18 +22,28 @@ class Store final : public ObjectStore {
     Store(std::unique_ptr<FileStore> files, metadata_store::Database& database, const Clock& clock, Random& random);
     ~Store() override;
 
-    Result<void> create_bucket(std::string_view account, std::string_view region, std::string_view name) override;
+    Result<void> create_bucket(std::string_view account, std::string_view region, std::string_view name,
+                               const BucketDocuments& documents) override;
     Result<BucketInfo> find_bucket(std::string_view name) override;
     Result<std::vector<BucketInfo>> list_buckets(std::string_view account) override;
     Result<void> delete_bucket(std::string_view name) override;
+    Result<void> set_versioning(std::string_view bucket, Versioning versioning) override;
+    Result<void> set_document(std::string_view bucket, std::string_view name,
+                              const std::optional<std::string>& text) override;
 
     Result<ObjectInfo> put(std::string_view bucket, std::string_view key, const PutOptions& options,
                            const Source& source) override;
-    Result<ObjectInfo> head(std::string_view bucket, std::string_view key) override;
-    Result<OpenObject> get(std::string_view bucket, std::string_view key) override;
-    Result<void> remove(std::string_view bucket, std::span<const std::string> keys) override;
+    Result<ObjectInfo> head(std::string_view bucket, std::string_view key, std::string_view version) override;
+    Result<OpenObject> get(std::string_view bucket, std::string_view key, std::string_view version) override;
+    Result<std::vector<Result<Removed>>> remove(std::string_view bucket, std::span<const Removal> objects) override;
     Result<ListPage> list(std::string_view bucket, const ListRequest& request) override;
-    Result<void> link_to(std::string_view bucket, std::string_view key, const std::string& path) override;
+    Result<VersionPage> list_versions(std::string_view bucket, const VersionListRequest& request) override;
+    Result<ObjectInfo> set_tags(std::string_view bucket, std::string_view key, std::string_view version,
+                                const Tags& tags) override;
+    Result<ObjectInfo> set_header(std::string_view bucket, std::string_view key, std::string_view version,
+                                  const std::string& name, const std::optional<std::string>& value) override;
+    Result<void> link_to(std::string_view bucket, std::string_view key, const std::string& path,
+                         std::string_view version) override;
     Result<ObjectInfo> adopt_file(std::string_view bucket, std::string_view key, const PutOptions& options,
                                   const std::string& path) override;
     Result<ObjectInfo> copy(std::string_view bucket, std::string_view key, const PutOptions& options,

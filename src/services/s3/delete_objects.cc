@@ -9,7 +9,8 @@ ApiResult<void> delete_object(Exchange& exchange) {
     for (const std::string_view condition : {"If-Match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"})
         if (exchange.has_header(condition)) return not_implemented("conditional deletes");
     TRY(in_s3(object_store::check_key(exchange.key())));
-    TRY(in_s3(exchange.store.remove(exchange.bucket(), std::span(&exchange.key(), 1))));
+    const object_store::Removal removal{exchange.key()};
+    TRY(in_s3(exchange.store.remove(exchange.bucket(), std::span(&removal, 1))));
     return exchange.send_empty(204);
 }
 
@@ -21,14 +22,14 @@ ApiResult<void> delete_objects(Exchange& exchange) {
     if (!verified) return invalid_request("Missing required header for this request: Content-MD5 OR x-amz-checksum-*");
     const auto document = TRY(parse_delete(TRY(read_document(exchange))));
 
-    std::vector<std::string> keys;
+    std::vector<object_store::Removal> keys;
     XmlWriter xml;
     xml.open("DeleteResult", kXmlNamespace);
     for (const auto& object : document.objects) {
         const auto usable = in_s3(object_store::check_key(object.key));
         const bool version = !object.version.empty() && object.version != "null";
         if (usable && !version) {
-            keys.push_back(object.key);
+            keys.push_back({object.key});
             continue;
         }
         xml.open("Error").element("Key", object.key);
@@ -37,7 +38,7 @@ ApiResult<void> delete_objects(Exchange& exchange) {
     }
     TRY(in_s3(exchange.store.remove(exchange.bucket(), keys)));
     if (!document.quiet)
-        for (const auto& key : keys) xml.open("Deleted").element("Key", key).close();
+        for (const auto& removal : keys) xml.open("Deleted").element("Key", removal.key).close();
     xml.close();
     return exchange.send_xml(xml);
 }
