@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -22,6 +23,7 @@ struct [[nodiscard]] ApiError {
     std::string message;
     Json members;        // further members of a modelled exception (ModelError: OriginalStatusCode, …)
     std::string detail;  // for the log only
+    std::vector<std::pair<std::string, std::string>> headers = {};  // of the answer, beside those of the protocol
 };
 
 template <typename T>

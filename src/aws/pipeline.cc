@@ -4,6 +4,7 @@
 #include <exception>
 #include <unordered_map>
 
+#include "aws/gate.h"
 #include "aws/model.h"
 #include "aws/protocol.h"
 #include "aws/stamped_writer.h"
@@ -91,7 +92,7 @@ void drop_aws_chunked(net::Headers& headers) {
 struct Table {
     Service service;
     ServiceModel model;
-    std::unordered_map<std::string_view, const DocumentHandler*> handlers;
+    std::unordered_map<std::string_view, const Operation*> handlers;
 
     bool speaks_json() const {
         return service.protocol == Protocol::AwsJson || service.protocol == Protocol::QueryAndJson;
@@ -106,11 +107,13 @@ struct Exchange {
     net::Request& request;
     StampedWriter& response;
     std::string request_id;
+    RequestGate gate;
     Wire wire = Wire::S3;
     const Table* table = nullptr;
     bool stream = false;
     std::optional<ModelOperation> operation = {};
     Call call = {};
+    std::string error_code = {};
 };
 
 // Lends a decoded body to a handler. The server drains its own reader afterwards, also when the handler throws.
@@ -127,6 +130,13 @@ class BodyLoan {
     net::Request& request_;
     net::BodyReader* received_;
 };
+
+// "127.0.0.1:41234" -> "127.0.0.1", "[::1]:41234" -> "::1".
+std::string address_of(const std::string& peer) {
+    const size_t colon = peer.rfind(':');
+    if (peer.starts_with('[')) return peer.substr(1, peer.find(']') - 1);
+    return colon == std::string::npos || peer.find(':') != colon ? peer : peer.substr(0, colon);
+}
 
 using Form = std::vector<std::pair<std::string, std::string>>;
 
@@ -147,15 +157,17 @@ struct Front::Impl {
     const RawRoute* find_raw_route(std::string_view path) const;
     ApiResult<void> find_service(Exchange& exchange, std::string_view signing_name) const;
     ApiResult<void> serve_stream(Exchange& exchange, PayloadKind kind) const;
+    ApiResult<void> serve_anonymous(Exchange& exchange, const AuthFailure& failure) const;
     ApiResult<void> serve_document(Exchange& exchange, PayloadKind kind) const;
     ApiResult<std::string> verified_body(Exchange& exchange, PayloadKind kind) const;
     ApiResult<Verified> verify(const Exchange& exchange, std::string_view hash) const;
     ApiResult<Json> run_json(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run_query(Exchange& exchange, const std::string& body) const;
-    ApiResult<Json> run(Exchange& exchange, const DocumentHandler& handler, const Json& input) const;
-    ApiResult<const DocumentHandler*> find_operation(Exchange& exchange, std::string_view name,
-                                                     const ApiError& unknown) const;
+    ApiResult<Json> run(Exchange& exchange, const Operation& operation, const Json& input) const;
+    ApiResult<const Operation*> find_operation(Exchange& exchange, std::string_view name,
+                                               const ApiError& unknown) const;
     void send_error(Exchange& exchange, ApiError error) const;
+    void report(const Exchange& exchange, std::chrono::microseconds taken) const;
 
     std::vector<std::unique_ptr<Table>> tables;
     std::vector<RawRoute> raw_routes;
@@ -182,7 +194,9 @@ Front::Impl::Impl(std::vector<Service> services, const CredentialSource& credent
             // A name that the model does not know is a slip of ours; it must not wait for a client to find it.
             CHECK(model->find_operation(operation.name).has_value());
             CHECK(table->service.protocol == Protocol::Stream || operation.handle);
-            CHECK(table->handlers.emplace(operation.name, &operation.handle).second);
+            // Nor may an operation be open to everybody because somebody forgot to say what it needs.
+            CHECK(!settings.authorizer || table->service.protocol == Protocol::Stream || operation.access);
+            CHECK(table->handlers.emplace(operation.name, &operation).second);
         }
         tables.push_back(std::move(table));
     }
@@ -194,8 +208,9 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
     const auto scope = claimed_scope(exchange.request);
     exchange.wire = wire_of(exchange.request, scope ? scope->service : "");
     exchange.response.set_s3_style(exchange.wire == Wire::S3);
+    exchange.gate.set_style(style_of(exchange.wire));
     const auto kind = verifier.check_claims(exchange.request);
-    if (!kind) return auth_error(kind.error(), style_of(exchange.wire));
+    if (!kind) return serve_anonymous(exchange, kind.error());
 
     // The service before the body too: it decides how much of a body is read, and whether it is read here at all.
     TRY(find_service(exchange, scope->service));
@@ -208,6 +223,18 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
     // Signature, operation, decoding, validation and handler follow in serve_…; a document is parsed only once its
     // signature holds, so that parsers see bytes of known senders only.
     return exchange.stream ? serve_stream(exchange, *kind) : serve_document(exchange, *kind);
+}
+
+// Nobody may do what a bucket's own policy allows everybody; the service asks the gate before it reads the body.
+ApiResult<void> Front::Impl::serve_anonymous(Exchange& exchange, const AuthFailure& failure) const {
+    if (failure.kind == AuthFailureKind::Anonymous && exchange.wire == Wire::S3) {
+        for (const auto& table : tables) {
+            if (!table->service.takes_anonymous) continue;
+            exchange.table = table.get();
+            return table->service.stream(exchange.call, exchange.request, exchange.response);
+        }
+    }
+    return auth_error(failure, style_of(exchange.wire));
 }
 
 ApiResult<void> Front::Impl::find_service(Exchange& exchange, std::string_view signing_name) const {
@@ -286,6 +313,7 @@ ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind
     const std::string body = TRY(verified_body(exchange, kind));
     const bool json = exchange.request.headers.has("x-amz-target");
     exchange.wire = json ? Wire::AwsJson : Wire::Query;
+    exchange.gate.set_style(style_of(exchange.wire));
     const Json output = TRY(json ? run_json(exchange, body) : run_query(exchange, body));
     const Answer answer = json ? json_answer(*exchange.operation, exchange.table->model.json_version(), output)
                                : query_answer(exchange.table->model, *exchange.operation, output, exchange.request_id);
@@ -295,8 +323,8 @@ ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind
     return {};
 }
 
-ApiResult<const DocumentHandler*> Front::Impl::find_operation(Exchange& exchange, std::string_view name,
-                                                              const ApiError& unknown) const {
+ApiResult<const Operation*> Front::Impl::find_operation(Exchange& exchange, std::string_view name,
+                                                        const ApiError& unknown) const {
     exchange.operation = exchange.table->model.find_operation(name);
     if (!exchange.operation) return unknown;
     exchange.call.operation = exchange.operation->name();
@@ -310,7 +338,7 @@ ApiResult<Json> Front::Impl::run_json(Exchange& exchange, const std::string& bod
     const size_t dot = target.rfind('.');
     if (dot == std::string::npos || std::string_view(target).substr(0, dot) != exchange.table->model.target_prefix())
         return unknown_operation();
-    const DocumentHandler* handler =
+    const Operation* operation =
         TRY(find_operation(exchange, std::string_view(target).substr(dot + 1), unknown_operation()));
     const auto wire = body.empty() ? Result<Json>(Json::object()) : Json::parse(body);
     if (!wire) {
@@ -319,7 +347,7 @@ ApiResult<Json> Front::Impl::run_json(Exchange& exchange, const std::string& bod
         return error;
     }
     const auto shape = exchange.operation->input();
-    return run(exchange, *handler, shape ? TRY(decode_json(*shape, *wire)) : Json::object());
+    return run(exchange, *operation, shape ? TRY(decode_json(*shape, *wire)) : Json::object());
 }
 
 ApiResult<Json> Front::Impl::run_query(Exchange& exchange, const std::string& body) const {
@@ -328,17 +356,22 @@ ApiResult<Json> Front::Impl::run_query(Exchange& exchange, const std::string& bo
     if (action.empty()) return ApiError{400, "MissingAction", "Could not find an Action in the request."};
     const ApiError unknown{400, "InvalidAction",
                            "Could not find operation " + action + " for version " + form_value(form, "Version")};
-    const DocumentHandler* handler = TRY(find_operation(exchange, action, unknown));
+    const Operation* operation = TRY(find_operation(exchange, action, unknown));
     const auto shape = exchange.operation->input();
-    return run(exchange, *handler, shape ? TRY(decode_query(*shape, form)) : Json::object());
+    return run(exchange, *operation, shape ? TRY(decode_query(*shape, form)) : Json::object());
 }
 
-ApiResult<Json> Front::Impl::run(Exchange& exchange, const DocumentHandler& handler, const Json& input) const {
+ApiResult<Json> Front::Impl::run(Exchange& exchange, const Operation& operation, const Json& input) const {
     if (const auto shape = exchange.operation->input()) TRY(validate(*shape, input));
-    return handler(exchange.call, input);
+    if (settings.authorizer) {
+        const auto needed = TRY(operation.access(exchange.call, input));
+        for (const Access& access : needed) TRY(exchange.call.require(access));
+    }
+    return operation.handle(exchange.call, input);
 }
 
 void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
+    exchange.error_code = error.code;
     if (error.status >= 500)
         log::error("request " + exchange.request_id + " " + std::string(exchange.call.operation) + ": " + error.code +
                    ": " + (error.detail.empty() ? error.message : error.detail));
@@ -374,6 +407,7 @@ void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
             answer = cbor_error(error);
             break;
     }
+    for (const auto& [name, value] : error.headers) answer.headers.set(name, value);
     const bool head = exchange.request.method == "HEAD";
     const auto sent = head ? exchange.response.send_headers_only(answer.status, answer.headers, 0)
                            : exchange.response.send(answer.status, answer.headers, answer.body);
@@ -398,8 +432,36 @@ void Front::Impl::answer(Exchange& exchange) const {
     if (const RawRoute* route = claimed_scope(exchange.request) ? nullptr : find_raw_route(exchange.request.raw_path()))
         return route->handle(exchange.request, exchange.response);
     exchange.call.user_agent = exchange.request.headers.get("user-agent");
+    exchange.call.referer = exchange.request.headers.get("referer");
+    exchange.call.source_address = address_of(exchange.request.peer);
+    exchange.call.gate = &exchange.gate;
     exchange.call.polling = is_polling_client(exchange.call.user_agent);
     if (auto served = serve(exchange); !served) send_error(exchange, std::move(served).error());
+}
+
+void Front::Impl::report(const Exchange& exchange, std::chrono::microseconds taken) const {
+    if (!settings.audit || exchange.call.gate == nullptr) return;  // health and credentials of jobs are not requests
+    AuditRecord record;
+    record.time = clock.now();
+    record.request_id = exchange.request_id;
+    const Caller& caller = exchange.call.caller;
+    record.account = caller.account;
+    record.arn = caller.arn;
+    record.access_key_id = caller.access_key_id;
+    const auto scope = claimed_scope(exchange.request);
+    if (scope && caller.anonymous()) record.claimed_key_id = scope->access_key_id;
+    record.region = scope ? scope->region : "";
+    record.service = exchange.table ? exchange.table->service.signing_name : scope ? scope->service : "";
+    record.operation = exchange.gate.operation().empty() ? exchange.call.operation : exchange.gate.operation();
+    record.source_address = exchange.call.source_address;
+    record.user_agent = exchange.call.user_agent;
+    record.action = exchange.gate.action();
+    record.resource = exchange.gate.resource();
+    record.decision = exchange.gate.refused() ? "deny" : exchange.gate.asked() ? "allow" : "none";
+    record.status = exchange.response.status();
+    record.error_code = exchange.error_code;
+    record.latency = taken;
+    settings.audit->record(record);
 }
 
 Front::Front(std::vector<Service> services, const CredentialSource& credentials, const Clock& clock, Random& random,
@@ -412,7 +474,7 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
     // The id first: every answer and log line carries it, those of failures below included.
     const std::string request_id = impl_->random.uuid();
     StampedWriter stamped(response, request_id);
-    Exchange exchange{request, stamped, request_id};
+    Exchange exchange{request, stamped, request_id, RequestGate(impl_->settings.authorizer)};
     exchange.call.request_id = request_id;
     const Monotonic started = impl_->clock.monotonic();
     try {
@@ -420,8 +482,9 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
     } catch (const std::exception& failure) {
         impl_->send_error(exchange, internal_failure(std::string("exception: ") + failure.what()));
     }
-    if (!log::enabled(log::Level::Debug)) return;
     const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(impl_->clock.monotonic() - started);
+    impl_->report(exchange, taken);
+    if (!log::enabled(log::Level::Debug)) return;
     log::debug(
         "request " + request_id + " " + request.peer + " " + request.method + " " +
         (exchange.call.operation.empty() ? std::string(request.raw_path()) : std::string(exchange.call.operation)) +
