@@ -100,7 +100,8 @@ struct PutOptions {
     std::map<std::string, std::string> expected_checksums = {};  // verified before the object appears
     std::optional<std::string> expected_md5 = {};                // raw bytes (Content-MD5)
     std::vector<std::string> compute_checksums;                  // algorithms to compute and keep
-    bool if_none_match = false;                                  // fail with AlreadyExists when the key exists
+    std::optional<uint64_t> length = {};            // a hint: room for a large object is made before its bytes come
+    std::optional<std::string> if_none_match = {};  // fail with AlreadyExists when the ETag is this ("*": any)
     std::optional<std::string> if_match =
         {};  // fail with Conflict unless the ETag is this ("*": any); NotFound when there is no object
     std::string storage_class = "STANDARD";
@@ -215,7 +216,7 @@ struct CompletedPart {
 struct CompleteOptions {
     std::map<std::string, std::string> expected_checksums = {};  // of the whole object
     std::optional<uint64_t> expected_size = {};
-    bool if_none_match = false;
+    std::optional<std::string> if_none_match = {};
     std::optional<std::string> if_match = {};
     std::string checksum_type = {};  // InvalidInput with kChecksumName unless the upload's; "" for any
 };

@@ -102,7 +102,7 @@ TEST_F(ObjectStoreTest, ShowsNothingWhenTheSourceFails) {
 
 TEST_F(ObjectStoreTest, HoldsConditionalWritesToTheirCondition) {
     PutOptions create, replace;
-    create.if_none_match = true;
+    create.if_none_match = "*";
     ASSERT_TRUE(put("k", "one", create));
     EXPECT_EQ(put("k", "two", create).error().kind, ErrorKind::AlreadyExists);
     replace.if_match = store_->head("bucket", "k")->etag;
@@ -118,7 +118,7 @@ TEST_F(ObjectStoreTest, LetsOneOfManyCreatorsWin) {
     for (int i = 0; i < 8; ++i)
         writers.emplace_back([&, i] {
             PutOptions create;
-            create.if_none_match = true;
+            create.if_none_match = "*";
             const auto outcome = put("contested", std::to_string(i), create);
             ++(outcome ? created : refused);
         });

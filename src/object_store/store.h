@@ -65,8 +65,7 @@ class Store final : public ObjectStore {
 
   private:
     struct Conditions {
-        bool if_none_match = false;
-        std::optional<std::string> if_match;
+        std::optional<std::string> if_none_match, if_match;
     };
     struct FoundObject {
         ObjectInfo info;

@@ -207,7 +207,7 @@ TEST_F(UploadsTest, HoldsTheConditionAndStaysUsable) {
     ASSERT_TRUE(put("k", "there"));
     start();
     const auto p1 = upload(1, bytes_of(1, kPart)), p2 = upload(2, "end");
-    EXPECT_EQ(complete({p1, p2}, {.if_none_match = true}).error().kind, ErrorKind::AlreadyExists);
+    EXPECT_EQ(complete({p1, p2}, {.if_none_match = "*"}).error().kind, ErrorKind::AlreadyExists);
     EXPECT_EQ(content("k"), "there");
     const auto p3 = upload(3, "tail");
     EXPECT_EQ(complete({p1, p2, p3}).error().detail, reason::kPartTooSmall);

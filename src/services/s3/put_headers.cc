@@ -159,16 +159,15 @@ ApiResult<ObjectHeaders> read_object_headers(const net::Headers& headers) {
 
 ApiResult<WriteConditions> read_write_conditions(const net::Headers& headers) {
     WriteConditions conditions;
-    if (const auto none = headers.find("If-None-Match")) {
-        if (*none != "*") return not_implemented("If-None-Match with an ETag on writes");
-        conditions.if_none_match = true;
-    }
-    if (const auto match = headers.find("If-Match")) {
-        if (*match == "*") return not_implemented("If-Match with * on writes");
-        std::string_view etag = trim(*match);
+    const auto etag_of = [&](std::string_view name) -> std::optional<std::string> {
+        const auto text = headers.find(name);
+        if (!text) return std::nullopt;
+        std::string_view etag = trim(*text);
         if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
-        conditions.if_match = std::string(etag);
-    }
+        return std::string(etag);
+    };
+    conditions.if_none_match = etag_of("If-None-Match");
+    conditions.if_match = etag_of("If-Match");
     return conditions;
 }
 

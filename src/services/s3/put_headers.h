@@ -36,8 +36,7 @@ aws::ApiResult<ObjectHeaders> read_object_headers(const net::Headers& headers);
 
 // If-Match and If-None-Match of a write.
 struct WriteConditions {
-    bool if_none_match = false;
-    std::optional<std::string> if_match;
+    std::optional<std::string> if_none_match, if_match;  // an ETag without quotes, or "*"
 };
 aws::ApiResult<WriteConditions> read_write_conditions(const net::Headers& headers);
 
