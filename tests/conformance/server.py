@@ -24,6 +24,7 @@ class Server:
         self.config = f'[environments]\nfolder = "{ENVIRONMENTS}"\n' + config
         self.process = None
         self.port = 0
+        self.variables = {}  # more of the server's environment
 
     def start(self):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ class Server:
         begun = time.monotonic()
         self.process = subprocess.Popen(
             [BIN / "millwright", "serve", "--data-dir", self.folder, "--listen", f"127.0.0.1:{self.port}", *self.options],
-            stdout=log, stderr=log)
+            stdout=log, stderr=log, env={**os.environ, **self.variables})
         self._wait_until_it_answers()
         self.seconds_to_answer = time.monotonic() - begun
         return self
