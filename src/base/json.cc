@@ -11,6 +11,7 @@ namespace millwright {
 namespace {
 
 constexpr size_t kMaxDepth = 128;
+constexpr size_t kUsualBytes = size_t{16} << 10;
 
 Result<Json> convert(const simdjson::dom::element& element) {
     using simdjson::dom::element_type;
@@ -93,9 +94,15 @@ Json Json::object() { return Json(Object{}); }
 Json Json::object(std::initializer_list<JsonMember> members) { return Json(Object(members)); }
 
 Result<Json> Json::parse(std::string_view text) try {
-    simdjson::dom::parser parser;
-    if (auto error = parser.allocate(std::max<size_t>(text.size(), 64), kMaxDepth))
-        return internal_error("cannot parse JSON", simdjson::error_message(error));
+    // A parser's buffers cost more to make than most documents take to read; only usual sizes are kept.
+    thread_local simdjson::dom::parser usual;
+    simdjson::dom::parser large;
+    const bool is_usual = text.size() <= kUsualBytes;
+    simdjson::dom::parser& parser = is_usual ? usual : large;
+    if (!is_usual || usual.capacity() == 0) {
+        if (auto error = parser.allocate(std::max(text.size(), kUsualBytes), kMaxDepth))
+            return internal_error("cannot parse JSON", simdjson::error_message(error));
+    }
     simdjson::dom::element element;
     const simdjson::padded_string padded(text);
     if (auto error = parser.parse(padded).get(element))
@@ -157,36 +164,49 @@ bool operator==(const Json& a, const Json& b) {
     return a.value_ == b.value_;
 }
 
-void append_json_string(std::string& out, std::string_view text) {
+namespace {
+
+void append_escaped(std::string& out, char c) {
     static constexpr char kHex[] = "0123456789abcdef";
-    out += '"';
-    for (const char c : valid_utf8(text)) {
-        switch (c) {
-            case '"':
-                out += "\\\"";
-                break;
-            case '\\':
-                out += "\\\\";
-                break;
-            case '\n':
-                out += "\\n";
-                break;
-            case '\r':
-                out += "\\r";
-                break;
-            case '\t':
-                out += "\\t";
-                break;
-            default:
-                if (static_cast<unsigned char>(c) < 0x20) {
-                    out += "\\u00";
-                    out += kHex[c >> 4];
-                    out += kHex[c & 15];
-                } else {
-                    out += c;
-                }
-        }
+    switch (c) {
+        case '"':
+            out += "\\\"";
+            break;
+        case '\\':
+            out += "\\\\";
+            break;
+        case '\n':
+            out += "\\n";
+            break;
+        case '\r':
+            out += "\\r";
+            break;
+        case '\t':
+            out += "\\t";
+            break;
+        default:
+            out += "\\u00";
+            out += kHex[c >> 4];
+            out += kHex[c & 15];
     }
+}
+
+bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+
+}  // namespace
+
+void append_json_string(std::string& out, std::string_view text) {
+    // Almost all text is plain and goes over in one piece.
+    if (!is_valid_utf8(text)) return append_json_string(out, valid_utf8(text));
+    out += '"';
+    size_t plain = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (!needs_escape(text[i])) continue;
+        out.append(text, plain, i - plain);
+        append_escaped(out, text[i]);
+        plain = i + 1;
+    }
+    out.append(text, plain);
     out += '"';
 }
 

@@ -1,6 +1,7 @@
 #include "base/strings.h"
 
 #include <charconv>
+#include <cstring>
 
 namespace millwright {
 namespace {
@@ -88,6 +89,7 @@ std::optional<int64_t> parse_int(std::string_view text) { return parse_number<in
 std::optional<double> parse_double(std::string_view text) { return parse_number<double>(text); }
 
 std::string valid_utf8(std::string_view text) {
+    if (is_valid_utf8(text)) return std::string(text);
     std::string out;
     out.reserve(text.size());
     while (!text.empty()) {
@@ -99,12 +101,18 @@ std::string valid_utf8(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-    while (!text.empty()) {
+    for (;;) {
+        while (text.size() >= sizeof(uint64_t)) {  // eight ASCII characters at a time
+            uint64_t word;
+            std::memcpy(&word, text.data(), sizeof word);
+            if ((word & 0x8080808080808080) != 0) break;
+            text.remove_prefix(sizeof word);
+        }
+        if (text.empty()) return true;
         const size_t length = sequence_length(text);
         if (length == 0) return false;
         text.remove_prefix(length);
     }
-    return true;
 }
 
 size_t utf8_length(std::string_view text) {
