@@ -115,6 +115,8 @@ class Handle {
             sqlite3_bind_int64(statement, index, *number);
         else if (const auto* real = std::get_if<double>(&value))
             sqlite3_bind_double(statement, index, *real);
+        else if (const auto* blob = std::get_if<Blob>(&value))
+            sqlite3_bind_blob64(statement, index, blob->bytes.data(), blob->bytes.size(), SQLITE_STATIC);
         else if (const auto* text = std::get_if<std::string>(&value))
             sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
         else
@@ -228,7 +230,8 @@ class SqliteDatabase final : public Database {
         return {};
     }
 
-    Result<void> write_void(const Work& work, Durable durable) override {
+    Result<void> write_void(const Work& work, Durable durable, Space space) override {
+        static_cast<void>(space);
         CHECK(std::this_thread::get_id() != committer_.get_id());
         auto pending = std::make_unique<Pending>(Pending{&work, durable, {}});
         auto outcome = pending->done.get_future();
@@ -381,7 +384,8 @@ Result<std::unique_ptr<Connection>> open_read_only(const std::string& path) {
     return std::unique_ptr<Connection>(std::make_unique<Snapshot>(std::move(handle)));
 }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, const Settings& settings) {
+    static_cast<void>(settings);
     auto database = std::make_unique<SqliteDatabase>(path);
     TRY(database->start());
     return std::unique_ptr<Database>(std::move(database));

@@ -27,7 +27,11 @@ struct sqlite3;
 
 namespace millwright::metadata_store {
 
-using Value = std::variant<std::monostate, int64_t, double, std::string>;
+// Bytes that are no text. Read back by Row::text().
+struct Blob {
+    std::string bytes;
+};
+using Value = std::variant<std::monostate, int64_t, double, std::string, Blob>;
 
 // One row of an answer; columns by position. Text of a NULL is "", number of a NULL is 0.
 class Row {
@@ -72,6 +76,7 @@ class Connection {
     static Value to_value(const char* value) { return std::string(value); }
     static Value to_value(std::string value) { return value; }
     static Value to_value(std::string_view value) { return std::string(value); }
+    static Value to_value(Blob value) { return value; }
     static Value to_value(const Value& value) { return value; }
     template <typename T>
     static Value to_value(const std::optional<T>& value) {
@@ -104,24 +109,39 @@ enum class Durable {
                // fsync
 };
 
+// What a write may do on a disk that is nearly full.
+enum class Space {
+    Reserve,  // use the reserve: what ends, stops, removes or tells
+    Free,     // only where there is room beside the reserve, else LimitExceeded: what adds something that stays
+};
+
+struct Settings {
+    uint64_t reserve_bytes = 0;  // of the file `reserve` beside the database; it is less on a small disk, 0 for none
+    std::string vfs = {};        // name of a SQLite VFS, for tests that let the disk fail; "" for the usual one
+};
+
 class Database {
   public:
     // Creates the file (0600) if needed and applies missing migrations, each in one transaction. Each module passes its
     // own list under its own `component` through migrate().
-    static Result<std::unique_ptr<Database>> open(const std::string& path);
+    static Result<std::unique_ptr<Database>> open(const std::string& path, const Settings& settings = {});
     virtual ~Database() = default;  // finishes queued writes
     virtual Result<void> migrate(std::string_view component, const std::vector<Migration>& steps) = 0;
 
     // Runs `work` on the committing thread, in a savepoint of the current group, and returns after the group is
     // committed and, unless `durable` is WithNext, on disk. `work` must be quick and must not call the database again.
-    // Thread-safe.
-    virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work, Durable durable) = 0;
+    // Thread-safe. After a failure to write or to sync the log every write answers Unavailable, until the server is
+    // started again; reads go on.
+    virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work, Durable durable,
+                                    Space space) = 0;
     // Runs `work` on a pooled read connection that sees the newest commit. Thread-safe.
     virtual Result<void> read_void(const std::function<Result<void>(Connection&)>& work) = 0;
 
     template <typename Work>
-    auto write(Work work, Durable durable = Durable::Now) -> decltype(work(std::declval<Transaction&>())) {
-        return run<Transaction>(work, [this, durable](const auto& inner) { return write_void(inner, durable); });
+    auto write(Work work, Durable durable = Durable::Now, Space space = Space::Reserve)
+        -> decltype(work(std::declval<Transaction&>())) {
+        return run<Transaction>(
+            work, [this, durable, space](const auto& inner) { return write_void(inner, durable, space); });
     }
     template <typename Work>
     auto read(Work work) -> decltype(work(std::declval<Connection&>())) {

@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/strings.h"
 
 namespace millwright::object_store {
 namespace {
@@ -19,6 +20,9 @@ namespace {
 constexpr size_t kIdDigits = 32;
 constexpr size_t kSweepBatch = 256;
 constexpr mode_t kReadOnly = 0444;  // written through the descriptor that created it only
+
+const std::vector<metadata_store::Migration> kSmallSchema = {
+    {"object_bytes 1: small objects", "CREATE TABLE small_bytes(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"}};
 
 std::string shard_name(int shard) {
     constexpr char kHex[] = "0123456789abcdef";
@@ -28,6 +32,8 @@ std::string shard_name(int shard) {
 bool is_id(std::string_view name) {
     return name.size() == kIdDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
+
+int64_t small_number(std::string_view id) { return parse_int(id.substr(1)).value_or(0); }
 
 // The file behind a descriptor, also when its name is not known.
 std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
@@ -54,21 +60,37 @@ Draft::Draft(Draft&& other) noexcept
     : store_(std::exchange(other.store_, nullptr)),
       id_(std::move(other.id_)),
       fd_(std::move(other.fd_)),
+      small_(std::move(other.small_)),
       kept_(other.kept_) {}
 
 Draft::~Draft() {
-    if (!store_) return;
+    if (!store_ || small_) return;
     if (!kept_) store_->remove(id_);
     store_->forget_draft(id_);
 }
 
-Result<void> Draft::sync() const { return store_->sync(id_, fd_.get()); }
+Result<void> Draft::sync() const {
+    if (small_) return {};
+    return store_->sync(id_, fd_.get());
+}
 
-Result<std::unique_ptr<FileStore>> FileStore::open(const std::string& folder, Random& random) {
+Result<void> Draft::record(metadata_store::Transaction& tx) const {
+    if (!small_) return {};
+    TRY(tx.run("INSERT INTO small_bytes(id, bytes) VALUES(?,?)", small_number(id_), metadata_store::Blob{*small_}));
+    return {};
+}
+
+Result<std::unique_ptr<FileStore>> FileStore::open(const std::string& folder, metadata_store::Database& database,
+                                                   Random& random) {
+    TRY(database.migrate("object_bytes", kSmallSchema));
+    const auto last = TRY(database.read([](metadata_store::Connection& connection) {
+        return connection.query_one("SELECT max(id) FROM small_bytes");
+    }));
     TRY(make_directories(folder, 0700));
     for (int shard = 0; shard < kShards; ++shard) TRY(make_directories(folder + "/" + shard_name(shard), 0700));
     TRY(sync_directory(folder));
-    return std::unique_ptr<FileStore>(new FileStore(folder, random));
+    const auto first_small = static_cast<uint64_t>(last->integer(0)) + 1;
+    return std::unique_ptr<FileStore>(new FileStore(folder, random, first_small));
 }
 
 std::string FileStore::shard_of(std::string_view id) const { return folder_ + "/" + std::string(id.substr(0, 2)); }
@@ -105,6 +127,25 @@ Result<Draft> FileStore::clone(int source, uint64_t size) {
     return draft;
 }
 
+// Numbers only grow, so that a row is added at the end of the table's tree.
+Draft FileStore::hold(std::string bytes) {
+    CHECK(bytes.size() <= kSmallBytes);
+    Draft draft(*this, "s" + std::to_string(next_small_.fetch_add(1, std::memory_order_relaxed)));
+    draft.small_ = std::move(bytes);
+    return draft;
+}
+
+Result<std::string> FileStore::small_bytes(metadata_store::Connection& connection, const std::string& id) {
+    const auto row = TRY(connection.query_one("SELECT bytes FROM small_bytes WHERE id=?", small_number(id)));
+    if (!row) return internal_error("the bytes of an object are missing", "small bytes " + id);
+    return row->text(0);
+}
+
+Result<void> FileStore::forget(metadata_store::Transaction& tx, const std::string& id) {
+    if (is_small(id)) TRY(tx.run("DELETE FROM small_bytes WHERE id=?", small_number(id)));
+    return {};
+}
+
 Result<Fd> FileStore::open_for_reading(const std::string& id) const {
     return open_file(path_of(id), O_RDONLY | O_NOFOLLOW);
 }
@@ -125,6 +166,7 @@ Result<void> FileStore::sync(const std::string& id, int fd) const {
 }
 
 void FileStore::remove(const std::string& id) const {
+    if (is_small(id)) return;
     if (::unlink(path_of(id).c_str()) != 0 && errno != ENOENT)
         log::warning("object store", error_from_errno("cannot unlink " + path_of(id)));
 }
@@ -187,6 +229,13 @@ Result<Fd> materialize(int source, uint64_t size, const std::string& path) {
     if (copied) return target;
     ::unlink(path.c_str());
     return copied.error();
+}
+
+Result<void> write_new_file(const std::string& path, std::string_view bytes) {
+    const Fd file = TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, kReadOnly));
+    auto written = write_all(file.get(), bytes);
+    if (!written) ::unlink(path.c_str());
+    return written;
 }
 
 Result<void> copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset, uint64_t length) {

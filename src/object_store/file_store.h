@@ -1,12 +1,18 @@
-// Files named by random ids: <folder>/<first two hex digits>/<32 hex digits>. Knows nothing of buckets and keys.
+// Where bytes lie, by id. Knows nothing of buckets and keys.
 //
-// A file exists for as long as a row of the metadata store names it. It is written and synced before the row, and
-// unlinked after the row is gone, so that a crash leaves at most files without a row; remove_orphans() finds those.
+// Many bytes are a file, <folder>/<first two hex digits>/<32 hex digits>. It exists for as long as a row of the
+// metadata store names it: written and synced before the row, unlinked after the row is gone, so that a crash leaves at
+// most files without a row; remove_orphans() finds those.
+//
+// Few bytes (kSmallBytes) are a row of the table small_bytes, with an id "s<number>". It is written and deleted in the
+// transactions that write and delete the row naming it, so the commit of a group makes all its small puts durable.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,12 +22,17 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "metadata_store/database.h"
 
 namespace millwright::object_store {
 
 class FileStore;
 
-// A file no row names yet: unlinked on destruction unless kept. While it lives, remove_orphans() leaves it alone.
+// Bytes up to this lie in the metadata store.
+inline constexpr size_t kSmallBytes = size_t{16} << 10;
+
+// Bytes no row names yet. A file is unlinked on destruction unless kept; while it lives, remove_orphans() leaves it
+// alone.
 class Draft {
   public:
     Draft(Draft&& other) noexcept;
@@ -29,11 +40,13 @@ class Draft {
     ~Draft();
 
     const std::string& id() const { return id_; }
-    int fd() const { return fd_.get(); }
+    int fd() const { return fd_.get(); }  // -1 for a small one
     void close() { fd_.reset(); }
-    // Contents and name survive a power cut from here on.
+    // Before the row that names it. Contents and name of a file survive a power cut from here on.
     Result<void> sync() const;
-    // A row names the file now, or may do so.
+    // In the transaction that writes the row naming it: stores the bytes of a small one.
+    Result<void> record(metadata_store::Transaction& tx) const;
+    // A row names it now, or may do so.
     void keep() { kept_ = true; }
 
   private:
@@ -43,6 +56,7 @@ class Draft {
     FileStore* store_;
     std::string id_;
     Fd fd_;
+    std::optional<std::string> small_;
     bool kept_ = false;
 };
 
@@ -51,7 +65,9 @@ class FileStore {
   public:
     static constexpr int kShards = 256;
 
-    static Result<std::unique_ptr<FileStore>> open(const std::string& folder, Random& random);
+    // Makes the table of small bytes in `database`.
+    static Result<std::unique_ptr<FileStore>> open(const std::string& folder, metadata_store::Database& database,
+                                                   Random& random);
 
     // An empty file, opened for reading and writing. Only one made with Reopening::Allowed can be opened for writing
     // again.
@@ -59,13 +75,22 @@ class FileStore {
     Result<Draft> create(Reopening reopening = Reopening::Never);
     // A file with the bytes of `source`: shared (reflink, hard link) where the file system can, else copied.
     Result<Draft> clone(int source, uint64_t size);
+    // Small bytes. REQUIRES: at most kSmallBytes.
+    Draft hold(std::string bytes);
+    static bool is_small(std::string_view id) { return id.starts_with('s'); }
+    // The bytes of a small one; read in the transaction that read its id.
+    static Result<std::string> small_bytes(metadata_store::Connection& connection, const std::string& id);
+    // In the transaction that deletes the last row naming `id`: the bytes go, if it is a small one. A file is removed
+    // by remove() after the commit.
+    static Result<void> forget(metadata_store::Transaction& tx, const std::string& id);
+
     Result<Fd> open_for_reading(const std::string& id) const;  // NotFound
     Result<Fd> open_for_writing(const std::string& id) const;
     // fdatasync and fsync of the folder, for a file written through open_for_writing().
     Result<void> sync(const std::string& id, int fd) const;
     // The same, and nobody can open the file for writing any more.
     Result<void> seal(const std::string& id, int fd) const;
-    void remove(const std::string& id) const;
+    void remove(const std::string& id) const;  // nothing for a small one
 
     // Removes the files of one shard (0 … kShards - 1) that are no drafts and not among those `named` answers: the ids
     // a row names, of those it is given.
@@ -74,7 +99,8 @@ class FileStore {
 
   private:
     friend class Draft;
-    FileStore(std::string folder, Random& random) : folder_(std::move(folder)), random_(random) {}
+    FileStore(std::string folder, Random& random, uint64_t first_small)
+        : folder_(std::move(folder)), random_(random), next_small_(first_small) {}
     Draft new_draft();
     bool is_draft(const std::string& id);
     void forget_draft(const std::string& id);
@@ -83,6 +109,7 @@ class FileStore {
 
     const std::string folder_;
     Random& random_;
+    std::atomic<uint64_t> next_small_;
     Mutex mutex_;
     std::multiset<std::string> drafts_ GUARDED_BY(mutex_);
 };
@@ -90,6 +117,8 @@ class FileStore {
 // The bytes of `source` as a new, read-only file `path`: reflink, else hard link, else copy. AlreadyExists when there
 // is something. Returns the descriptor to sync by; an empty one for a hard link.
 Result<Fd> materialize(int source, uint64_t size, const std::string& path);
+// A new, read-only file; not durable. AlreadyExists when there is something.
+Result<void> write_new_file(const std::string& path, std::string_view bytes);
 // `length` bytes from one file to another, inside the kernel where possible.
 Result<void> copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset, uint64_t length);
 // Whole buffer at `offset`.

@@ -14,13 +14,20 @@ class FileStoreTest : public testing::Test {
     void SetUp() override {
         ASSERT_TRUE(remove_tree(folder_));
         ASSERT_TRUE(make_directories(folder_));
-        auto opened = FileStore::open(folder_ + "/objects", system_random());
+        auto database = metadata_store::Database::open(folder_ + "/metadata.db");
+        ASSERT_TRUE(database);
+        database_ = std::move(*database);
+        auto opened = FileStore::open(folder_ + "/objects", *database_, system_random());
         ASSERT_TRUE(opened);
         files_ = std::move(*opened);
     }
-    void TearDown() override { ASSERT_TRUE(remove_tree(folder_)); }
+    void TearDown() override {
+        database_.reset();
+        ASSERT_TRUE(remove_tree(folder_));
+    }
 
     const std::string folder_ = testing::TempDir() + "file_store_test." + std::to_string(::getpid());
+    std::unique_ptr<metadata_store::Database> database_;
     std::unique_ptr<FileStore> files_;
 };
 

@@ -70,7 +70,7 @@ TEST_F(ObjectStoreTest, TellsWhatIsMissing) {
     EXPECT_EQ(store_->get("bucket", "nothing").error().detail, reason::kKey);
     EXPECT_EQ(store_->get("nobody", "nothing").error().detail, reason::kBucket);
     EXPECT_EQ(store_->put("nobody", "k", {}, source_of("v")).error().detail, reason::kBucket);
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
 }
 
 TEST_F(ObjectStoreTest, ShowsNothingWhenTheDigestIsWrong) {
@@ -85,7 +85,7 @@ TEST_F(ObjectStoreTest, ShowsNothingWhenTheDigestIsWrong) {
     unknown.compute_checksums = {"MD4"};
     EXPECT_EQ(put("k", "new", unknown).error().detail, reason::kChecksumName);
     EXPECT_EQ(content("k"), "old");
-    EXPECT_EQ(files().size(), 1u);
+    EXPECT_EQ(bodies(), 1u);
 }
 
 TEST_F(ObjectStoreTest, ShowsNothingWhenTheSourceFails) {
@@ -97,7 +97,7 @@ TEST_F(ObjectStoreTest, ShowsNothingWhenTheSourceFails) {
     });
     EXPECT_EQ(outcome.error().message, "the body is cut short");
     EXPECT_EQ(store_->head("bucket", "k").error().detail, reason::kKey);
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
 }
 
 TEST_F(ObjectStoreTest, HoldsConditionalWritesToTheirCondition) {
@@ -125,7 +125,7 @@ TEST_F(ObjectStoreTest, LetsOneOfManyCreatorsWin) {
     writers.clear();
     EXPECT_EQ(created, 1);
     EXPECT_EQ(refused, 7);
-    EXPECT_EQ(files().size(), 1u);
+    EXPECT_EQ(bodies(), 1u);
 }
 
 TEST_F(ObjectStoreTest, KeepsAReaderReadingWhileTheKeyIsOverwrittenAndDeleted) {
@@ -134,7 +134,7 @@ TEST_F(ObjectStoreTest, KeepsAReaderReadingWhileTheKeyIsOverwrittenAndDeleted) {
     ASSERT_TRUE(open);
     ASSERT_TRUE(put("k", "new"));
     ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"k"}}));
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
     EXPECT_EQ(content(*open), "old bytes");
 }
 
@@ -158,7 +158,7 @@ TEST_F(ObjectStoreTest, NeverTurnsKeysIntoPaths) {
     for (const auto& key : keys) ASSERT_TRUE(put(key, "content of " + key)) << key;
     for (const auto& key : keys) EXPECT_EQ(content(key), "content of " + key);
     EXPECT_EQ(put(std::string("nul\0", 4), "x").error().detail, reason::kKey);
-    EXPECT_EQ(files().size(), keys.size());
+    EXPECT_EQ(bodies(), keys.size());
     for (const auto& entry : std::filesystem::directory_iterator(folder_))
         EXPECT_TRUE(entry.path().filename() == "objects" ||
                     entry.path().filename().string().starts_with("metadata.db"));
@@ -168,7 +168,7 @@ TEST_F(ObjectStoreTest, RemovesManyKeysAtOnceAndMissingOnesToo) {
     ASSERT_TRUE(put("a", "1"));
     ASSERT_TRUE(put("b", "2"));
     EXPECT_TRUE(store_->remove("bucket", std::vector<Removal>{{"a"}, {"missing"}, {"b"}, {"a"}}));
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
     EXPECT_EQ(store_->remove("nobody", std::vector<Removal>{{"a"}}).error().detail, reason::kBucket);
 }
 
@@ -185,7 +185,7 @@ TEST_F(ObjectStoreTest, RemovesWhatACrashLeft) {
     EXPECT_FALSE(file_exists(orphan)) << "swept by open()";
     EXPECT_EQ(*store_->remove_orphans(), 0u);
     EXPECT_EQ(content("k"), "kept");
-    EXPECT_EQ(files().size(), 2u);
+    EXPECT_EQ(bodies(), 2u);
 }
 
 TEST_F(ObjectStoreTest, LeavesRunningWritesAloneWhenSweeping) {
@@ -201,7 +201,7 @@ TEST_F(ObjectStoreTest, LeavesRunningWritesAloneWhenSweeping) {
 }
 
 TEST_F(ObjectStoreTest, ReportsDamageInsteadOfServingIt) {
-    ASSERT_TRUE(put("k", "complete"));
+    ASSERT_TRUE(put("k", std::string(kSmallBytes + 1, 'c')));
     const std::string file = files().front();
     ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
     ASSERT_EQ(::truncate(file.c_str(), 3), 0);
@@ -210,11 +210,51 @@ TEST_F(ObjectStoreTest, ReportsDamageInsteadOfServingIt) {
     EXPECT_EQ(store_->get("bucket", "k").error().kind, ErrorKind::Internal);
 }
 
+TEST_F(ObjectStoreTest, KeepsSmallObjectsInTheMetadataStoreAndLargeOnesInFiles) {
+    std::string bytes(kSmallBytes, 's');
+    bytes[1] = '\0';
+    bytes[2] = '\xff';
+    ASSERT_TRUE(put("small", bytes));
+    EXPECT_TRUE(files().empty());
+    ASSERT_TRUE(put("large", bytes + "x"));
+    EXPECT_EQ(files().size(), 1u);
+    reopen();
+    for (const std::string key : {"small", "large"}) {
+        const auto object = store_->get("bucket", key);
+        ASSERT_TRUE(object);
+        const std::string wanted = key == "small" ? bytes : bytes + "x";
+        EXPECT_EQ(object->in_memory(), key == "small");
+        EXPECT_EQ(content(*object), wanted);
+        std::string part(10, ' ');
+        EXPECT_EQ(*object->read_at(part, wanted.size() - 4), 4u);
+        EXPECT_EQ(part.substr(0, 4), wanted.substr(wanted.size() - 4));
+        EXPECT_EQ(*object->read_at(part, wanted.size()), 0u);
+        EXPECT_EQ(object->read_all(100).error().kind, ErrorKind::LimitExceeded);
+        const auto fd = object->descriptor();
+        ASSERT_TRUE(fd);
+        std::string again(wanted.size() + 1, ' ');
+        EXPECT_EQ(::pread(fd->get(), again.data(), again.size(), 0), static_cast<ssize_t>(wanted.size()));
+        EXPECT_EQ(again.substr(0, wanted.size()), wanted);
+    }
+    // From small to large and back: what the key named before is gone.
+    ASSERT_TRUE(put("small", bytes + "x"));
+    ASSERT_TRUE(put("large", "now small"));
+    EXPECT_EQ(bodies(), 2u);
+    EXPECT_EQ(files().size(), 1u);
+    ASSERT_TRUE(store_->copy("bucket", "copy", {}, *store_->get("bucket", "large")));
+    EXPECT_EQ(content("copy"), "now small");
+    EXPECT_EQ(files().size(), 1u);
+}
+
 TEST_F(ObjectStoreTest, LinksObjectsIntoFolders) {
+    const std::string large(kSmallBytes + 1, 'd');
     ASSERT_TRUE(put("k", "data"));
+    ASSERT_TRUE(put("large", large));
     const std::string path = folder_ + "/linked";
     ASSERT_TRUE(store_->link_to("bucket", "k", path));
     EXPECT_EQ(*read_file(path), "data");
+    ASSERT_TRUE(store_->link_to("bucket", "large", folder_ + "/large"));
+    EXPECT_EQ(*read_file(folder_ + "/large"), large);
     struct stat status {};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0222, 0u) << "read-only";
@@ -246,7 +286,7 @@ TEST_F(ObjectStoreTest, TakesOverNoLinksFoldersAndMissingFiles) {
     EXPECT_FALSE(store_->adopt_file("bucket", "k", {}, folder_));
     EXPECT_FALSE(store_->adopt_file("bucket", "k", {}, folder_ + "/nothing"));
     EXPECT_TRUE(file_exists(folder_ + "/link"));
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
     // A file with a second name is copied: its bytes could change through the other one.
     ASSERT_EQ(::link((folder_ + "/secret").c_str(), (folder_ + "/second").c_str()), 0);
     ASSERT_TRUE(store_->adopt_file("bucket", "k", {}, folder_ + "/second"));
@@ -262,7 +302,7 @@ TEST_F(ObjectStoreTest, KeepsTheFileItCouldNotTakeOver) {
     EXPECT_EQ(store_->adopt_file("bucket", "k", options, path).error().detail, reason::kMd5);
     EXPECT_EQ(store_->adopt_file("nobody", "k", {}, path).error().detail, reason::kBucket);
     EXPECT_EQ(*read_file(path), "artifact");
-    EXPECT_TRUE(files().empty());
+    EXPECT_EQ(bodies(), 0u);
 }
 
 TEST_F(ObjectStoreTest, CopiesObjectsWithNewProperties) {

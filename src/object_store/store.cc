@@ -32,7 +32,7 @@ void keep_if_unknown(Draft& draft, const Error& failure) {
 Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const std::string& folder, metadata_store::Database& database,
                                                        const Clock& clock, Random& random) {
     TRY(database.migrate("object_store", kMigrations));
-    auto files = TRY(FileStore::open(folder, random));
+    auto files = TRY(FileStore::open(folder, database, random));
     return std::unique_ptr<ObjectStore>(std::make_unique<Store>(std::move(files), database, clock, random));
 }
 
@@ -156,10 +156,10 @@ Result<int64_t> Store::bucket_id(Connection& connection, std::string_view name) 
 Result<ObjectInfo> Store::put(std::string_view bucket, std::string_view key, const PutOptions& options,
                               const Source& source) {
     const int64_t bucket_number = TRY(bucket_for_writing(bucket, key));
-    Draft draft = TRY(files_->create());
-    const Expected expected{options.expected_checksums, options.expected_md5, options.compute_checksums};
-    const auto written = TRY(write_stream(draft.fd(), 0, source, expected));
-    return publish(bucket_number, describe(key, options, written), draft, options);
+    Expected expected{options.expected_checksums, options.expected_md5, options.compute_checksums};
+    expected.length = options.length;
+    auto received = TRY(receive(*files_, source, expected));
+    return publish(bucket_number, describe(key, options, received.written), received.draft, options);
 }
 
 Result<ObjectInfo> Store::head(std::string_view bucket, std::string_view key, std::string_view) {
@@ -194,6 +194,7 @@ Result<std::vector<Result<Removed>>> Store::remove(std::string_view bucket, std:
             const auto row = TRY(tx.query_one("SELECT file FROM object WHERE bucket=? AND key=?", id, key));
             if (!row) continue;
             files.insert(row->text(0));
+            TRY(FileStore::forget(tx, row->text(0)));
             TRY(tx.run("DELETE FROM object WHERE bucket=? AND key=?", id, key));
         }
         return {};
@@ -204,6 +205,7 @@ Result<std::vector<Result<Removed>>> Store::remove(std::string_view bucket, std:
 
 Result<void> Store::link_to(std::string_view bucket, std::string_view key, const std::string& path, std::string_view) {
     const auto object = TRY(open_object(bucket, key));
+    if (object.in_memory()) return write_new_file(path, object.bytes);
     TRY(materialize(object.fd.get(), object.info.size, path));
     return {};
 }
@@ -216,17 +218,19 @@ Result<ObjectInfo> Store::adopt_file(std::string_view bucket, std::string_view k
     if (::fstat(file.get(), &status) != 0) return error_from_errno("cannot inspect " + path);
     if (!S_ISREG(status.st_mode)) return invalid_input("not a regular file: " + path);
     const auto size = static_cast<uint64_t>(status.st_size);
-    // With a second name somewhere the bytes could change under us.
-    Draft draft = status.st_nlink == 1 ? TRY(files_->clone(file.get(), size)) : TRY(files_->create());
     Expected expected{options.expected_checksums, options.expected_md5, options.compute_checksums, kMaxObjectBytes};
-    Written written;
-    if (status.st_nlink == 1) {
-        written = TRY(hash_stream(source_of_file(file.get(), 0, size), expected));
+    expected.length = size;
+    const auto take_over = [&]() -> Result<Received> {
+        // With a second name somewhere the bytes could change under us.
+        if (size <= kSmallBytes || status.st_nlink != 1)
+            return receive(*files_, source_of_file(file.get(), 0, size), expected);
+        Draft draft = TRY(files_->clone(file.get(), size));
+        auto written = TRY(hash_stream(source_of_file(file.get(), 0, size), expected));
         TRY(files_->seal(draft.id(), draft.fd()));
-    } else {
-        written = TRY(write_stream(draft.fd(), 0, source_of_file(file.get(), 0, size), expected));
-    }
-    auto object = TRY(publish(bucket_number, describe(key, options, written), draft, options));
+        return Received{std::move(draft), std::move(written)};
+    };
+    auto taken = TRY(take_over());
+    auto object = TRY(publish(bucket_number, describe(key, options, taken.written), taken.draft, options));
     if (::unlink(path.c_str()) != 0) log::warning("object store", error_from_errno("cannot unlink " + path));
     return object;
 }
@@ -234,7 +238,8 @@ Result<ObjectInfo> Store::adopt_file(std::string_view bucket, std::string_view k
 Result<ObjectInfo> Store::copy(std::string_view bucket, std::string_view key, const PutOptions& options,
                                const OpenObject& source) {
     const int64_t bucket_number = TRY(bucket_for_writing(bucket, key));
-    Draft draft = TRY(files_->clone(source.fd.get(), source.info.size));
+    Draft draft =
+        source.in_memory() ? files_->hold(source.bytes) : TRY(files_->clone(source.fd.get(), source.info.size));
     ObjectInfo object = describe(key, options, {source.info.size, source.info.etag, source.info.checksums});
     object.checksum_type = source.info.checksum_type;
     object.part_sizes = source.info.part_sizes;
@@ -242,7 +247,7 @@ Result<ObjectInfo> Store::copy(std::string_view bucket, std::string_view key, co
         Expected wanted;
         wanted.compute = options.compute_checksums;
         wanted.max_bytes = kMaxObjectBytes;
-        object.checksums = TRY(hash_stream(source_of_file(source.fd.get(), 0, source.info.size), wanted)).checksums;
+        object.checksums = TRY(hash_stream(source.source(0, source.info.size), wanted)).checksums;
         object.checksum_type = "FULL_OBJECT";
     }
     return publish(bucket_number, std::move(object), draft, options);
@@ -268,8 +273,10 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
 Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options) {
     TRY(draft.sync());
     const Conditions conditions{options.if_none_match, options.if_match};
-    const auto replaced =
-        database_.write([&](Transaction& tx) { return name_file(tx, bucket, object, draft.id(), conditions); });
+    const auto replaced = database_.write([&](Transaction& tx) -> Result<std::optional<std::string>> {
+        TRY(draft.record(tx));
+        return name_file(tx, bucket, object, draft.id(), conditions);
+    });
     if (!replaced) {
         keep_if_unknown(draft, replaced.error());
         return replaced.error();
@@ -283,16 +290,19 @@ Result<std::optional<std::string>> Store::name_file(Transaction& tx, int64_t buc
                                                     const std::string& file, const Conditions& conditions) {
     if (!TRY(tx.query_one("SELECT 1 FROM bucket WHERE id=?", bucket))) return no_bucket();
     const auto old = TRY(tx.query_one("SELECT file, etag FROM object WHERE bucket=? AND key=?", bucket, object.key));
-    if (conditions.if_none_match && old) return condition_failed(ErrorKind::AlreadyExists);
+    const auto meets = [&](const std::string& etag) { return old && (etag == "*" || etag == old->text(1)); };
+    if (conditions.if_none_match && meets(*conditions.if_none_match)) return condition_failed(ErrorKind::AlreadyExists);
     if (conditions.if_match && !old) return no_key();
-    if (conditions.if_match && old->text(1) != *conditions.if_match) return condition_failed(ErrorKind::Conflict);
+    if (conditions.if_match && !meets(*conditions.if_match)) return condition_failed(ErrorKind::Conflict);
     TRY(
         tx.run("INSERT INTO object(bucket, key, file, size, etag, modified, storage_class, properties) "
                "VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(bucket, key) DO UPDATE SET "
                "file=?3, size=?4, etag=?5, modified=?6, storage_class=?7, properties=?8",
                bucket, object.key, file, object.size, object.etag, to_epoch_milliseconds(object.modified),
                object.storage_class, write_properties(object)));
-    return old ? std::optional(old->text(0)) : std::nullopt;
+    if (!old) return std::optional<std::string>();
+    TRY(FileStore::forget(tx, old->text(0)));
+    return std::optional(old->text(0));
 }
 
 Result<int64_t> Store::bucket_for_writing(std::string_view bucket, std::string_view key) {
@@ -323,7 +333,17 @@ Result<Store::FoundObject> Store::find_object(Connection& connection, std::strin
 
 Result<OpenObject> Store::open_object(std::string_view bucket, std::string_view key) {
     for (int attempt = 0;; ++attempt) {
-        auto found = TRY(find_object(bucket, key));
+        OpenObject object;
+        const auto found = TRY(database_.read([&](Connection& connection) -> Result<FoundObject> {
+            auto row = TRY(find_object(connection, bucket, key));
+            if (FileStore::is_small(row.file)) object.bytes = TRY(FileStore::small_bytes(connection, row.file));
+            return row;
+        }));
+        object.info = found.info;
+        if (FileStore::is_small(found.file)) {
+            if (object.bytes.size() == found.info.size) return object;
+            return internal_error("the bytes of an object are damaged", "size of " + found.file);
+        }
         auto file = files_->open_for_reading(found.file);
         if (!file) {
             if (file.error().kind == ErrorKind::NotFound && attempt < kOpenAttempts) continue;
@@ -334,7 +354,8 @@ Result<OpenObject> Store::open_object(std::string_view bucket, std::string_view 
         if (::fstat(file->get(), &status) != 0) return error_from_errno("cannot inspect an object file");
         if (static_cast<uint64_t>(status.st_size) != found.info.size)
             return internal_error("the bytes of an object are damaged", "size of file " + found.file);
-        return OpenObject{std::move(found.info), *std::move(file)};
+        object.fd = *std::move(file);
+        return object;
     }
 }
 

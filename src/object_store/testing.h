@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "object_store/file_store.h"
 #include "object_store/object_store.h"
 
 namespace millwright::object_store {
@@ -57,13 +58,20 @@ class StoreTest : public testing::Test {
         return store_->put("bucket", key, options, source_of(bytes));
     }
     std::string content(const OpenObject& object) {
-        std::string bytes(object.info.size, '\0');
-        EXPECT_EQ(::pread(object.fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-        return bytes;
+        auto bytes = object.read_all();
+        return bytes ? *std::move(bytes) : "unreadable: " + bytes.error().detail;
     }
     std::string content(const std::string& key) {
         const auto object = store_->get("bucket", key);
         return object ? content(*object) : "no such object: " + object.error().detail;
+    }
+    // How many bodies there are, in files and in the metadata store.
+    size_t bodies() const {
+        const auto small = database_->read([](metadata_store::Connection& connection) {
+            return connection.query_one("SELECT count(*) FROM small_bytes");
+        });
+        EXPECT_TRUE(small);
+        return files().size() + static_cast<size_t>((*small)->integer(0));
     }
     // Every data file below the store's folder.
     std::vector<std::string> files() const {

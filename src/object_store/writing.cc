@@ -76,6 +76,32 @@ Result<Written> write_stream(int fd, uint64_t offset, const Source& source, cons
     });
 }
 
+Result<Received> receive(FileStore& files, const Source& source, const Expected& expected) {
+    std::string head(kSmallBytes + 1, '\0');
+    size_t filled = 0;
+    while (filled < head.size()) {
+        const size_t got = TRY(source(std::span(head).subspan(filled)));
+        if (got == 0) break;
+        filled += got;
+    }
+    head.resize(filled);
+    if (filled <= kSmallBytes) {
+        auto written = TRY(hash_stream(source_of(head), expected));
+        return Received{files.hold(std::move(head)), std::move(written)};
+    }
+    Draft draft = TRY(files.create());
+    std::string_view first = head;
+    const Source whole = [&](std::span<char> buffer) -> Result<size_t> {
+        if (first.empty()) return source(buffer);
+        const size_t count = std::min(buffer.size(), first.size());
+        std::memcpy(buffer.data(), first.data(), count);
+        first.remove_prefix(count);
+        return count;
+    };
+    auto written = TRY(write_stream(draft.fd(), 0, whole, expected));
+    return Received{std::move(draft), std::move(written)};
+}
+
 Result<Written> hash_stream(const Source& source, const Expected& expected) {
     return consume(source, expected, [](std::string_view, uint64_t) -> Result<void> { return {}; });
 }

@@ -71,7 +71,7 @@ Result<std::string> read_manifest(ObjectStore& store, const object_store::S3Uri&
     if (object.info.size > kMaxManifestBytes) {
         return invalid_input("The manifest " + uri_of(uri.bucket, uri.key) + " is larger than 64 MiB.");
     }
-    return read_file("/proc/self/fd/" + std::to_string(object.fd.get()), kMaxManifestBytes);
+    return object.read_all(kMaxManifestBytes);
 }
 
 Result<void> make_parents(const std::string& folder, const std::string& path, PathSet& known) {

@@ -153,7 +153,10 @@ Result<FileVersion> restore_one(const object_store::OpenObject& object, const st
     const auto target = folder + "/" + path;
     TRY(make_directories(target.substr(0, target.rfind('/'))));
     const auto file = TRY(open_file(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
-    TRY(copy_bytes(object.fd.get(), file.get(), object.info.size));
+    if (object.in_memory())
+        TRY(write_all(file.get(), object.bytes));
+    else
+        TRY(copy_bytes(object.fd.get(), file.get(), object.info.size));
     return version_of(file.get());
 }
 

@@ -41,7 +41,7 @@ class ContractTest : public ::testing::Test {
     std::string bytes_of(const std::string& key) {
         const auto object = store_->get("bucket", key);
         if (!object) return "(missing)";
-        return std::move(read_file("/proc/self/fd/" + std::to_string(object->fd.get()))).value_or("(unreadable)");
+        return std::move(object->read_all()).value_or("(unreadable)");
     }
 
     std::string root_, folder_;

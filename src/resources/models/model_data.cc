@@ -15,7 +15,8 @@ Error no_file_name(std::string_view name) {
 Result<void> fetch_archive(object_store::ObjectStore& objects, const object_store::S3Uri& uri, const ModelData& data,
                            const std::string& folder, const executors::ArchiveLimits& limits) {
     const auto object = TRY(objects.get(uri.bucket, uri.key));
-    const auto extracted = executors::extract_archive(object.fd.get(), object.info.size, folder, limits);
+    const Fd archive = TRY(object.descriptor());
+    const auto extracted = executors::extract_archive(archive.get(), object.info.size, folder, limits);
     if (extracted || extracted.error().kind == ErrorKind::Internal) return extracted;
     return Error{extracted.error().kind,
                  "Failed to extract model data archive for container \"primary\" from URL \"" + data.uri +

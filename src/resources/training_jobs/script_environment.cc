@@ -29,7 +29,8 @@ Error bad_code(const object_store::S3Uri& uri, const Error& error) {
 // Empty when the code has none.
 Result<std::string> read_requirements(object_store::ObjectStore& objects, const object_store::S3Uri& uri) {
     const auto object = TRY(open_code(objects, uri));
-    auto text = executors::read_archive_member(object.fd.get(), "requirements.txt", kMaxRequirementsBytes);
+    const Fd archive = TRY(object.descriptor());
+    auto text = executors::read_archive_member(archive.get(), "requirements.txt", kMaxRequirementsBytes);
     if (text) return text;
     if (text.error().kind == ErrorKind::NotFound) return std::string();
     return bad_code(uri, text.error());
@@ -87,7 +88,8 @@ Result<executors::Mount> stage_code(object_store::ObjectStore& objects, const Tr
     const auto object = TRY(open_code(objects, uri));
     const auto code = folder + "/shared/code";
     TRY(make_directories(code));
-    if (auto done = executors::extract_archive(object.fd.get(), object.info.size, code, kCodeLimits); !done) {
+    const Fd archive = TRY(object.descriptor());
+    if (auto done = executors::extract_archive(archive.get(), object.info.size, code, kCodeLimits); !done) {
         if (done.error().kind == ErrorKind::Internal) return done.error();
         return bad_code(uri, done.error());
     }

@@ -133,7 +133,7 @@ class TrainingJobsTest : public ::testing::Test {
     std::string content(const std::string& key) {
         const auto object = objects_->get("bucket", key);
         if (!object) return "(missing)";
-        return take(read_file("/proc/self/fd/" + std::to_string(object->fd.get())));
+        return take(object->read_all());
     }
     void wait_for_object(const std::string& key) {
         for (int i = 0; i < 2000 && !objects_->head("bucket", key); ++i)

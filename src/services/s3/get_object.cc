@@ -79,6 +79,8 @@ ApiResult<void> get_object(Exchange& exchange) {
         add_checksum_headers(headers, info.checksums, info.checksum_type);
     const int status = partial ? 206 : 200;
     if (exchange.request.method == "HEAD") return sent(exchange.response.send_headers_only(status, headers, length));
+    if (object->in_memory())
+        return sent(exchange.response.send(status, headers, std::string_view(object->bytes).substr(first, length)));
     return sent(exchange.response.send_file(status, headers, object->fd.get(), first, length));
 }
 

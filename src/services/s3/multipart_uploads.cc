@@ -95,9 +95,9 @@ ApiResult<void> upload_part_copy(Exchange& exchange) {
     }
     object_store::PartOptions options;
     options.length = range.length;
-    const auto part = TRY(in_s3(
-        exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange), number, options,
-                                   object_store::source_of_file(source.object.fd.get(), range.first, range.length))));
+    const auto part =
+        TRY(in_s3(exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange), number, options,
+                                             source.object.source(range.first, range.length))));
     XmlWriter xml;
     xml.open("CopyPartResult", kXmlNamespace);
     xml.element("LastModified", format_iso8601(part.modified, Fraction::Milliseconds));
