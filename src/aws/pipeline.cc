@@ -4,6 +4,7 @@
 #include <exception>
 #include <unordered_map>
 
+#include "aws/content_coding.h"
 #include "aws/gate.h"
 #include "aws/model.h"
 #include "aws/protocol.h"
@@ -40,12 +41,13 @@ Wire wire_of(const net::Request& request, std::string_view signing_name) {
 // A code as each protocol spells it: modelled exceptions have a shape name (JSON) and may have an own code (query).
 struct Codes {
     std::string json, query;
+    std::string_view message_member = "message";  // some exceptions spell it "Message"
 };
 Codes codes_of(const std::string& code, const std::optional<ModelOperation>& operation) {
     if (operation)
         for (const Shape shape : operation->errors())
             if (shape.name() == code || shape.error_code() == code)
-                return {std::string(shape.name()), std::string(shape.error_code())};
+                return {std::string(shape.name()), std::string(shape.error_code()), message_member_of(shape)};
     if (code == "ValidationException") return {code, "ValidationError"};
     if (code == "AccessDeniedException") return {code, "AccessDenied"};
     return {code, code};
@@ -77,6 +79,19 @@ ApiError body_error(const Error& failure) {
                    "The request body could not be read: " + failure.message + "."};
     error.detail = failure.detail;
     return error;
+}
+
+// The signature covers the body as sent, so this comes after it.
+ApiResult<void> remove_coding(const net::Headers& headers, std::string& body, size_t limit) {
+    const std::string_view coding = trim(headers.find("content-encoding").value_or(""));
+    if (coding.empty() || equals_ignoring_case(coding, "identity")) return {};
+    if (!equals_ignoring_case(coding, "gzip"))
+        return ApiError{415, "UnsupportedMediaTypeException",
+                        "The content encoding " + valid_utf8(coding.substr(0, 64)) + " is not supported."};
+    auto plain = decompress_gzip(body, limit);
+    if (!plain) return body_error(plain.error());
+    body = std::move(*plain);
+    return {};
 }
 
 // "aws-chunked,gzip" -> "gzip": the framing is gone when a handler sees the body.
@@ -310,7 +325,8 @@ ApiResult<std::string> Front::Impl::verified_body(Exchange& exchange, PayloadKin
 }
 
 ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind) const {
-    const std::string body = TRY(verified_body(exchange, kind));
+    std::string body = TRY(verified_body(exchange, kind));
+    TRY(remove_coding(exchange.request.headers, body, settings.max_document_bytes));
     const bool json = exchange.request.headers.has("x-amz-target");
     exchange.wire = json ? Wire::AwsJson : Wire::Query;
     exchange.gate.set_style(style_of(exchange.wire));
@@ -386,7 +402,7 @@ void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
             error.code = codes.json;
             const bool query_mode = exchange.request.headers.get("x-amzn-query-mode") == "true";
             const std::string_view version = exchange.table ? exchange.table->model.json_version() : "1.1";
-            answer = json_error(error, version, query_mode ? codes.query : "");
+            answer = json_error(error, version, query_mode ? codes.query : "", codes.message_member);
             break;
         }
         case Wire::Query:

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aws/audit.h"
 #include "aws/service.h"
 #include "aws/sigv4.h"
 #include "base/json.h"
@@ -29,6 +30,9 @@ struct FrontSettings {
     size_t max_buffered_stream_bytes = size_t{32} << 20;
     // How S3 reads a bucket out of a Host header; see SignatureVerifier.
     SignatureVerifier::BucketOfHost bucket_of_host = {};
+    // Both must outlive the front. Without an authorizer every signed request is allowed.
+    const Authorizer* authorizer = nullptr;
+    AuditSink* audit = nullptr;
 };
 
 // Thread-safe after construction.

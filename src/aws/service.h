@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aws/access.h"
 #include "aws/api_error.h"
 #include "base/json.h"
 #include "base/time.h"
@@ -14,8 +15,10 @@
 
 namespace millwright::aws {
 
-// Who signed the request.
+// Who signed the request. `arn` is empty for nobody: an unsigned request that a bucket policy may still allow.
 struct Caller {
+    bool anonymous() const { return arn.empty(); }
+
     std::string account;  // 12 digits
     std::string region;   // of the credential scope
     std::string arn;      // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/role/session, or …:root
@@ -30,12 +33,23 @@ struct Call {
     // True when the client is a waiter or an SDK that polls (see docs/reference): such a Describe may be held.
     bool polling = false;
     std::string user_agent;
+    std::string referer;
+    std::string source_address;  // of the peer, without port
+    bool secure = false;         // came over TLS
+    Gate* gate = nullptr;        // for handlers that ask themselves (S3, InvokeEndpoint); may be null
+
+    ApiResult<void> require(const Access& access) const;  // gate->require, or fine without a gate
+    ApiResult<bool> may(const Access& access) const;      // likewise
 };
 
 // awsJson 1.0/1.1, query and rest-json operations: the front has decoded and validated `input` against the service
 // model (members by their wire-independent model names; timestamps as epoch seconds; blobs as base64 text), and encodes
 // the answer by the model. Unknown members are dropped before the handler runs.
 using DocumentHandler = std::function<ApiResult<Json>(const Call&, const Json& input)>;
+
+// What an operation needs, from its validated input: every one of these must be allowed before the handler runs. Empty:
+// nothing (GetCallerIdentity).
+using AccessRule = std::function<ApiResult<std::vector<Access>>(const Call&, const Json& input)>;
 
 // Operations that stream (S3, InvokeEndpoint): authenticated, otherwise as received. `request.body` is already the
 // decoded payload (aws-chunked framing removed, signatures and trailers checked as it is read).
@@ -44,6 +58,9 @@ using StreamHandler = std::function<ApiResult<void>(const Call&, net::Request&, 
 struct Operation {
     std::string_view name;  // as in the service model: "CreateTrainingJob"
     DocumentHandler handle;
+    // Streaming operations have none: they ask the gate themselves. The front refuses to start when a document
+    // operation has no rule and there is an authorizer.
+    AccessRule access = {};
 };
 
 enum class Protocol { AwsJson, Query, QueryAndJson, Stream };
@@ -54,6 +71,8 @@ struct Service {
     Protocol protocol;
     std::vector<Operation> operations;
     StreamHandler stream;  // for Protocol::Stream, or rest paths beside awsJson ones (sagemaker: /endpoints/…)
+    // Requests without any signature reach `stream` with an anonymous caller (S3).
+    bool takes_anonymous = false;
 };
 
 // The secret behind an access key, and who that is.
