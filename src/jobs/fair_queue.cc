@@ -13,7 +13,12 @@ void FairQueue::push(const std::string& owner, uint64_t item) {
 void FairQueue::remove(const std::string& owner, uint64_t item) {
     const auto line = lines_.find(owner);
     if (line == lines_.end()) return;
-    size_ -= std::erase(line->second.items, item);
+    auto& items = line->second.items;
+    const auto found = std::lower_bound(items.begin(), items.end(), item);
+    if (found != items.end() && *found == item) {
+        items.erase(found);
+        --size_;
+    }
     if (line->second.items.empty() && line->second.in_use <= 0) lines_.erase(line);
 }
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <variant>
@@ -23,6 +24,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
+constexpr std::chrono::milliseconds kBetweenExplanations{200};
 
 enum class State { Provisioning, Waiting, Preparing, Adopting, Running, Finishing, Resting };
 
@@ -145,6 +147,7 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     bool make_room(const Demand& demand);
     bool drop_reservation(const std::string& key);
     void explain_waiting();
+    std::optional<Steady::time_point> next_time() const;
     std::map<uint64_t, ExpectedStart> expected_starts(size_t limit) const;
     void line_up(Live& live);
     void provision(Live& live);
@@ -180,6 +183,8 @@ class ThreadedSupervisor : public Supervisor, public executors::RunListener {
     std::map<uint64_t, std::string> waiting_;                       // number -> key
     std::unordered_map<std::string, std::string> key_of_run_;
     std::multimap<Steady::time_point, std::string> retries_;  // of finish() and adopt(), and ends of rests
+    std::optional<Steady::time_point> explain_at_;            // when those who wait are told why
+    Steady::time_point explained_{};
     uint64_t next_number_ = 1;
 
     std::unique_ptr<WorkerPool> pool_, provisioners_;
@@ -216,9 +221,10 @@ void ThreadedSupervisor::decide() {
         {
             MutexLock lock(mutex_);
             while (events_.empty() && !stopping_) {
-                if (retries_.empty()) {
+                const auto next = next_time();
+                if (!next) {
                     arrived_.wait(mutex_);
-                } else if (!arrived_.wait_until(mutex_, retries_.begin()->first)) {
+                } else if (!arrived_.wait_until(mutex_, *next)) {
                     break;
                 }
             }
@@ -234,7 +240,14 @@ void ThreadedSupervisor::decide() {
             due(key);
         }
         schedule();
+        if (explain_at_ && *explain_at_ <= Steady::now()) explain_waiting();
     }
+}
+
+std::optional<Steady::time_point> ThreadedSupervisor::next_time() const {
+    auto next = explain_at_;
+    if (!retries_.empty() && (!next || retries_.begin()->first < *next)) next = retries_.begin()->first;
+    return next;
 }
 
 void ThreadedSupervisor::due(const std::string& key) {
@@ -412,7 +425,11 @@ void ThreadedSupervisor::schedule() {
     while (const auto head = queue_.head()) {
         const auto number = waiting_.find(*head);
         auto& live = *find(number->second);
-        if (!capacity_.fits(live.demand) && !make_room(live.demand)) return explain_waiting();
+        if (!capacity_.fits(live.demand) && !make_room(live.demand)) {
+            // A burst of submissions is explained once.
+            if (!explain_at_) explain_at_ = std::max(Steady::now(), explained_ + kBetweenExplanations);
+            return;
+        }
         queue_.remove(live.work->owner(), live.number);
         waiting_.erase(number);
         take_capacity(live);
@@ -474,6 +491,8 @@ std::map<uint64_t, ExpectedStart> ThreadedSupervisor::expected_starts(size_t lim
 
 void ThreadedSupervisor::explain_waiting() {
     constexpr size_t kExplained = 100;  // those further back get their place when they come nearer
+    explain_at_.reset();
+    explained_ = Steady::now();
     size_t explained = 0;
     const auto starts = expected_starts(kExplained);
     for (const auto& [number, key] : waiting_) {
