@@ -3,7 +3,7 @@
 
     python3 api/tables.py api/models/logs.json [--overlay api/overlays/logs.json] --out logs_tables.cc
 
-Run by the build. An overlay holds our corrections: it is merged into the model, objects member by member, anything else
+Run by the build. Tests load tables of models of their own at run time; for them as_document() gives the same rows as JSON. An overlay holds our corrections: it is merged into the model, objects member by member, anything else
 replaced; null removes.
 """
 import argparse
@@ -18,7 +18,12 @@ FORMATS = {None: "Default", "unixTimestamp": "EpochSeconds", "iso8601": "Iso8601
 LOCATIONS = {None: "Body", "header": "Header", "headers": "HeaderPrefix", "uri": "Uri", "querystring": "Query",
              "statusCode": "StatusCode"}
 MEMBER_FLAGS = [("flattened", 2), ("idempotencyToken", 4), ("streaming", 8), ("xmlAttribute", 16)]
-SHAPE_FLAGS = [("sensitive", 1), ("exception", 2), ("union", 4), ("flattened", 8), ("box", 16)]
+SHAPE_FLAGS = [("sensitive", 1), ("exception", 2), ("union", 4), ("flattened", 8), ("box", 16), ("document", 32)]
+# In the order of the enumerations in src/aws/model.h.
+ENUMERATORS = {"ShapeType": ["String", "Integer", "Long", "Float", "Double", "Boolean", "Blob", "Timestamp", "List", "Map",
+                             "Structure"],
+               "TimestampFormat": ["Default", "EpochSeconds", "Iso8601", "Rfc822"],
+               "Location": ["Body", "Header", "HeaderPrefix", "Uri", "Query", "StatusCode"]}
 
 
 def merge(model, overlay):
@@ -161,14 +166,26 @@ class Tables:
                   "}  // namespace millwright::aws::tables", ""]
         return "\n".join(parts)
 
+    def texts(self, service):
+        metadata = self.model["metadata"]
+        return [service, metadata["apiVersion"], metadata.get("signingName", metadata["endpointPrefix"]),
+                metadata.get("targetPrefix", ""), metadata.get("jsonVersion", ""), metadata.get("xmlNamespace", ""),
+                metadata["protocol"], metadata["serviceId"]]
+
+    def as_document(self, service):
+        """The rows as numbers, for programs that load them; limits that are missing are null."""
+        return {"texts": self.texts(service), "query_compatible": "awsQueryCompatible" in self.model["metadata"],
+                "pool": list(self.pool.offsets), "shapes": numbered(self.shape_rows), "members": numbered(self.member_rows),
+                "enum_values": self.enum_rows, "errors": numbered(self.error_rows),
+                "limits": [[None if "inf" in side else float(side) for side in row] for row in self.limit_rows],
+                "operations": numbered(self.operation_rows), "operation_errors": self.operation_errors,
+                "paginations": numbered(self.pagination_rows)}
+
     def service_table(self, service, present):
         metadata = self.model["metadata"]
-        texts = [service, metadata["apiVersion"], metadata.get("signingName", metadata["endpointPrefix"]),
-                 metadata.get("targetPrefix", ""), metadata.get("jsonVersion", ""), metadata.get("xmlNamespace", ""),
-                 metadata["protocol"], metadata["serviceId"]]
         symbol = "k" + "".join(part.capitalize() for part in service.split("-"))
         return (f"extern const ServiceTable {symbol};\nconst ServiceTable {symbol} = {{\n    "
-                + ", ".join(json.dumps(text) for text in texts)
+                + ", ".join(json.dumps(text) for text in self.texts(service))
                 + f",\n    {'true' if 'awsQueryCompatible' in metadata else 'false'}, kPool, {present['kShapes']}, "
                 + f"{len(self.shape_rows)}, {present['kMembers']},\n    {present['kEnumValues']}, {present['kLimits']}, "
                 + f"{present['kErrors']}, {present['kOperations']}, {len(self.operation_rows)},\n    "
@@ -177,6 +194,13 @@ class Tables:
 
 def row_text(row):
     return "{" + ", ".join("kNoRow" if cell == NONE else str(cell) for cell in row) + "}"
+
+
+def numbered(rows):
+    def number(cell):
+        kind, _, name = cell.partition("::") if isinstance(cell, str) else (None, None, None)
+        return ENUMERATORS[kind].index(name) if kind else cell
+    return [[number(cell) for cell in row] for row in rows]
 
 
 def render(service, model, overlay=None):

@@ -1,5 +1,7 @@
 #include "aws/protocol.h"
 
+#include <cmath>
+
 #include "base/encoding.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -53,7 +55,14 @@ void append_cbor_text(std::string& out, std::string_view text) {
 
 }  // namespace
 
+const char* non_finite_text(const Json& value) {
+    if (!value.is_number() || std::isfinite(value.as_double())) return nullptr;
+    return std::isnan(value.as_double()) ? "NaN" : value.as_double() > 0 ? "Infinity" : "-Infinity";
+}
+
 Json encode_json(const Shape& shape, const Json& document) {
+    if (shape.is_document()) return document;
+    if (const char* text = non_finite_text(document)) return text;
     if (shape.type() == ShapeType::Structure && document.is_object()) return encode_structure(shape, document);
     if (shape.type() == ShapeType::List && document.is_array()) {
         Json out = Json::array();
@@ -78,9 +87,14 @@ Answer json_answer(const ModelOperation& operation, std::string_view json_versio
     return answer;
 }
 
-Answer json_error(const ApiError& error, std::string_view json_version, std::string_view query_code) {
+std::string_view message_member_of(const Shape& exception) {
+    return exception.find_member("Message") ? "Message" : "message";
+}
+
+Answer json_error(const ApiError& error, std::string_view json_version, std::string_view query_code,
+                  std::string_view message_member) {
     Answer answer = error_answer(error, "application/x-amz-json-" + std::string(json_version));
-    Json body = Json::object({{"__type", error.code}, {"message", error.message}});
+    Json body = Json::object({{"__type", error.code}, {std::string(message_member), error.message}});
     append_members(body, error);
     answer.body = body.dump();
     answer.headers.add("x-amzn-ErrorType", error.code);

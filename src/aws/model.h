@@ -82,8 +82,9 @@ struct ServiceTable {
 };
 
 inline constexpr uint8_t kRequired = 1, kFlattened = 2, kIdempotencyToken = 4, kStreaming = 8,
-                         kXmlAttribute = 16;                                                            // members
-inline constexpr uint8_t kSensitive = 1, kException = 2, kUnion = 4, kFlattenedShape = 8, kBoxed = 16;  // shapes
+                         kXmlAttribute = 16;  // members
+inline constexpr uint8_t kSensitive = 1, kException = 2, kUnion = 4, kFlattenedShape = 8, kBoxed = 16,
+                         kDocument = 32;  // shapes
 
 }  // namespace tables
 
@@ -149,6 +150,7 @@ class Shape {
     bool is_exception() const { return (row().flags & tables::kException) != 0; }
     bool is_union() const { return (row().flags & tables::kUnion) != 0; }
     bool flattened() const { return (row().flags & tables::kFlattenedShape) != 0; }
+    bool is_document() const { return (row().flags & tables::kDocument) != 0; }  // any JSON, not described further
 
     // Structures.
     ViewRange<Member, Shape> members() const { return {*this, type() == ShapeType::Structure ? row().count : 0}; }

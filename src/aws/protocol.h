@@ -20,6 +20,10 @@ struct Answer {
     std::string body;
 };
 
+// "NaN", "Infinity" or "-Infinity" for the numbers that JSON has no form for, which the protocols spell as text; null
+// for everything else.
+const char* non_finite_text(const Json& value);
+
 // A handler's document as the wire wants it: members the model does not know are dropped, timestamps (epoch seconds)
 // take the form of the member.
 Json encode_json(const Shape& shape, const Json& document);
@@ -34,7 +38,11 @@ Answer query_answer(const ServiceModel& service, const ModelOperation& operation
 
 // `__type` and `message` plus the error's further members; status of the error.
 // `query_code`: the code as the query protocol spells it, sent as x-amzn-query-error when not empty.
-Answer json_error(const ApiError& error, std::string_view json_version, std::string_view query_code = {});
+// `message_member`: message_member_of() the exception, when the model knows it.
+Answer json_error(const ApiError& error, std::string_view json_version, std::string_view query_code = {},
+                  std::string_view message_member = "message");
+// "Message" for exceptions whose model spells the member so, otherwise "message".
+std::string_view message_member_of(const Shape& exception);
 Answer rest_json_error(const ApiError& error);  // x-amzn-ErrorType
 Answer query_error(const ServiceModel& service, const ApiError& error, std::string_view request_id);
 // `resource`: the path. HEAD answers carry no body; the caller leaves it out.

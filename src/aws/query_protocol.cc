@@ -188,6 +188,7 @@ std::string scalar_text(const Shape& shape, TimestampFormat format, const Json& 
         const bool whole = time == std::chrono::floor<std::chrono::seconds>(time);
         return format_iso8601(time, whole ? Fraction::None : Fraction::Milliseconds);
     }
+    if (const char* text = non_finite_text(value)) return text;
     return value.is_string() ? value.as_string() : value.dump();
 }
 
@@ -228,6 +229,14 @@ void write_members(XmlWriter& xml, const Shape& shape, const Json& document) {
     }
 }
 
+// The exception of the model that brings members beside the message.
+std::optional<Shape> error_shape(const ServiceModel& service, const ApiError& error) {
+    if (error.members.size() == 0) return std::nullopt;
+    for (const Shape shape : service.shapes())
+        if (shape.is_exception() && shape.error_code() == error.code) return shape;
+    return std::nullopt;
+}
+
 }  // namespace
 
 ApiResult<Json> decode_query(const Shape& shape, const std::vector<std::pair<std::string, std::string>>& fields) {
@@ -255,7 +264,9 @@ Answer query_error(const ServiceModel& service, const ApiError& error, std::stri
     XmlWriter xml;
     xml.open("ErrorResponse", service.xml_namespace()).open("Error");
     xml.element("Type", error.status < 500 ? "Sender" : "Receiver");
-    xml.element("Code", error.code).element("Message", error.message).close();
+    xml.element("Code", error.code).element("Message", error.message);
+    if (const auto shape = error_shape(service, error); shape) write_members(xml, *shape, error.members);
+    xml.close();
     xml.element("RequestId", request_id).close();
     Answer answer;
     answer.status = error.status;

@@ -50,8 +50,10 @@ ApiResult<Json> decode_whole_number(const Json& wire, ShapeType type) {
 ApiResult<Json> decode_timestamp(const Json& wire) {
     constexpr double kYear10000 = 253402300800.0;
     if (wire.is_number() && std::fabs(wire.as_double()) < kYear10000) return Json(wire);
-    if (wire.is_string())
+    if (wire.is_string()) {
         if (const auto time = parse_iso8601(wire.as_string())) return Json(to_epoch_seconds(*time));
+        if (const auto time = parse_rfc1123(wire.as_string())) return Json(to_epoch_seconds(*time));
+    }
     return wrong_type(wire, ShapeType::Timestamp);
 }
 
@@ -69,6 +71,10 @@ ApiResult<Json> decode_scalar(const Shape& shape, const Json& wire) {
         case ShapeType::Float:
         case ShapeType::Double:
             if (wire.is_number()) return Json(wire);
+            // JSON has no form for these three; the protocols spell them as text.
+            if (wire == Json("NaN")) return Json(std::numeric_limits<double>::quiet_NaN());
+            if (wire == Json("Infinity")) return Json(std::numeric_limits<double>::infinity());
+            if (wire == Json("-Infinity")) return Json(-std::numeric_limits<double>::infinity());
             break;
         case ShapeType::Timestamp:
             return decode_timestamp(wire);
@@ -327,6 +333,7 @@ void Checker::check_map(const Shape& shape, const Json& value) {
 }  // namespace
 
 ApiResult<Json> decode_json(const Shape& shape, const Json& wire) {
+    if (shape.is_document()) return Json(wire);
     switch (shape.type()) {
         case ShapeType::Structure:
             if (wire.is_object()) return decode_structure(shape, wire);
