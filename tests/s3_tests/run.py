@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Runs ceph/s3-tests (a checkout of it lies elsewhere) against a server of ours and compares with passing.txt.
+
+    tests/s3_tests/run.py CHECKOUT [--python PYTHON] [--only REGEX] [--result FILE] [--update] [--document]
+
+PYTHON has what the suite's requirements.txt names. MILLWRIGHT_BIN says where the programs are. A test in passing.txt that
+no longer passes is a failure of this program; --update adds the new ones. --document writes the table of
+docs/reference/s3.md. Only names of tests are kept here, nothing else of the suite.
+"""
+import argparse
+import collections
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "conformance"))
+from server import ROOT, Server  # noqa: E402
+
+FILES = ["test_s3.py", "test_headers.py"]
+PASSING = HERE / "passing.txt"
+# Markers of tests that are not run, and why.
+LEFT_OUT = {
+    "fails_on_aws": "asks for what AWS does not do either (marked so by the suite)",
+    "cloud_transition": "needs a second store to move objects to",
+    "cloud_restore": "needs a second store to move objects to",
+}
+# What a failed test asked for: the first that fits its name or its markers. The rest is "other".
+GROUPS = [
+    ("object lock, retention, legal hold", r"object_lock|legal_hold|retention"),
+    ("encryption with keys of the client or of KMS", r"sse_c|sse_kms|encryption|encrypted|kms"),
+    ("server access logging", r"logging"),
+    ("websites and redirects", r"website|redirect"),
+    ("lifecycle", r"lifecycle"),
+    ("storage classes moved by the store", r"storage_class|transition|restore"),
+    ("access control lists", r"acl|grant|ownership"),
+    ("bucket policies and public access", r"policy|public|anon"),
+    ("versions", r"version"),
+    ("tags", r"tag"),
+    ("CORS", r"cors"),
+    ("forms", r"post_object"),
+    ("conditional requests", r"if_match|ifmatch|if_none|ifnone|ifmodified|unmodified|conditional|precondition"),
+    ("checksums", r"checksum"),
+    ("multipart uploads", r"multipart|upload_part"),
+    ("listings", r"list"),
+    ("headers and signatures", r"header|test_headers|presign|auth"),
+]
+
+
+def clients_of(server):
+    """Keys for the users the suite speaks as."""
+    root = server.credentials
+    iam = server.client("iam")
+    users = {"main": (root["AccessKeyId"], root["SecretAccessKey"], root["AccountId"])}
+    for name in ("alt", "tenant"):
+        iam.create_user(UserName=name)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        users[name] = (key["AccessKeyId"], key["SecretAccessKey"], root["AccountId"])
+    return users
+
+
+def write_configuration(path, server, users):
+    def section(title, user, more=""):
+        key, secret, account = users[user]
+        owner = hashlib.sha256(f"millwright:{account}".encode()).hexdigest()
+        return (f"[{title}]\ndisplay_name = {account}\nuser_id = {owner}\nemail = {user}@example.com\n"
+                f"access_key = {key}\nsecret_key = {secret}\n{more}\n")
+
+    text = f"[DEFAULT]\nhost = localhost\nport = {server.port}\nis_secure = False\nssl_verify = False\n"
+    text += "[fixtures]\nbucket prefix = mw-{random}-\n"
+    text += section("s3 main", "main", "api_name = us-east-1\nkms_keyid = key-1\nkms_keyid2 = key-2\n")
+    text += section("s3 alt", "alt") + section("s3 tenant", "tenant", "tenant = other\n")
+    text += section("iam", "main") + section("iam root", "main") + section("iam alt root", "alt")
+    path.write_text(text)
+
+
+def run_suite(options, folder, server):
+    """Two processes, each with every second test; returns {test: {"outcome", "why", "markers"}}."""
+    configuration = folder / "s3tests.conf"
+    write_configuration(configuration, server, clients_of(server))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3TEST"))}
+    files = [str(options.checkout / "s3tests/functional" / name) for name in FILES]
+    running, results = [], []
+    for share in range(options.processes):
+        results.append(folder / f"result-{share}.json")
+        environment = {**clean, "S3TEST_CONF": str(configuration), "S3_TESTS_RESULT": str(results[-1]),
+                       "S3_TESTS_SHARE": f"{share}/{options.processes}", "S3_TESTS_SECONDS": str(options.seconds),
+                       "S3_TESTS_LEFT_OUT": json.dumps(list(LEFT_OUT)), "S3_TESTS_ONLY": options.only,
+                       "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(HERE)}
+        log = open(folder / f"log-{share}.txt", "w")
+        running.append(subprocess.Popen(
+            [options.python, "-m", "pytest", "-q", "-p", "watch", "-p", "no:cacheprovider", "--tb=short", *files],
+            cwd=options.checkout, env=environment, stdout=log, stderr=subprocess.STDOUT))
+    outcomes = {}
+    for process, result in zip(running, results):
+        try:
+            process.wait(options.limit)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        if not result.exists():
+            raise SystemExit(f"the suite did not run: {(folder / 'log-0.txt').read_text()[-3000:]}")
+        outcomes.update(json.loads(result.read_text()))
+    return outcomes
+
+
+def group_of(name, about):
+    for group, pattern in GROUPS:
+        if re.search(pattern, name) or any(re.search(pattern, marker) for marker in about["markers"]):
+            return group
+    return "other"
+
+
+def counts(outcomes):
+    """[(group, passed, failed)] of what was run."""
+    table = collections.defaultdict(collections.Counter)
+    for name, about in outcomes.items():
+        table[group_of(name, about)][about["outcome"]] += 1
+    order = [group for group, _ in GROUPS] + ["other"]
+    return [(group, table[group]) for group in order if group in table]
+
+
+def compare(outcomes, update):
+    """Names that passed once and do not any more."""
+    known = PASSING.read_text().split() if PASSING.exists() else []
+    passed = {name for name, about in outcomes.items() if about["outcome"] == "passed"}
+    if update:
+        PASSING.write_text("".join(name + "\n" for name in sorted(passed | set(known))))
+    return [name for name in known if name in outcomes and name not in passed], sorted(passed - set(known))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--only", default="", help="regular expression; tests whose file::name has it")
+    parser.add_argument("--result", type=Path, help="where the outcomes go as JSON")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=60, help="for one test")
+    parser.add_argument("--limit", type=int, default=3000, help="seconds for everything")
+    parser.add_argument("--update", action="store_true")
+    options = parser.parse_args()
+    options.checkout = options.checkout.resolve()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = Server(folder / "data").start()
+        try:
+            outcomes = run_suite(options, folder, server)
+        finally:
+            server.end_everything()
+    if options.result:
+        options.result.write_text(json.dumps(outcomes, indent=1, sort_keys=True))
+    total = collections.Counter(about["outcome"] for about in outcomes.values())
+    print(f"{'group':50} passed failed skipped left out")
+    for group, count in counts(outcomes):
+        print(f"{group:50} {count['passed']:6} {count['failed']:6} {count['skipped']:7} {count['left out']:8}")
+    print(f"{'all':50} {total['passed']:6} {total['failed']:6} {total['skipped']:7} {total['left out']:8}")
+    lost, new = compare(outcomes, options.update)
+    print(f"{len(new)} new ones pass" + ("" if options.update else "; --update keeps them"))
+    for test in lost:
+        print(f"LOST {test}: {outcomes[test]['why']}")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
