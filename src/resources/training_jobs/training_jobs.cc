@@ -367,7 +367,7 @@ Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const
 Result<TrainingJob> RunningTrainingJobs::finished_view(TrainingJobRow row) {
     auto job = std::move(row.job);
     job.warm_pool = TRY(pools_->status(row.id));
-    if (auto plan = plan_training(job.request)) job.metric_definitions = std::move(plan->metric_definitions);
+    job.metric_definitions = effective_metric_definitions(job.request);
     return job;
 }
 

@@ -22,6 +22,11 @@ Result<void> read_output(const Json& request, TrainingPlan& plan) {
     return {};
 }
 
+Json effective(const Json& own_definitions, const TrainingCommand& command) {
+    if (own_definitions.size() > 0) return own_definitions;
+    return default_metric_definitions(command.algorithm ? command.algorithm->algorithm : "");
+}
+
 Result<void> read_metrics(const Json& request, TrainingPlan& plan) {
     const auto& own = request["AlgorithmSpecification"]["MetricDefinitions"];
     // The XGBoost framework container is open, so users may define what they print; first-party images are closed.
@@ -32,9 +37,7 @@ Result<void> read_metrics(const Json& request, TrainingPlan& plan) {
             "without "
             "specifying metric definitions.");
     }
-    plan.metric_definitions =
-        own.size() > 0 ? own
-                       : default_metric_definitions(plan.command.algorithm ? plan.command.algorithm->algorithm : "");
+    plan.metric_definitions = effective(own, plan.command);
     for (const auto& definition : own.items()) {
         TRY(MetricRegex::compile(definition["Regex"].string_or("")));
     }
@@ -67,6 +70,11 @@ Result<void> read_checkpoints(const Json& request, TrainingPlan& plan) {
 }
 
 }  // namespace
+
+Json effective_metric_definitions(const Json& request) {
+    const auto command = plan_command(request);
+    return command ? effective(request["AlgorithmSpecification"]["MetricDefinitions"], *command) : Json();
+}
 
 Result<TrainingPlan> plan_training(const Json& request) {
     TRY(refuse_unsupported_members(request));

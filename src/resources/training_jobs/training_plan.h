@@ -55,5 +55,7 @@ struct TrainingPlan {
 // InvalidInput: the request asks for something Millwright does not do; the message names it. docs/reference/training.md
 // lists all of them.
 Result<TrainingPlan> plan_training(const Json& request);
+// Its metric_definitions alone, for a request that was planned before.
+Json effective_metric_definitions(const Json& request);
 
 }  // namespace millwright::resources
