@@ -1,6 +1,7 @@
 #include "aws/protocol.h"
 
 #include <cmath>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/strings.h"
@@ -17,20 +18,41 @@ Json encode_timestamp(const Json& value, TimestampFormat format) {
     return value;
 }
 
-Json encode_value(const Member& member, const Json& value) {
+void append_value(std::string& out, const Member& member, const Json& value) {
     const Shape shape = member.shape();
-    return shape.type() == ShapeType::Timestamp ? encode_timestamp(value, member.timestamp_format())
-                                                : encode_json(shape, value);
+    if (shape.type() == ShapeType::Timestamp)
+        append_encoded(out, shape, encode_timestamp(value, member.timestamp_format()));
+    else
+        append_encoded(out, shape, value);
 }
 
-Json encode_structure(const Shape& shape, const Json& document) {
-    Json out = Json::object();
+void append_structure(std::string& out, const Shape& shape, const Json::Object& document) {
+    out += '{';
+    bool is_first = true;
+    size_t next = 0;  // documents have their members mostly in the model's order
     for (const Member member : shape.members()) {
-        const Json& value = document[member.name()];
-        if (!value.is_null())
-            out.as_object().push_back({std::string(member.location_name()), encode_value(member, value)});
+        const std::string_view name = member.name();
+        size_t at = next;
+        if (at >= document.size() || document[at].name != name)
+            for (at = 0; at < document.size() && document[at].name != name;) ++at;
+        if (at >= document.size()) continue;
+        next = at + 1;
+        if (document[at].value.is_null()) continue;
+        if (!std::exchange(is_first, false)) out += ',';
+        append_json_string(out, member.location_name());
+        out += ':';
+        append_value(out, member, document[at].value);
     }
-    return out;
+    out += '}';
+}
+
+void append_scalar(std::string& out, const Json& value) {
+    if (value.is_string())
+        append_json_string(out, value.as_string());
+    else if (value.is_int())
+        out += std::to_string(value.as_int());
+    else
+        out += value.dump();
 }
 
 // Members of the exception beside the message, in the order given.
@@ -60,22 +82,32 @@ const char* non_finite_text(const Json& value) {
     return std::isnan(value.as_double()) ? "NaN" : value.as_double() > 0 ? "Infinity" : "-Infinity";
 }
 
-Json encode_json(const Shape& shape, const Json& document) {
-    if (shape.is_document()) return document;
-    if (const char* text = non_finite_text(document)) return text;
-    if (shape.type() == ShapeType::Structure && document.is_object()) return encode_structure(shape, document);
+void append_encoded(std::string& out, const Shape& shape, const Json& document) {
+    if (shape.is_document()) return append_scalar(out, document);
+    if (const char* text = non_finite_text(document)) return append_json_string(out, text);
+    if (shape.type() == ShapeType::Structure && document.is_object())
+        return append_structure(out, shape, document.as_object());
     if (shape.type() == ShapeType::List && document.is_array()) {
-        Json out = Json::array();
-        for (const Json& item : document.as_array()) out.as_array().push_back(encode_value(shape.element(), item));
-        return out;
+        out += '[';
+        for (bool is_first = true; const Json& item : document.as_array()) {
+            if (!std::exchange(is_first, false)) out += ',';
+            append_value(out, shape.element(), item);
+        }
+        out += ']';
+        return;
     }
     if (shape.type() == ShapeType::Map && document.is_object()) {
-        Json out = Json::object();
-        for (const auto& [name, value] : document.as_object())
-            out.as_object().push_back({name, encode_value(shape.value(), value)});
-        return out;
+        out += '{';
+        for (bool is_first = true; const auto& [name, value] : document.as_object()) {
+            if (!std::exchange(is_first, false)) out += ',';
+            append_json_string(out, name);
+            out += ':';
+            append_value(out, shape.value(), value);
+        }
+        out += '}';
+        return;
     }
-    return document;
+    append_scalar(out, document);
 }
 
 Answer json_answer(const ModelOperation& operation, std::string_view json_version, const Json& document) {
@@ -83,7 +115,7 @@ Answer json_answer(const ModelOperation& operation, std::string_view json_versio
     answer.headers.add("Content-Type", "application/x-amz-json-" + std::string(json_version));
     // An operation without output answers an empty body, as AWS does.
     if (const auto output = operation.output())
-        answer.body = encode_json(*output, document.is_null() ? Json::object() : document).dump();
+        append_encoded(answer.body, *output, document.is_null() ? Json::object() : document);
     return answer;
 }
 

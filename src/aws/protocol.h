@@ -24,9 +24,9 @@ struct Answer {
 // for everything else.
 const char* non_finite_text(const Json& value);
 
-// A handler's document as the wire wants it: members the model does not know are dropped, timestamps (epoch seconds)
+// Appends a handler's document as JSON text: members the model does not know are dropped, timestamps (epoch seconds)
 // take the form of the member.
-Json encode_json(const Shape& shape, const Json& document);
+void append_encoded(std::string& out, const Shape& shape, const Json& document);
 Answer json_answer(const ModelOperation& operation, std::string_view json_version, const Json& document);
 
 // Form fields -> document by the model: "Tags.member.1.Key", flattened lists "Tags.1.Key", maps ".entry.1.key".
