@@ -1,19 +1,20 @@
 #include "metadata_store/database.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <future>
 #include <thread>
-#include <unordered_map>
 
 #include "base/files.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "metadata_store/read_only.h"
+#include "metadata_store/reserve.h"
+#include "metadata_store/sqlite_handle.h"
 
 namespace millwright::metadata_store {
 namespace {
@@ -21,136 +22,8 @@ namespace {
 constexpr size_t kMaxGroup = 256;    // writers that share one commit
 constexpr size_t kMaxQueue = 16384;  // writers waiting; more are told to come back
 constexpr size_t kMaxIdleReaders = 32;
-constexpr int kBusyTimeoutMs = 10'000;  // only checkpoints and migrations ever make anyone wait
-
-ErrorKind kind_of(int code) {
-    switch (code & 0xFF) {
-        case SQLITE_CONSTRAINT:
-            return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ? ErrorKind::AlreadyExists
-                                                                                            : ErrorKind::Internal;
-        case SQLITE_FULL:
-            return ErrorKind::LimitExceeded;
-        case SQLITE_BUSY:
-            return ErrorKind::Unavailable;
-        default:
-            return ErrorKind::Internal;
-    }
-}
-
-Error error_of(sqlite3* handle, std::string_view what) {
-    const int code = sqlite3_extended_errcode(handle);
-    return {kind_of(code), "metadata store: " + std::string(what), sqlite3_errmsg(handle)};
-}
-
-// One SQLite handle with its prepared statements.
-class Handle {
-  public:
-    static Result<std::unique_ptr<Handle>> open(const std::string& path) {
-        auto handle = std::make_unique<Handle>();
-        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-        if (sqlite3_open_v2(path.c_str(), &handle->db_, flags, nullptr) != SQLITE_OK)
-            return error_of(handle->db_, "cannot open " + path);
-        sqlite3_extended_result_codes(handle->db_, 1);
-        sqlite3_busy_timeout(handle->db_, kBusyTimeoutMs);
-        // FULL: an acknowledged row survives a power cut. NORMAL does not promise that in WAL mode.
-        TRY(handle->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"));
-        return handle;
-    }
-    // One that cannot write and has begun to read.
-    static Result<std::unique_ptr<Handle>> open_read_only(const std::string& path) {
-        auto handle = std::make_unique<Handle>();
-        if (sqlite3_open_v2(path.c_str(), &handle->db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr) !=
-            SQLITE_OK)
-            return error_of(handle->db_, "cannot open " + path);
-        sqlite3_extended_result_codes(handle->db_, 1);
-        sqlite3_busy_timeout(handle->db_, kBusyTimeoutMs);
-        TRY(handle->execute("BEGIN"));
-        return handle;
-    }
-    Handle() = default;
-    Handle(const Handle&) = delete;
-    Handle& operator=(const Handle&) = delete;
-    ~Handle() {
-        for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-        sqlite3_close(db_);
-    }
-
-    Result<void> execute(const std::string& sql) {
-        if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-            return error_of(db_, "cannot execute " + sql.substr(0, 60));
-        return {};
-    }
-
-    // Runs one statement to its end and collects its rows.
-    Result<std::vector<Row>> run(std::string_view sql, const std::vector<Value>& parameters) {
-        sqlite3_stmt* statement = TRY(prepared(sql));
-        for (size_t i = 0; i < parameters.size(); ++i) bind(statement, static_cast<int>(i) + 1, parameters[i]);
-        std::vector<Row> rows;
-        int code;
-        while ((code = sqlite3_step(statement)) == SQLITE_ROW) rows.push_back(read_row(statement));
-        std::optional<Error> failure;
-        if (code != SQLITE_DONE) failure = error_of(db_, sql.substr(0, 80));
-        sqlite3_reset(statement);
-        sqlite3_clear_bindings(statement);
-        if (failure) return *failure;
-        return rows;
-    }
-    int64_t changes() const { return sqlite3_changes64(db_); }
-    bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
-    int last_code() const { return sqlite3_extended_errcode(db_); }
-
-  private:
-    Result<sqlite3_stmt*> prepared(std::string_view sql) {
-        if (const auto found = statements_.find(std::string(sql)); found != statements_.end()) return found->second;
-        sqlite3_stmt* statement = nullptr;
-        if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
-                               nullptr) != SQLITE_OK)
-            return error_of(db_, "cannot prepare " + std::string(sql));
-        statements_.emplace(sql, statement);
-        return statement;
-    }
-
-    static void bind(sqlite3_stmt* statement, int index, const Value& value) {
-        if (const auto* number = std::get_if<int64_t>(&value))
-            sqlite3_bind_int64(statement, index, *number);
-        else if (const auto* real = std::get_if<double>(&value))
-            sqlite3_bind_double(statement, index, *real);
-        else if (const auto* blob = std::get_if<Blob>(&value))
-            sqlite3_bind_blob64(statement, index, blob->bytes.data(), blob->bytes.size(), SQLITE_STATIC);
-        else if (const auto* text = std::get_if<std::string>(&value))
-            sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
-        else
-            sqlite3_bind_null(statement, index);
-    }
-
-    static Row read_row(sqlite3_stmt* statement) {
-        std::vector<Value> values;
-        const int count = sqlite3_column_count(statement);
-        values.reserve(static_cast<size_t>(count));
-        for (int i = 0; i < count; ++i) {
-            switch (sqlite3_column_type(statement, i)) {
-                case SQLITE_NULL:
-                    values.emplace_back();
-                    break;
-                case SQLITE_INTEGER:
-                    values.emplace_back(int64_t{sqlite3_column_int64(statement, i)});
-                    break;
-                case SQLITE_FLOAT:
-                    values.emplace_back(sqlite3_column_double(statement, i));
-                    break;
-                default: {
-                    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, i));
-                    values.emplace_back(
-                        std::string(bytes ? bytes : "", static_cast<size_t>(sqlite3_column_bytes(statement, i))));
-                }
-            }
-        }
-        return Row(std::move(values));
-    }
-
-    sqlite3* db_ = nullptr;
-    std::unordered_map<std::string, sqlite3_stmt*> statements_;
-};
+constexpr uint64_t kFrameBytes = 4096;
+constexpr uint64_t kLogFrames = 4096;  // what the log is kept below when settings do not say
 
 class Snapshot final : public Connection {
   public:
@@ -194,27 +67,56 @@ using Work = std::function<Result<void>(Transaction&)>;
 struct Pending {
     const Work* work;
     Durable durable;
+    Space space;
     std::promise<Result<void>> done;
 };
 
+// After a failed write or sync of the log the kernel may have dropped pages that look written, so nothing written from
+// here on can be trusted; the next start reads what is there and writes all of it anew.
+Error stopped_writing() {
+    return {ErrorKind::Unavailable, "The disk of the metadata store failed; nothing is written until a restart.", ""};
+}
+Error no_room() { return {ErrorKind::LimitExceeded, "The disk is full.", "the metadata store keeps its reserve"}; }
+
 class SqliteDatabase final : public Database {
   public:
-    explicit SqliteDatabase(std::string path) : path_(std::move(path)) {}
+    SqliteDatabase(std::string path, const Settings& settings)
+        : path_(std::move(path)), settings_(settings), reserve_(folder_of(path_) + "reserve", settings.reserve_bytes) {}
 
     Result<void> start() {
         // SQLite gives its -wal and -shm files the mode of the database file.
         TRY(open_file(path_, O_RDWR | O_CREAT, 0600));
-        writer_ = TRY(Handle::open(path_));
+        const uint64_t frames = settings_.log_bytes > 0 ? settings_.log_bytes / kFrameBytes : kLogFrames;
+        copy_at_ = static_cast<int>(std::max<uint64_t>(frames / 4, 16));
+        finish_at_ = 2 * copy_at_;
+        writer_ = TRY(Handle::open(path_, settings_.vfs));
+        keepers_handle_ = TRY(Handle::open(path_, settings_.vfs));
+        // What a crash has left in the log may stand behind a sync that failed; in the database it is synced again.
+        auto emptied = writer_->checkpoint(Handle::Checkpoint::Truncate);
+        if (!emptied && writer_->lost_writes()) return emptied.error();
+        if (auto made = preallocate_log(path_ + "-wal", settings_.log_bytes); !made)
+            log::warning("metadata store", made.error());
         TRY(writer_->execute(
             "CREATE TABLE IF NOT EXISTS schema_version(component TEXT PRIMARY KEY, version INTEGER NOT NULL)"));
         committer_ = std::jthread([this](const std::stop_token& stop) { commit_loop(stop); });
+        keeper_ = std::jthread([this](const std::stop_token& stop) { keep_loop(stop); });
         return {};
     }
 
     ~SqliteDatabase() override {
         committer_.request_stop();
+        keeper_.request_stop();
         work_arrived_.notify_all();
+        log_grew_.notify_all();
         if (committer_.joinable()) committer_.join();
+        if (keeper_.joinable()) keeper_.join();
+        {
+            const MutexLock lock(mutex_);
+            readers_.clear();
+        }
+        if (!writer_ || stopped_) return;
+        if (auto emptied = writer_->checkpoint(Handle::Checkpoint::Truncate); !emptied)
+            log::warning("closing the metadata store", emptied.error());
     }
 
     Result<void> migrate(std::string_view component, const std::vector<Migration>& steps) override {
@@ -223,17 +125,18 @@ class SqliteDatabase final : public Database {
         }));
         const auto stored = static_cast<size_t>(row ? row->integer(0) : 0);
         if (stored > steps.size())
-            return Error{ErrorKind::Conflict, "the data directory was written by a newer Millwright",
-                         std::string(component) + " has version " + std::to_string(stored)};
+            return Error{ErrorKind::Conflict,
+                         "the data directory was written by a newer Millwright; start that one, or restore a backup",
+                         std::string(component) + " has version " + std::to_string(stored) + ", this program knows " +
+                             std::to_string(steps.size())};
         for (size_t version = stored; version < steps.size(); ++version)
             TRY(apply(component, steps[version], static_cast<int64_t>(version) + 1));
         return {};
     }
 
     Result<void> write_void(const Work& work, Durable durable, Space space) override {
-        static_cast<void>(space);
         CHECK(std::this_thread::get_id() != committer_.get_id());
-        auto pending = std::make_unique<Pending>(Pending{&work, durable, {}});
+        auto pending = std::make_unique<Pending>(Pending{&work, durable, space, {}});
         auto outcome = pending->done.get_future();
         {
             const MutexLock lock(mutex_);
@@ -256,7 +159,14 @@ class SqliteDatabase final : public Database {
         return outcome;
     }
 
+    bool is_low_on_space() override { return reserve_.low(); }
+
   private:
+    static std::string folder_of(const std::string& path) {
+        const auto slash = path.rfind('/');
+        return slash == std::string::npos ? "" : path.substr(0, slash + 1);
+    }
+
     Result<void> apply(std::string_view component, const Migration& step, int64_t version) {
         // On the committing thread like every write, so nothing else is half done meanwhile. Whatever is written with
         // the new schema comes after it, so the first write that must be safe makes the schema safe too.
@@ -280,7 +190,7 @@ class SqliteDatabase final : public Database {
                 return handle;
             }
         }
-        return Handle::open(path_);
+        return Handle::open(path_, settings_.vfs);
     }
 
     void commit_loop(const std::stop_token& stop) {
@@ -297,6 +207,7 @@ class SqliteDatabase final : public Database {
                 }
             }
             commit(group);
+            watch_log();
         }
     }
 
@@ -313,45 +224,104 @@ class SqliteDatabase final : public Database {
         std::vector<Result<void>> outcomes;
         const bool sync = std::any_of(group.begin(), group.end(),
                                       [](const auto& pending) { return pending->durable == Durable::Now; });
-        Result<void> begun = broken_ ? Result<void>(*broken_) : begin(sync);
-        if (begun) {
-            for (const auto& pending : group) outcomes.push_back(run_in_savepoint(*pending->work));
-            begun = writer_->in_transaction() ? writer_->execute("COMMIT")
-                                              : Result<void>(internal_error("the transaction was rolled back"));
+        make_room();
+        Result<void> done = stopped_ ? Result<void>(stopped_writing()) : begin(sync);
+        if (done) {
+            for (const auto& pending : group)
+                outcomes.push_back(pending->space == Space::Free && reserve_.low() ? no_room()
+                                                                                   : run_in_savepoint(*pending->work));
+            done = writer_->in_transaction() && !writer_->lost_writes()
+                       ? writer_->execute("COMMIT")
+                       : Result<void>(internal_error("the transaction was rolled back"));
         }
-        if (!begun) {
-            const int code = writer_->last_code();
-            if (writer_->in_transaction()) static_cast<void>(writer_->execute("ROLLBACK").has_value());
-            // After a failed fsync the kernel may have dropped the pages: nothing written from here on can be trusted.
-            if (!broken_ && (code & 0xFF) == SQLITE_IOERR) {
-                broken_ = Error{ErrorKind::Internal, "the metadata store failed to write to disk and stopped",
-                                begun.error().detail};
-                log::error("metadata store", *broken_);
-            }
-            for (const auto& pending : group) pending->done.set_value(begun.error());
+        const bool full = writer_->take_ran_full();
+        if (full) reserve_.release();
+        if (done) {
+            for (size_t i = 0; i < group.size(); ++i) group[i]->done.set_value(std::move(outcomes[i]));
             return;
         }
-        for (size_t i = 0; i < group.size(); ++i) group[i]->done.set_value(std::move(outcomes[i]));
+        if (writer_->in_transaction()) static_cast<void>(writer_->execute("ROLLBACK").has_value());
+        if (writer_->lost_writes()) stop_writing(done.error());
+        for (const auto& pending : group) pending->done.set_value(full ? no_room() : done.error());
     }
 
     Result<void> run_in_savepoint(const Work& work) {
+        // A write that fails for want of room may have rolled everything back already.
+        if (!writer_->in_transaction()) return internal_error("the transaction was rolled back");
         TRY(writer_->run("SAVEPOINT one", {}));
         Writer transaction(*writer_);
         auto outcome = work(transaction);
+        if (!writer_->in_transaction()) return outcome;
         if (!outcome) TRY(writer_->run("ROLLBACK TO one", {}));
         TRY(writer_->run("RELEASE one", {}));
         return outcome;
     }
 
+    // Copying the log into the database is the keeper's work. While writers keep adding to the log it never meets the
+    // log's end, and only a log that was copied to its end is written from its beginning again; so the last few frames
+    // are copied here, between two commits.
+    void watch_log() {
+        const int frames = writer_->log_frames();
+        if (frames < last_frames_) next_finish_ = finish_at_;
+        last_frames_ = frames;
+        if (frames >= copy_at_ && !asked_.exchange(true)) log_grew_.notify_one();
+        // On a full disk the log's own blocks are all there is, so it is begun anew often.
+        if (frames < (is_low_ ? copy_at_ / 4 : std::max(next_finish_, finish_at_))) return;
+        next_finish_ = frames + copy_at_ / 2;
+        copy_log(*writer_);
+    }
+
+    // What is in the log already may need room in the database: when the reserve has just been released, now.
+    void make_room() {
+        reserve_.look();
+        if (reserve_.low() && !is_low_) copy_log(*writer_);
+        is_low_ = reserve_.low();
+    }
+
+    void copy_log(Handle& handle) {
+        if (stopped_) return;
+        auto copied = handle.checkpoint(Handle::Checkpoint::Passive);
+        if (!copied && handle.lost_writes()) stop_writing(copied.error());
+    }
+
+    void keep_loop(const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            {
+                const MutexLock lock(keeper_mutex_);
+                if (!asked_ && !stop.stop_requested())
+                    log_grew_.wait_until(keeper_mutex_, std::chrono::steady_clock::now() + std::chrono::seconds(1));
+            }
+            const bool was_low = reserve_.low();
+            reserve_.look();
+            if (!asked_ && was_low == reserve_.low()) continue;
+            copy_log(*keepers_handle_);
+            asked_ = false;
+        }
+    }
+
+    void stop_writing(const Error& cause) {
+        if (stopped_.exchange(true)) return;
+        log::error("the metadata store failed to write to its disk and takes no more writes", cause);
+    }
+
     const std::string path_;
+    const Settings settings_;
+    Reserve reserve_;
     std::unique_ptr<Handle> writer_;  // committing thread only, after start()
-    bool syncing_ = true;             // committing thread only: whether a commit of writer_ ends with an fsync
-    std::optional<Error> broken_;     // committing thread only
+    std::unique_ptr<Handle> keepers_handle_;
+    bool syncing_ = true;              // committing thread only: whether a commit of writer_ ends with an fsync
+    int copy_at_ = 0, finish_at_ = 0;  // frames in the log: when the keeper copies it, when the committing thread helps
+    int last_frames_ = 0, next_finish_ = 0;  // committing thread only
+    bool is_low_ = false;                    // committing thread only: what reserve_ said last
+    std::atomic<bool> stopped_{false};
+    std::atomic<bool> asked_{false};  // the keeper is to copy the log
     Mutex mutex_;
     Condition work_arrived_;
     std::deque<std::unique_ptr<Pending>> queue_ GUARDED_BY(mutex_);
     std::vector<std::unique_ptr<Handle>> readers_ GUARDED_BY(mutex_);
-    std::jthread committer_;
+    Mutex keeper_mutex_;
+    Condition log_grew_;
+    std::jthread committer_, keeper_;
 };
 
 }  // namespace
@@ -385,8 +355,7 @@ Result<std::unique_ptr<Connection>> open_read_only(const std::string& path) {
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path, const Settings& settings) {
-    static_cast<void>(settings);
-    auto database = std::make_unique<SqliteDatabase>(path);
+    auto database = std::make_unique<SqliteDatabase>(path, settings);
     TRY(database->start());
     return std::unique_ptr<Database>(std::move(database));
 }

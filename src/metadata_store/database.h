@@ -116,7 +116,9 @@ enum class Space {
 };
 
 struct Settings {
-    uint64_t reserve_bytes = 0;  // of the file `reserve` beside the database; it is less on a small disk, 0 for none
+    // Both are less on a small disk, and 0 for none.
+    uint64_t reserve_bytes = 0;  // of the file `reserve` beside the database: see metadata_store/reserve.h
+    uint64_t log_bytes = 0;      // of the log of writes whose blocks are made beforehand
     std::string vfs = {};        // name of a SQLite VFS, for tests that let the disk fail; "" for the usual one
 };
 
@@ -134,6 +136,9 @@ class Database {
     // started again; reads go on.
     virtual Result<void> write_void(const std::function<Result<void>(Transaction&)>& work, Durable durable,
                                     Space space) = 0;
+    // Nothing should be added now: Space::Free writes are refused.
+    virtual bool is_low_on_space() = 0;
+
     // Runs `work` on a pooled read connection that sees the newest commit. Thread-safe.
     virtual Result<void> read_void(const std::function<Result<void>(Connection&)>& work) = 0;
 
