@@ -45,6 +45,9 @@
 namespace millwright::programs {
 namespace {
 
+// Of the metadata store, on a disk that is large enough.
+constexpr uint64_t kReserveBytes = uint64_t{16} << 20, kLogBytes = uint64_t{16} << 20;
+
 // One server at a time works on a data directory.
 Result<Fd> lock_data_directory(const std::string& folder) {
     TRY(make_directories(folder, 0700));
@@ -204,7 +207,8 @@ Result<void> MillwrightServer::open(const std::string& programs) {
 Result<void> MillwrightServer::open_stores() {
     const std::string& folder = config_.data_dir;
     page_tokens_ = std::make_unique<aws::PageTokens>(TRY(page_token_key(folder)));
-    database_ = TRY(metadata_store::Database::open(folder + "/metadata.db"));
+    database_ = TRY(metadata_store::Database::open(folder + "/metadata.db",
+                                                   {.reserve_bytes = kReserveBytes, .log_bytes = kLogBytes}));
     objects_ = TRY(object_store::ObjectStore::open(folder + "/objects", *database_, system_clock(), system_random()));
     identity_ = TRY(resources::Identity::open(folder, *database_, system_clock(), system_random(),
                                               {.region = config_.region, .lenient_roles = config_.lenient_roles}));
