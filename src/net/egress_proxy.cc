@@ -106,17 +106,21 @@ std::string render(const Answer& answer) {
            "\r\nConnection: close\r\n\r\n" + body;
 }
 
+void refuse_at_once(int client, std::string text) {
+    const std::string answer = render({503, std::move(text)});
+    static_cast<void>(::send(client, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 std::string name_of(const Destination& destination) {
     return (destination.host.find(':') == std::string::npos ? destination.host : "[" + destination.host + "]") + ":" +
            std::to_string(destination.port);
 }
 
-Answer refusal(const Destination& destination, std::string_view why) {
+Answer refusal(const Destination& destination, std::string_view why, std::string_view advice) {
     const bool usual = destination.port == 80 || destination.port == 443;
     const std::string entry = usual && !destination.is_address ? destination.host : name_of(destination);
-    return {403, name_of(destination) + " is not reachable from jobs: " + std::string(why) +
-                     ". Whoever runs the server opens hosts in config.toml: [network] allow = [\"" + entry +
-                     "\"], or egress = \"all\" for every public host"};
+    return {403, name_of(destination) + " is not reachable through this proxy: " + std::string(why) + ". " +
+                     replace_all(advice, "%s", entry)};
 }
 
 void set_port(sockaddr_storage& address, uint16_t port) {
@@ -190,8 +194,9 @@ class Proxy : public EgressProxy {
         eventfd_write(stop_.get(), 1);  // never read: it stays readable for every thread
         acceptor_.join();
         workers_.clear();
-        ::unlink(settings_.socket_path.c_str());
+        if (listener_) ::unlink(settings_.socket_path.c_str());
     }
+    void adopt(Fd client, std::string received) override;
 
   private:
     struct Worker {
@@ -201,10 +206,13 @@ class Proxy : public EgressProxy {
     };
     void accept_all();
     void accept_one();
+    void serve_adopted();
     void join_finished();
-    void serve(Fd client);
-    std::optional<Answer> handle(int client);
-    Result<std::string, Answer> receive_head(int client, std::string& more);
+    void start_worker(pid_t peer, Fd client, std::string received);
+    void serve(Fd client, std::string received);
+    std::optional<Answer> handle(int client, std::string received);
+    // `text`: what has been received already.
+    Result<std::string, Answer> receive_head(int client, std::string text, std::string& more);
     Result<Fd, Answer> connect(const Destination& destination);
     Result<Fd> connect_to(const sockaddr_storage& address, Monotonic deadline);
     void report(const std::string& refusal);
@@ -221,6 +229,11 @@ class Proxy : public EgressProxy {
     const Fd listener_, stop_, changed_;
     Mutex mutex_;
     std::set<std::string> reported_ GUARDED_BY(mutex_);
+    struct Adopted {
+        Fd client;
+        std::string received;
+    };
+    std::vector<Adopted> adopted_ GUARDED_BY(mutex_);
     std::list<Worker> workers_;  // of the acceptor alone
     std::jthread acceptor_;
 };
@@ -233,6 +246,7 @@ void Proxy::accept_all() {
         if (::poll(wanted, 3, -1) < 0 && errno != EINTR) return;
         if (wanted[0].revents != 0) return;
         if (wanted[1].revents != 0) join_finished();
+        if (wanted[1].revents != 0) serve_adopted();
         if (wanted[2].revents != 0) accept_one();
     }
 }
@@ -241,6 +255,29 @@ void Proxy::join_finished() {
     eventfd_t ignored = 0;
     eventfd_read(changed_.get(), &ignored);
     workers_.remove_if([](const Worker& worker) { return worker.done.load(); });
+}
+
+void Proxy::adopt(Fd client, std::string received) {
+    {
+        const MutexLock lock(mutex_);
+        // A few more than can be served, so that a burst is answered and not cut.
+        if (adopted_.size() < settings_.max_connections) adopted_.push_back({std::move(client), std::move(received)});
+    }
+    eventfd_write(changed_.get(), 1);
+}
+
+void Proxy::serve_adopted() {
+    std::vector<Adopted> adopted;
+    {
+        const MutexLock lock(mutex_);
+        adopted.swap(adopted_);
+    }
+    for (Adopted& connection : adopted) {
+        if (workers_.size() < settings_.max_connections)
+            start_worker(0, std::move(connection.client), std::move(connection.received));
+        else
+            refuse_at_once(connection.client.get(), "too many connections through the proxy");
+    }
 }
 
 void Proxy::accept_one() {
@@ -252,14 +289,16 @@ void Proxy::accept_one() {
     const auto same =
         std::count_if(workers_.begin(), workers_.end(), [&](const Worker& other) { return other.peer == peer.pid; });
     if (static_cast<size_t>(same) >= settings_.max_connections_per_peer) {
-        const std::string text = render({503, "too many connections of one job"});
-        static_cast<void>(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
-        return;
+        return refuse_at_once(client.get(), "too many connections of one job");
     }
+    start_worker(peer.pid, std::move(client), "");
+}
+
+void Proxy::start_worker(pid_t peer, Fd client, std::string received) {
     Worker& worker = workers_.emplace_back();
-    worker.peer = peer.pid;
-    worker.thread = std::jthread([this, &worker, client = std::move(client)]() mutable {
-        serve(std::move(client));
+    worker.peer = peer;
+    worker.thread = std::jthread([this, &worker, client = std::move(client), received = std::move(received)]() mutable {
+        serve(std::move(client), std::move(received));
         worker.done = true;
         eventfd_write(changed_.get(), 1);
     });
@@ -291,8 +330,8 @@ bool Proxy::send_text(int to, std::string_view text) {
     return true;
 }
 
-void Proxy::serve(Fd client) {
-    const auto answer = handle(client.get());
+void Proxy::serve(Fd client, std::string received) {
+    const auto answer = handle(client.get(), std::move(received));
     if (!answer) return;
     if (answer->status == 403) report(answer->text);
     if (!send_text(client.get(), render(*answer))) return;
@@ -328,11 +367,18 @@ void Proxy::report(const std::string& refusal) {
 }
 
 // The head with its empty line; `more` is what came after it.
-Result<std::string, Answer> Proxy::receive_head(int client, std::string& more) {
+Result<std::string, Answer> Proxy::receive_head(int client, std::string text, std::string& more) {
     const Monotonic deadline = steady_clock::now() + settings_.header_deadline;
     HeadScanner scanner;
-    std::string text;
     for (;;) {
+        const auto end = scanner.find_end(text);
+        if (!end) return Answer{400, end.error().message};
+        if (*end > 0) {
+            more = text.substr(*end);
+            text.resize(*end);
+            return text;
+        }
+        if (text.size() >= settings_.max_header_bytes) return Answer{431, "the head of the request is too large"};
         char buffer[4096];
         const ssize_t got =
             ::recv(client, buffer, std::min(sizeof buffer, settings_.max_header_bytes - text.size()), 0);
@@ -343,21 +389,13 @@ Result<std::string, Answer> Proxy::receive_head(int client, std::string& more) {
             continue;
         }
         text.append(buffer, static_cast<size_t>(got));
-        const auto end = scanner.find_end(text);
-        if (!end) return Answer{400, end.error().message};
-        if (*end > 0) {
-            more = text.substr(*end);
-            text.resize(*end);
-            return text;
-        }
-        if (text.size() >= settings_.max_header_bytes) return Answer{431, "the head of the request is too large"};
     }
 }
 
 // Nothing when the connection has had its life.
-std::optional<Answer> Proxy::handle(int client) {
+std::optional<Answer> Proxy::handle(int client, std::string received) {
     std::string more;
-    const auto head = receive_head(client, more);
+    const auto head = receive_head(client, std::move(received), more);
     if (!head) return head.error().status == 0 ? std::optional<Answer>() : head.error();
     const auto wish = read_wish(*head);
     if (!wish) return wish.error();
@@ -375,7 +413,8 @@ std::optional<Answer> Proxy::handle(int client) {
 Result<Fd, Answer> Proxy::connect(const Destination& destination) {
     const EgressRules& rules = this->rules();
     const auto verdict = rules.judge(destination);
-    if (verdict == EgressRules::Verdict::Denied) return refusal(destination, "it is not in the list of allowed hosts");
+    if (verdict == EgressRules::Verdict::Denied)
+        return refusal(destination, "it is not in the list of allowed hosts", settings_.advice);
     const auto found =
         destination.is_address ? resolve(destination.host, AI_NUMERICHOST) : settings_.resolve(destination.host);
     if (!found) return Answer{502, "cannot find the address of " + destination.host + ": " + found.error().message};
@@ -392,7 +431,8 @@ Result<Fd, Answer> Proxy::connect(const Destination& destination) {
         failure = connected.error().message + ": " + connected.error().detail;
     }
     if (!found->empty() && !permitted)
-        return refusal(destination, "its address belongs to this machine or to a network that is not public");
+        return refusal(destination, "its address belongs to this machine or to a network that is not public",
+                       settings_.advice);
     return Answer{502, "cannot reach " + name_of(destination) + ": " + failure};
 }
 
@@ -450,7 +490,8 @@ void Proxy::relay(int client, int server, std::string_view first, Direction dire
 
 Result<std::unique_ptr<EgressProxy>> EgressProxy::start(EgressSettings settings) {
     EgressRules rules = TRY(EgressRules::make(settings.rules));
-    Fd listener = TRY(listen_unix(settings.socket_path));
+    Fd listener;
+    if (!settings.socket_path.empty()) listener = TRY(listen_unix(settings.socket_path));
     Fd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!stop) return error_from_errno("cannot make an eventfd");
     return std::unique_ptr<EgressProxy>(

@@ -13,17 +13,22 @@
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/result.h"
 #include "net/egress_rules.h"
 
 namespace millwright::net {
 
 struct EgressSettings {
-    std::string socket_path;  // made with mode 0600; an old socket is replaced
+    std::string socket_path;  // made with mode 0600; an old socket is replaced. Empty: connections are adopted only
     EgressRules::Settings rules;
     // Entries beyond `rules.allowed` that take a while to find; called once, on a thread of a connection, when the
     // first request comes. Where one cannot be read, all of them are left out.
     std::function<std::vector<std::string>()> more_allowed = {};
+    // How a refusal ends; %s is the entry that would be needed.
+    std::string advice =
+        "Whoever runs the server opens hosts in config.toml: [network] allow = [\"%s\"], or egress = \"all\" for every "
+        "public host";
     size_t max_connections = 64;           // one thread each; more wait in the kernel's queue
     size_t max_connections_per_peer = 32;  // of one launcher, that is of one run; more are answered 503
     size_t max_header_bytes = 8 * 1024;
@@ -40,6 +45,9 @@ class EgressProxy {
     static Result<std::unique_ptr<EgressProxy>> start(EgressSettings settings);
     // Cuts all connections and joins all threads; a name being resolved is waited for (the resolver's own patience).
     virtual ~EgressProxy() = default;
+    // Serves a connection that came in elsewhere; `received`: its first bytes. Answered 503 when there are too many.
+    // Thread-safe.
+    virtual void adopt(Fd client, std::string received) = 0;
 };
 
 }  // namespace millwright::net

@@ -8,10 +8,14 @@
 // The change parked -> busy or doomed is one atomic exchange, so sweeper and worker never act on the same
 // connection. A connection changes pools by being armed in the other pool's set for "writable", which is true
 // at once: the kernel's ready list is the queue.
+//
+// A connection begins Unknown where TLS is on: its first byte tells a TLS handshake (0x16) from a request. A handshake
+// is one more thing that is collected piece by piece, under the deadline of a head.
 #include "net/http_server.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -47,6 +51,7 @@ using std::chrono::milliseconds;
 
 constexpr int64_t kBusy = 0;
 constexpr int64_t kDoomed = -1;
+constexpr char kTlsHandshake = 0x16;
 // A body up to this size is collected before a worker is bound to the request.
 constexpr uint64_t kSmallBody = 16 * 1024;
 // Pipelined requests answered in a row before other connections get their turn.
@@ -59,8 +64,11 @@ int64_t now_ms() {
     return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+enum class Stage { Unknown, Handshake, Open };
+
 struct Connection {
     Socket socket;
+    Stage stage = Stage::Open;
     std::string peer;
     ReceiveBuffer input;
     HeadScanner scanner;
@@ -93,9 +101,12 @@ class Server : public HttpServer {
     // Workers.
     void run_worker(Pool pool);
     void serve(Connection& connection);
+    Arrival secure(Connection& connection);
     Arrival collect(Connection& connection);
     Arrival parse_input(Connection& connection);
+    Arrival refuse(Connection& connection, int status, std::string_view text);
     Arrival refuse(Connection& connection, const Error& failure);
+    Arrival answer_connect(Connection& connection);
     Arrival answer(Connection& connection, Request& request);
     void call_handler(Request& request, HttpWriter& writer);
     Arrival start_lingering(Connection& connection);
@@ -207,6 +218,7 @@ void Server::admit(Fd fd, std::string peer) {
     Connection& connection = *owned;
     connection.socket = Socket(std::move(fd));
     connection.peer = std::move(peer);
+    if (settings_.tls) connection.stage = Stage::Unknown;
     bool full;
     {
         const MutexLock lock(mutex_);
@@ -260,6 +272,7 @@ void Server::move_to(Connection& connection, Pool pool) {
 
 void Server::drop(Connection& connection) {
     std::unique_ptr<Connection> owned;  // closed outside of the lock
+    if (connection.socket.is_encrypted()) connection.socket.finish_sending();
     const MutexLock lock(mutex_);
     const auto found = connections_.find(&connection);
     CHECK(found != connections_.end());
@@ -284,8 +297,11 @@ void Server::run_worker(Pool pool) {
 void Server::serve(Connection& connection) {
     for (int served = 0;; ++served) {
         if (stopping_) return drop(connection);
-        Arrival arrival = served == 0 || !connection.input.empty() ? collect(connection) : Arrival::Incomplete;
+        // What TLS has decrypted shows in no epoll set, so there the socket is asked after every answer.
+        const bool look = served == 0 || !connection.input.empty() || connection.socket.is_encrypted();
+        Arrival arrival = look ? collect(connection) : Arrival::Incomplete;
         if (arrival != Arrival::Complete) return rest(connection, arrival);
+        if (connection.head->method == "CONNECT") return rest(connection, answer_connect(connection));
         Request request;
         request.method = connection.head->method;
         request.target = connection.head->target;
@@ -309,14 +325,37 @@ void Server::rest(Connection& connection, Arrival arrival) {
         patience = milliseconds(connection.lingers_until - now_ms());
     else if (connection.head)
         patience = settings_.body_idle_deadline;
-    else if (!connection.input.empty())
+    else if (!connection.input.empty() || connection.stage == Stage::Handshake)
         patience = milliseconds(connection.message_started + settings_.header_deadline.count() - now_ms());
-    park(connection, patience, EPOLLIN);
+    park(connection, patience, connection.socket.wanted_events() == POLLOUT ? EPOLLOUT : EPOLLIN);
+}
+
+// Complete when bytes of requests can be read.
+Arrival Server::secure(Connection& connection) {
+    if (connection.stage == Stage::Unknown) {
+        char first = 0;
+        const ssize_t got = ::recv(connection.socket.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Arrival::Incomplete;
+        if (got <= 0) return Arrival::Gone;
+        connection.stage = first == kTlsHandshake ? Stage::Handshake : Stage::Open;
+        if (connection.stage == Stage::Open) return Arrival::Complete;
+        connection.message_started = now_ms();
+        auto context = settings_.tls();
+        if (!context || !connection.socket.start_tls(std::move(context))) return Arrival::Gone;
+    }
+    if (connection.stage == Stage::Handshake) {
+        const auto done = connection.socket.handshake();
+        if (!done) return Arrival::Gone;
+        if (!*done) return Arrival::Incomplete;
+        connection.stage = Stage::Open;
+    }
+    return Arrival::Complete;
 }
 
 // Receives what is there and says whether a request can be worked on.
 Arrival Server::collect(Connection& connection) {
     if (connection.lingers_until != 0) return linger(connection);
+    if (const Arrival ready = secure(connection); ready != Arrival::Complete) return ready;
     Arrival arrival = parse_input(connection);
     while (arrival == Arrival::Incomplete) {
         const auto room = connection.input.room(connection.head ? kSmallBody : settings_.max_header_bytes);
@@ -327,7 +366,8 @@ Arrival Server::collect(Connection& connection) {
         if (connection.input.empty() && !connection.head) connection.message_started = now_ms();
         connection.input.received(**got);
         // A short read means that the socket is empty now; asking again would only cost a call.
-        const bool drained = **got < room.size();
+        // TLS hands out record by record.
+        const bool drained = **got < room.size() && !connection.socket.is_encrypted();
         arrival = parse_input(connection);
         if (drained) break;
     }
@@ -358,13 +398,47 @@ Arrival Server::parse_input(Connection& connection) {
 }
 
 Arrival Server::refuse(Connection& connection, const Error& failure) {
-    const std::string text = failure.message + "\n";
-    const int status = failure.kind == ErrorKind::LimitExceeded ? 431 : 400;
+    return refuse(connection, failure.kind == ErrorKind::LimitExceeded ? 431 : 400, failure.message);
+}
+
+Arrival Server::refuse(Connection& connection, int status, std::string_view text) {
     std::string answer = "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason_phrase(status));
-    answer += "\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: " + std::to_string(text.size());
-    answer += "\r\n\r\n" + text;
+    answer += "\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: ";
+    answer += std::to_string(text.size() + 1) + "\r\n\r\n";
+    answer += text;
+    answer += '\n';
     Pace pace(milliseconds(100));
     return connection.socket.send(answer, "", pace) ? start_lingering(connection) : Arrival::Gone;
+}
+
+Arrival Server::answer_connect(Connection& connection) {
+    const MessageHead head = std::move(*connection.head);
+    connection.head.reset();
+    if (!settings_.connect || connection.socket.is_encrypted())
+        return refuse(connection, 405, "this server is no proxy here");
+    // Bytes before our answer would belong to nobody.
+    if (!connection.input.empty() || head.chunked || head.content_length.value_or(0) > 0)
+        return refuse(connection, 400, "CONNECT has no body, and what follows waits for the answer");
+    ConnectDecision decision = settings_.connect(head.target);
+    if (decision.take_over) {
+        epoll_ctl(epoll_of(connection.pool), EPOLL_CTL_DEL, connection.socket.fd(), nullptr);
+        Fd client;
+        {
+            // Who stops the server looks at all sockets.
+            const MutexLock lock(mutex_);
+            client = connection.socket.release();
+        }
+        decision.take_over(std::move(client),
+                           "CONNECT " + head.target + " HTTP/1.1\r\nHost: " + head.target + "\r\n\r\n");
+        return Arrival::Gone;
+    }
+    if (!decision.intercept) return refuse(connection, 403, decision.refusal);
+    Pace pace(milliseconds(100));
+    if (!connection.socket.send("HTTP/1.1 200 Connection established\r\n\r\n", "", pace)) return Arrival::Gone;
+    if (!connection.socket.start_tls(std::move(decision.intercept))) return Arrival::Gone;
+    connection.stage = Stage::Handshake;
+    connection.message_started = now_ms();
+    return Arrival::Incomplete;
 }
 
 // Complete when the connection may carry another request.
@@ -398,7 +472,7 @@ void Server::call_handler(Request& request, HttpWriter& writer) {
 // Closing a socket with unread bytes resets it, and the reset can overtake our answer. So the peer is told
 // that no more will come, and what it still sends is dropped for a while, as it arrives.
 Arrival Server::start_lingering(Connection& connection) {
-    ::shutdown(connection.socket.fd(), SHUT_WR);
+    connection.socket.finish_sending();
     connection.head.reset();
     connection.input = {};
     connection.lingers_until = now_ms() + kLinger.count();

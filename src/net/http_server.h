@@ -5,15 +5,28 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "base/files.h"
 #include "net/http.h"
+#include "net/tls.h"
 
 namespace millwright::net {
 
 // Separate pools, so that slow uploads or held requests cannot starve the rest.
 enum class Pool { Control, Data, Inference };
+
+// The answer to a CONNECT.
+struct ConnectDecision {
+    // Answered 200; then the connection speaks TLS with this certificate and carries requests to this server.
+    std::shared_ptr<const TlsContext> intercept = {};
+    // Or: taken over as it is, with what has been received (the CONNECT itself first).
+    std::function<void(Fd client, std::string received)> take_over = {};
+    // Or: refused, 403 with this text.
+    std::string refusal = {};
+};
 
 struct ServerSettings {
     std::string address = "127.0.0.1";  // IPv4 or IPv6
@@ -27,6 +40,11 @@ struct ServerSettings {
     std::chrono::milliseconds header_deadline{10'000};     // from the first byte of a request to its last header
     std::chrono::milliseconds body_idle_deadline{30'000};  // the longest pause inside a body, either direction
     std::chrono::milliseconds keep_alive{75'000};
+    // When set, a connection that begins with a TLS handshake is encrypted; the others stay in the clear. Asked for
+    // each connection, so that a certificate can be renewed.
+    std::function<std::shared_ptr<const TlsContext>()> tls = {};
+    // What becomes of "CONNECT host:port"; refused when empty. Called on a worker, must not block.
+    std::function<ConnectDecision(std::string_view authority)> connect = {};
 };
 
 class HttpServer {

@@ -4,16 +4,21 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
+#include "net/tls.h"
+
 namespace millwright::net {
 namespace {
 
 constexpr size_t kSendFileStep = size_t{1} << 20;
+constexpr size_t kTlsRecord = 16 * 1024;
+constexpr size_t kTlsFileStep = 8 * kTlsRecord;
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
@@ -71,7 +76,33 @@ Result<void> Pace::wait(int fd, short events) {
     return {};
 }
 
+Socket::Socket() = default;
+Socket::Socket(Fd fd) : fd_(std::move(fd)) {}
+Socket::~Socket() = default;
+Socket::Socket(Socket&&) noexcept = default;
+Socket& Socket::operator=(Socket&&) noexcept = default;
+
+Fd Socket::release() {
+    CHECK(!tls_);
+    return std::move(fd_);
+}
+
+Result<void> Socket::start_tls(std::shared_ptr<const TlsContext> context) {
+    tls_ = TRY(TlsStream::accept(std::move(context), fd()));
+    return {};
+}
+
+Result<bool> Socket::handshake() { return tls_->handshake(); }
+
+short Socket::wanted_events() const { return tls_ ? tls_->wanted_events() : static_cast<short>(POLLIN); }
+
+void Socket::finish_sending() {
+    if (tls_) tls_->finish_sending();
+    ::shutdown(fd(), SHUT_WR);
+}
+
 Result<std::optional<size_t>> Socket::receive_now(std::span<char> buffer) {
+    if (tls_) return tls_->read(buffer);
     for (;;) {
         const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), 0);
         if (got >= 0) return std::optional<size_t>(static_cast<size_t>(got));
@@ -86,11 +117,30 @@ Result<size_t> Socket::receive(std::span<char> buffer, Pace& pace) {
             pace.moved(*got);
             return *got;
         }
-        TRY(pace.wait(fd(), POLLIN));
+        TRY(pace.wait(fd(), wanted_events()));
     }
 }
 
+Result<void> Socket::send_encrypted(std::string_view bytes, Pace& pace) {
+    while (!bytes.empty()) {
+        if (const auto put = TRY(tls_->write(bytes.substr(0, kTlsRecord)))) {
+            pace.moved(*put);
+            bytes.remove_prefix(*put);
+        } else {
+            TRY(pace.wait(fd(), tls_->wanted_events()));
+        }
+    }
+    return {};
+}
+
 Result<void> Socket::send(std::string_view first, std::string_view second, Pace& pace, bool more_follows) {
+    if (tls_) {
+        // One record, and so one segment, where both fit.
+        if (!second.empty() && first.size() + second.size() <= kTlsRecord)
+            return send_encrypted(std::string(first).append(second), pace);
+        TRY(send_encrypted(first, pace));
+        return send_encrypted(second, pace);
+    }
     const int flags = MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
     while (!first.empty() || !second.empty()) {
         iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
@@ -115,7 +165,23 @@ Result<void> Socket::send(std::string_view first, std::string_view second, Pace&
     return {};
 }
 
+Result<void> Socket::send_file_encrypted(int file, uint64_t offset, uint64_t length, Pace& pace) {
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kTlsFileStep);
+    while (length > 0) {
+        const ssize_t got = ::pread(file, buffer.get(), static_cast<size_t>(std::min<uint64_t>(length, kTlsFileStep)),
+                                    static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return error_from_errno("cannot read the file");
+        if (got == 0) return internal_error("the file is shorter than announced");
+        TRY(send_encrypted({buffer.get(), static_cast<size_t>(got)}, pace));
+        offset += static_cast<uint64_t>(got);
+        length -= static_cast<uint64_t>(got);
+    }
+    return {};
+}
+
 Result<void> Socket::send_file(int file, uint64_t offset, uint64_t length, Pace& pace) {
+    if (tls_) return send_file_encrypted(file, offset, length, pace);
     const WithoutBrokenPipeSignal quiet;
     auto position = static_cast<off_t>(offset);
     while (length > 0) {

@@ -36,12 +36,29 @@ class Pace {
     std::chrono::microseconds budget_;  // waiting time left
 };
 
-// REQUIRES: the descriptor is non-blocking.
+class TlsContext;
+class TlsStream;
+
+// REQUIRES: the descriptor is non-blocking. In the clear until start_tls().
 class Socket {
   public:
-    Socket() = default;
-    explicit Socket(Fd fd) : fd_(std::move(fd)) {}
+    Socket();
+    explicit Socket(Fd fd);
+    ~Socket();
+    Socket(Socket&&) noexcept;
+    Socket& operator=(Socket&&) noexcept;
     int fd() const { return fd_.get(); }
+    // Gives the connection away. REQUIRES: no TLS.
+    Fd release();
+
+    // From here on as a TLS server: handshake() until it says true, then as before.
+    Result<void> start_tls(std::shared_ptr<const TlsContext> context);
+    Result<bool> handshake();
+    bool is_encrypted() const { return tls_ != nullptr; }
+    // What to wait for, as poll(2) events, when receive_now() or handshake() could not go on.
+    short wanted_events() const;
+    // Nothing more will be sent; the peer is told.
+    void finish_sending();
 
     // What has arrived; nullopt when nothing has, 0 when the peer has finished. Unavailable: the connection
     // broke.
@@ -52,7 +69,11 @@ class Socket {
     Result<void> send_file(int file, uint64_t offset, uint64_t length, Pace& pace);
 
   private:
+    Result<void> send_encrypted(std::string_view bytes, Pace& pace);
+    Result<void> send_file_encrypted(int file, uint64_t offset, uint64_t length, Pace& pace);
+
     Fd fd_;
+    std::unique_ptr<TlsStream> tls_;  // goes before the descriptor it writes to
 };
 
 // Bytes received and not yet used. Memory is held only while there are some.

@@ -70,10 +70,10 @@ class Server:
     def log(self):
         return (self.folder.parent / (self.folder.name + ".log")).read_text(errors="replace")
 
-    def environment(self):
-        """What `eval "$(millwright env)"` gives a shell."""
-        text = subprocess.run([BIN / "millwright", "env", "--data-dir", self.folder], check=True, capture_output=True,
-                              text=True).stdout
+    def environment(self, *options):
+        """What `eval "$(millwright env)"` gives a shell; `options`: of the command, such as --proxy."""
+        text = subprocess.run([BIN / "millwright", "env", "--data-dir", self.folder, *options], check=True,
+                              capture_output=True, text=True).stdout
         result = {}
         for line in text.splitlines():
             if line.startswith("export "):

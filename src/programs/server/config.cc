@@ -71,6 +71,12 @@ Setter folder(std::string Config::*field) {
         return {};
     };
 }
+Result<void> set_tls_certificate(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<std::string>();
+    if (!value || (*value != kOwnCertificate && !value->starts_with('/'))) return wrong("\"own\" or an absolute path");
+    config.tls_certificate = *value;
+    return {};
+}
 Result<void> set_vcpus(Config& config, const toml::node& node) {
     constexpr int64_t kMost = 100'000;
     const auto value = node.value_exact<int64_t>();
@@ -133,6 +139,11 @@ const std::map<std::string, Setter>& setters() {
         {"s3.domains", host_names(&Config::s3_domains)},
         {"network.egress", set_egress},
         {"network.allow", host_names(&Config::egress_allow)},
+        {"tls.certificate", set_tls_certificate},
+        {"tls.key", folder(&Config::tls_key)},
+        {"tls.names", host_names(&Config::tls_names)},
+        {"proxy.enabled", flag(&Config::proxy_enabled)},
+        {"proxy.allow", host_names(&Config::proxy_allow)},
         {"environments.folder", folder(&Config::environments)},
         {"identity.region", text(&Config::region)},
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
@@ -202,6 +213,9 @@ Result<void> apply(Config& config, const toml::table& document) {
                 return invalid_input("config.toml: " + name + ": " + outcome.error().message);
         }
     }
+    const bool files = !config.tls_certificate.empty() && config.tls_certificate != kOwnCertificate;
+    if (files != !config.tls_key.empty())
+        return invalid_input("config.toml: tls.certificate and tls.key name two files, or neither is a file");
     return {};
 }
 

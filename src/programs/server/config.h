@@ -35,9 +35,16 @@ struct Config {
     std::chrono::seconds host_metrics_interval{10};  // 0: the hosts of jobs are not measured
     Egress egress = Egress::Packages;
     std::vector<std::string> egress_allow;            // further hosts, see net/egress_rules.h
+    std::string tls_certificate, tls_key;             // PEM files; or kOwnCertificate; empty: no TLS
+    std::vector<std::string> tls_names;               // further host names and addresses of the own certificate
+    bool proxy_enabled = true;                        // CONNECT to AWS's hosts is answered here
+    std::vector<std::string> proxy_allow;             // what else CONNECT may reach, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory
     std::map<std::string, std::string> file_systems;  // FileSystemId -> absolute folder
 };
+
+// As tls_certificate: one that the server's own authority issues.
+inline constexpr const char* kOwnCertificate = "own";
 
 // ~/.millwright unless $MILLWRIGHT_DATA_DIR is set.
 std::string default_data_dir();

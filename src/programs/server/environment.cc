@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "programs/server/certificates.h"
 
 namespace millwright::programs {
 namespace {
@@ -29,12 +30,37 @@ Result<std::string> url_of(const Config& config) {
         const Json about = TRY(Json::parse(*note));
         return about["url"].string_or("");
     }
-    return "http://" + config.address + ":" + std::to_string(config.port);
+    return (config.tls_certificate.empty() ? "http://" : "https://") + config.address + ":" +
+           std::to_string(config.port);
+}
+
+// "https://127.0.0.1:9770" -> "127.0.0.1:9770"
+std::string authority_of(const std::string& url) {
+    const size_t mark = url.find("://");
+    return mark == std::string::npos ? url : url.substr(mark + 3);
+}
+
+// Where clients look for the certificates that they trust.
+std::string trust_variables(const std::string& bundle) {
+    std::string out;
+    for (const char* name : {"AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
+        out += exported(name, bundle);
+    return out;
+}
+
+// Both spellings: a lower-case variable that is set already would win.
+std::string proxy_variables(const std::string& url) {
+    const std::string authority = authority_of(url);
+    const std::string direct = "localhost,127.0.0.1,::1," + authority.substr(0, authority.rfind(':'));
+    std::string out;
+    for (const char* name : {"HTTPS_PROXY", "https_proxy"}) out += exported(name, "http://" + authority);
+    for (const char* name : {"NO_PROXY", "no_proxy"}) out += exported(name, direct);
+    return out;
 }
 
 }  // namespace
 
-Result<std::string> shell_environment(const Config& config) {
+Result<std::string> shell_environment(const Config& config, ProxyVariables proxy) {
     const auto content = read_file(config.data_dir + "/credentials.json");
     if (!content)
         return not_found("no server has been started with " + config.data_dir +
@@ -43,8 +69,9 @@ Result<std::string> shell_environment(const Config& config) {
     const std::string region = known["Region"].string_or(""), account = known["AccountId"].string_or("");
     const std::string defaults = config.data_dir + "/sagemaker-config.yaml";
     TRY(write_file(defaults, sdk_defaults("sagemaker-" + region + "-" + account)));
+    const std::string url = TRY(url_of(config));
     std::string out = "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN\n";
-    out += exported("AWS_ENDPOINT_URL", TRY(url_of(config)));
+    out += exported("AWS_ENDPOINT_URL", url);
     out += exported("AWS_ACCESS_KEY_ID", known["AccessKeyId"].string_or(""));
     out += exported("AWS_SECRET_ACCESS_KEY", known["SecretAccessKey"].string_or(""));
     out += exported("AWS_DEFAULT_REGION", region);
@@ -52,6 +79,14 @@ Result<std::string> shell_environment(const Config& config) {
     out += exported("AWS_EC2_METADATA_DISABLED", "true");
     out += exported("SAGEMAKER_USER_CONFIG_OVERRIDE", defaults);
     out += exported("MILLWRIGHT_ACCOUNT", account);
+    const bool intercept = proxy == ProxyVariables::Intercept;
+    if (intercept && !config.proxy_enabled)
+        return invalid_input("the proxy is switched off in config.toml: [proxy] enabled = false");
+    if (intercept || config.tls_certificate == kOwnCertificate) {
+        const std::string bundle = TRY(write_certificate_bundle(config));
+        out += trust_variables(bundle);
+    }
+    if (intercept) out += proxy_variables(url);
     return out;
 }
 

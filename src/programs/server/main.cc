@@ -147,6 +147,9 @@ int run(int argc, char** argv) {
         serve_command->add_option("--listen", listen, "HOST:PORT, default 127.0.0.1:9770; port 0 takes a free one");
     auto* env_command =
         subcommand("env", "Print the variables that point AWS code at the server: eval \"$(millwright env)\"");
+    bool proxy = false;
+    env_command->add_flag("--proxy", proxy,
+                          "Also send calls to fixed AWS hosts (STS of the SDKs, telemetry) through the server's proxy");
     auto* doctor_command = subcommand("doctor", "Find out what this machine lets Millwright do");
     auto* operations_command = subcommand("operations", "List every operation of every service spoken, as JSON");
     operations_command->add_flag("--markdown", markdown, "As Markdown tables");
@@ -173,7 +176,7 @@ int run(int argc, char** argv) {
         return outcome ? 0 : failed(outcome.error());
     }
     if (env_command->parsed()) {
-        const auto text = shell_environment(*config);
+        const auto text = shell_environment(*config, proxy ? ProxyVariables::Intercept : ProxyVariables::None);
         if (!text) return failed(text.error());
         std::fputs(text->c_str(), stdout);
         return 0;
