@@ -43,7 +43,6 @@ struct Refused {
 constexpr Refused kRefused[] = {
     {"x-amz-server-side-encryption-customer-", "encryption with customer-provided keys (SSE-C)"},
     {"x-amz-copy-source-server-side-encryption-customer-", "encryption with customer-provided keys (SSE-C)"},
-    {"x-amz-grant-", "access control lists other than private"},
     {"x-amz-tagging", "object tags"},
     {"x-amz-object-lock-", "object lock"},
     {"x-amz-website-redirect-location", "website redirects"},
@@ -60,8 +59,6 @@ ApiResult<void> refuse_unsupported(std::string_view name, const std::string& val
         if (name == "x-amz-tagging-directive" && value == "COPY") return {};
         return not_implemented(refused.what);
     }
-    if (name == "x-amz-acl" && value != "private" && value != "bucket-owner-full-control")
-        return not_implemented("the canned ACL " + value);
     return {};
 }
 
@@ -98,7 +95,7 @@ ApiResult<Digests> read_digests(const net::Headers& headers) {
     }
     if (digests.expected.size() > 1)
         return invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
-    for (const auto name : split(headers.get("x-amz-trailer"), ','))
+    for (const auto name : split(headers.find("x-amz-trailer").value_or(""), ','))
         if (const auto* algorithm = find_algorithm(to_lower(trim(name))))
             digests.in_trailer.emplace_back(algorithm->name);
     if (headers.has("x-amz-sdk-checksum-algorithm") && digests.expected.empty() && digests.in_trailer.empty() &&
