@@ -38,7 +38,8 @@ Result<KnownBucket> read_known(Connection& connection, std::string_view name) {
 Result<void> write_document(Transaction& tx, int64_t bucket, std::string_view name,
                             const std::optional<std::string>& text) {
     if (text)
-        TRY(tx.run("INSERT INTO bucket_document(bucket, name, text) VALUES(?1,?2,?3) "
+        TRY(
+            tx.run("INSERT INTO bucket_document(bucket, name, text) VALUES(?1,?2,?3) "
                    "ON CONFLICT(bucket, name) DO UPDATE SET text=?3",
                    bucket, name, *text));
     else
@@ -83,8 +84,7 @@ Result<std::shared_ptr<const KnownBucket>> Buckets::find(std::string_view name) 
 }
 
 Result<std::vector<BucketInfo>> Buckets::list(std::string_view account) {
-    static const std::string sql =
-        "SELECT " + std::string(kColumns) + " FROM bucket WHERE account=? ORDER BY name";
+    static const std::string sql = "SELECT " + std::string(kColumns) + " FROM bucket WHERE account=? ORDER BY name";
     return database_.read([&](Connection& connection) -> Result<std::vector<BucketInfo>> {
         std::vector<BucketInfo> buckets;
         for (const auto& row : TRY(connection.query(sql, account))) buckets.push_back(read_bucket(row, 0));

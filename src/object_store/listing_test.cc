@@ -105,10 +105,11 @@ TEST_F(ListingTest, VisitsEveryObjectOfAPrefixInOrder) {
     ASSERT_TRUE(source);
     ASSERT_TRUE(database_->write([&](metadata_store::Transaction& tx) -> Result<void> {
         for (size_t i = 1; i < keys.size(); ++i)
-            TRY(tx.run(
-                "INSERT INTO object SELECT bucket, ?, ?, size, etag, modified, storage_class, properties FROM object "
-                "WHERE key='data/10000'",
-                keys[i], keys[i]));
+            TRY(
+                tx.run("INSERT INTO object SELECT bucket, ?, ?, size, etag, modified, storage_class, properties, "
+                       "version, sequence FROM object "
+                       "WHERE key='data/10000'",
+                       keys[i], keys[i]));
         return {};
     }));
     std::vector<std::string> seen;

@@ -1,5 +1,6 @@
 #include "object_store/properties.h"
 
+#include "base/encoding.h"
 #include "base/json.h"
 
 namespace millwright::object_store {
@@ -64,6 +65,8 @@ std::string write_properties(const ObjectInfo& object) {
     set_unless_empty(document, "checksums", object.checksums);
     set_unless_empty(document, "checksum_type", object.checksum_type);
     if (!object.part_sizes.empty()) document.set("parts", write_sizes(object.part_sizes));
+    if (!object.part_checksums.empty()) document.set("part_checksums", to_base64(object.part_checksums));
+    set_unless_empty(document, "tags", object.tags);
     return document.dump();
 }
 
@@ -75,6 +78,8 @@ Result<void> read_properties(const std::string& text, ObjectInfo& object) {
     object.checksums = to_strings(document["checksums"]);
     object.checksum_type = document["checksum_type"].string_or("");
     object.part_sizes = read_sizes(document["parts"]);
+    object.part_checksums = from_base64(document["part_checksums"].string_or("")).value_or("");
+    object.tags = to_strings(document["tags"]);
     return {};
 }
 
@@ -86,6 +91,7 @@ std::string write_options(const UploadOptions& options) {
     document.set("class", options.storage_class);
     set_unless_empty(document, "checksum", options.checksum_algorithm);
     set_unless_empty(document, "checksum_type", options.checksum_type);
+    set_unless_empty(document, "tags", options.tags);
     return document.dump();
 }
 
@@ -98,7 +104,32 @@ Result<UploadOptions> read_options(const std::string& text) {
     options.storage_class = document["class"].string_or("");
     options.checksum_algorithm = document["checksum"].string_or("");
     options.checksum_type = document["checksum_type"].string_or("");
+    options.tags = to_strings(document["tags"]);
     return options;
+}
+
+std::string write_completed(const ObjectInfo& object) {
+    Json document = Json::object();
+    document.set("version", object.version);
+    document.set("etag", object.etag);
+    document.set("size", object.size);
+    document.set("modified", to_epoch_milliseconds(object.modified));
+    document.set("class", object.storage_class);
+    document.set("properties", write_properties(object));
+    return document.dump();
+}
+
+Result<ObjectInfo> read_completed(const std::string& text, std::string_view key) {
+    const Json document = TRY(parse(text));
+    ObjectInfo object;
+    object.key = key;
+    object.version = document["version"].string_or("");
+    object.etag = document["etag"].string_or("");
+    object.size = static_cast<uint64_t>(document["size"].int_or(0));
+    object.modified = from_epoch_milliseconds(document["modified"].int_or(0));
+    object.storage_class = document["class"].string_or("");
+    TRY(read_properties(document["properties"].string_or("{}"), object));
+    return object;
 }
 
 std::string write_checksums(const Strings& checksums) { return to_json(checksums).dump(); }

@@ -49,8 +49,8 @@ CREATE TABLE upload_part(
     PRIMARY KEY(upload, number)) WITHOUT ROWID;
 CREATE INDEX upload_part_file ON upload_part(file);
 )sql"},
-    // `object` has the current version of each key: what plain buckets need and what listings scan. Everything else is in
-    // `old_version`, also delete markers (no file), which are no objects even when they are the newest. The newest
+    // `object` has the current version of each key: what plain buckets need and what listings scan. Everything else is
+    // in `old_version`, also delete markers (no file), which are no objects even when they are the newest. The newest
     // version of a key has the greatest sequence. See versions.h.
     {"object_store 2: versions, bucket documents, completed uploads", R"sql(
 ALTER TABLE bucket ADD COLUMN versioning INTEGER NOT NULL DEFAULT 0;

@@ -16,12 +16,6 @@ namespace {
 
 constexpr int kOpenAttempts = 16;  // the key may be overwritten between reading its row and opening its file
 
-Error no_bucket() { return {ErrorKind::NotFound, "The specified bucket does not exist", std::string(reason::kBucket)}; }
-Error no_key() { return {ErrorKind::NotFound, "The specified key does not exist.", std::string(reason::kKey)}; }
-Error condition_failed(ErrorKind kind) {
-    return {kind, "At least one of the pre-conditions you specified did not hold", std::string(reason::kCondition)};
-}
-
 // A failed commit of unknown outcome may still turn up after a restart; its file is then needed.
 void keep_if_unknown(Draft& draft, const Error& failure) {
     if (failure.kind == ErrorKind::Internal) draft.keep();
@@ -37,7 +31,12 @@ Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const std::string& folder
 }
 
 Store::Store(std::unique_ptr<FileStore> files, metadata_store::Database& database, const Clock& clock, Random& random)
-    : files_(std::move(files)), database_(database), clock_(clock), random_(random), slots_(*files_) {
+    : files_(std::move(files)),
+      database_(database),
+      clock_(clock),
+      random_(random),
+      buckets_(database, clock, random),
+      slots_(*files_) {
     sweeper_ = std::jthread([this](const std::stop_token& stop) {
         size_t removed = 0;
         for (int shard = 0; shard < FileStore::kShards && !stop.stop_requested(); ++shard) {
@@ -63,8 +62,9 @@ Result<std::set<std::string>> Store::named_files(const std::vector<std::string>&
         std::set<std::string> named;
         for (const auto& id : ids) {
             const auto row =
-                TRY(connection.query_one("SELECT 1 WHERE EXISTS(SELECT 1 FROM object WHERE file=?1) OR EXISTS(SELECT 1 "
-                                         "FROM upload_part WHERE file=?1) "
+                TRY(connection.query_one("SELECT 1 WHERE EXISTS(SELECT 1 FROM object WHERE file=?1) "
+                                         "OR EXISTS(SELECT 1 FROM old_version WHERE file=?1) "
+                                         "OR EXISTS(SELECT 1 FROM upload_part WHERE file=?1) "
                                          "OR EXISTS(SELECT 1 FROM upload WHERE file=?1)",
                                          id));
             if (row) named.insert(id);
@@ -81,74 +81,48 @@ void Store::remove_files(const std::set<std::string>& files) {
 
 Result<void> Store::create_bucket(std::string_view account, std::string_view region, std::string_view name,
                                   const BucketDocuments& documents) {
-    if (!documents.empty()) return internal_error("documents are not kept yet");
-    if (!is_valid_bucket_name(name))
-        return Error{ErrorKind::InvalidInput, "The specified bucket is not valid.", std::string(reason::kBucket)};
-    const auto id = static_cast<int64_t>(random_.below(uint64_t{1} << 62));
-    return database_.write([&](Transaction& tx) -> Result<void> {
-        if (TRY(tx.query_one("SELECT 1 FROM bucket WHERE name=?", name)))
-            return Error{ErrorKind::AlreadyExists, "The bucket exists", std::string(reason::kBucket)};
-        TRY(tx.run("INSERT INTO bucket(id, name, account, region, created) VALUES(?,?,?,?,?)", id, name, account,
-                   region, to_epoch_milliseconds(clock_.now())));
-        return {};
-    });
+    return buckets_.create(account, region, name, documents);
 }
 
 Result<BucketInfo> Store::find_bucket(std::string_view name) {
-    return database_.read([&](Connection& connection) -> Result<BucketInfo> {
-        const auto row =
-            TRY(connection.query_one("SELECT name, account, region, created FROM bucket WHERE name=?", name));
-        if (!row) return no_bucket();
-        BucketInfo info;
-        info.name = row->text(0);
-        info.account = row->text(1);
-        info.region = row->text(2);
-        info.created = from_epoch_milliseconds(row->integer(3));
-        return info;
-    });
+    const auto known = TRY(buckets_.find(name));
+    return known->info;
 }
 
-Result<std::vector<BucketInfo>> Store::list_buckets(std::string_view account) {
-    return database_.read([&](Connection& connection) -> Result<std::vector<BucketInfo>> {
-        std::vector<BucketInfo> buckets;
-        for (const auto& row : TRY(connection.query(
-                 "SELECT name, account, region, created FROM bucket WHERE account=? ORDER BY name", account))) {
-            BucketInfo& info = buckets.emplace_back();
-            info.name = row.text(0);
-            info.account = row.text(1);
-            info.region = row.text(2);
-            info.created = from_epoch_milliseconds(row.integer(3));
-        }
-        return buckets;
-    });
+Result<std::vector<BucketInfo>> Store::list_buckets(std::string_view account) { return buckets_.list(account); }
+
+Result<void> Store::set_versioning(std::string_view bucket, Versioning versioning) {
+    return buckets_.set_versioning(bucket, versioning);
+}
+
+Result<void> Store::set_document(std::string_view bucket, std::string_view name,
+                                 const std::optional<std::string>& text) {
+    return buckets_.set_document(bucket, name, text);
 }
 
 Result<void> Store::delete_bucket(std::string_view name) {
-    std::set<std::string> files;
+    FreedFiles freed;
     std::vector<std::string> uploads;
-    TRY(database_.write([&](Transaction& tx) -> Result<void> {
-        files.clear();
+    const auto deleted = database_.write([&](Transaction& tx) -> Result<void> {
+        freed.clear();
         uploads.clear();
-        const int64_t bucket = TRY(bucket_id(tx, name));
-        if (TRY(tx.query_one("SELECT 1 FROM object WHERE bucket=? LIMIT 1", bucket)))
+        const int64_t bucket = TRY(find_bucket_row(tx, name)).id;
+        if (TRY(has_versions(tx, bucket)))
             return Error{ErrorKind::Conflict, "The bucket you tried to delete is not empty",
                          std::string(reason::kBucket)};
         for (const auto& row : TRY(tx.query("SELECT id FROM upload WHERE bucket=?", bucket))) {
             uploads.push_back(row.text(0));
-            files.merge(TRY(forget_upload(tx, uploads.back())));
+            freed.merge(TRY(forget_upload(tx, uploads.back())));
         }
+        TRY(tx.run("DELETE FROM bucket_document WHERE bucket=?", bucket));
         TRY(tx.run("DELETE FROM bucket WHERE id=?", bucket));
         return {};
-    }));
+    });
+    buckets_.forget(name);
+    TRY(deleted);
     for (const auto& upload : uploads) slots_.forget(upload);
-    remove_files(files);
+    remove_files(freed);
     return {};
-}
-
-Result<int64_t> Store::bucket_id(Connection& connection, std::string_view name) {
-    const auto row = TRY(connection.query_one("SELECT id FROM bucket WHERE name=?", name));
-    if (!row) return no_bucket();
-    return row->integer(0);
 }
 
 // Objects
@@ -162,49 +136,61 @@ Result<ObjectInfo> Store::put(std::string_view bucket, std::string_view key, con
     return publish(bucket_number, describe(key, options, received.written), received.draft, options);
 }
 
-Result<ObjectInfo> Store::head(std::string_view bucket, std::string_view key, std::string_view) {
-    return TRY(find_object(bucket, key)).info;
+Result<ObjectInfo> Store::head(std::string_view bucket, std::string_view key, std::string_view version) {
+    TRY(check_key(key));
+    const auto known = TRY(buckets_.find(bucket));
+    auto found =
+        TRY(database_.read([&](Connection& connection) { return find_version(connection, known->row, key, version); }));
+    return std::move(found.info);
 }
 
-Result<OpenObject> Store::get(std::string_view bucket, std::string_view key, std::string_view) {
-    return open_object(bucket, key);
-}
-
-Result<void> Store::set_versioning(std::string_view, Versioning) { return internal_error("not there yet"); }
-Result<void> Store::set_document(std::string_view, std::string_view, const std::optional<std::string>&) {
-    return internal_error("not there yet");
-}
-Result<VersionPage> Store::list_versions(std::string_view, const VersionListRequest&) {
-    return internal_error("not there yet");
-}
-Result<ObjectInfo> Store::set_tags(std::string_view, std::string_view, std::string_view, const Tags&) {
-    return internal_error("not there yet");
-}
-Result<ObjectInfo> Store::set_header(std::string_view, std::string_view, std::string_view, const std::string&,
-                                     const std::optional<std::string>&) {
-    return internal_error("not there yet");
+Result<OpenObject> Store::get(std::string_view bucket, std::string_view key, std::string_view version) {
+    return open_object(bucket, key, version);
 }
 
 Result<std::vector<Result<Removed>>> Store::remove(std::string_view bucket, std::span<const Removal> objects) {
-    std::set<std::string> files;
-    TRY(database_.write([&](Transaction& tx) -> Result<void> {
-        files.clear();
-        const int64_t id = TRY(bucket_id(tx, bucket));
-        for (const auto& [key, version, etag, time, size] : objects) {
-            const auto row = TRY(tx.query_one("SELECT file FROM object WHERE bucket=? AND key=?", id, key));
-            if (!row) continue;
-            files.insert(row->text(0));
-            TRY(FileStore::forget(tx, row->text(0)));
-            TRY(tx.run("DELETE FROM object WHERE bucket=? AND key=?", id, key));
+    FreedFiles freed;
+    auto removed = TRY(database_.write([&](Transaction& tx) -> Result<std::vector<Result<Removed>>> {
+        freed.clear();
+        const BucketRow row = TRY(find_bucket_row(tx, bucket));
+        std::vector<Result<Removed>> answers;
+        for (const auto& object : objects) {
+            auto answer = remove_version(tx, row, object, clock_.now(), random_, freed);
+            const bool refused =
+                !answer && (answer.error().detail == reason::kCondition || answer.error().detail == reason::kVersion);
+            if (!answer && !refused) return answer.error();  // nothing happens, to none of them
+            answers.push_back(std::move(answer));
         }
-        return {};
+        return answers;
     }));
-    remove_files(files);
-    return std::vector<Result<Removed>>(objects.size(), Removed{});
+    remove_files(freed);
+    return removed;
 }
 
-Result<void> Store::link_to(std::string_view bucket, std::string_view key, const std::string& path, std::string_view) {
-    const auto object = TRY(open_object(bucket, key));
+Result<ObjectInfo> Store::set_tags(std::string_view bucket, std::string_view key, std::string_view version,
+                                   const Tags& tags) {
+    return database_.write([&](Transaction& tx) -> Result<ObjectInfo> {
+        const BucketRow row = TRY(find_bucket_row(tx, bucket));
+        return change_version(tx, row, key, version, [&](ObjectInfo& object) { object.tags = tags; });
+    });
+}
+
+Result<ObjectInfo> Store::set_header(std::string_view bucket, std::string_view key, std::string_view version,
+                                     const std::string& name, const std::optional<std::string>& value) {
+    return database_.write([&](Transaction& tx) -> Result<ObjectInfo> {
+        const BucketRow row = TRY(find_bucket_row(tx, bucket));
+        return change_version(tx, row, key, version, [&](ObjectInfo& object) {
+            if (value)
+                object.headers[name] = *value;
+            else
+                object.headers.erase(name);
+        });
+    });
+}
+
+Result<void> Store::link_to(std::string_view bucket, std::string_view key, const std::string& path,
+                            std::string_view version) {
+    const auto object = TRY(open_object(bucket, key, version));
     if (object.in_memory()) return write_new_file(path, object.bytes);
     TRY(materialize(object.fd.get(), object.info.size, path));
     return {};
@@ -243,12 +229,14 @@ Result<ObjectInfo> Store::copy(std::string_view bucket, std::string_view key, co
     ObjectInfo object = describe(key, options, {source.info.size, source.info.etag, source.info.checksums});
     object.checksum_type = source.info.checksum_type;
     object.part_sizes = source.info.part_sizes;
+    object.part_checksums = source.info.part_checksums;
     if (!options.compute_checksums.empty()) {
         Expected wanted;
         wanted.compute = options.compute_checksums;
         wanted.max_bytes = kMaxObjectBytes;
         object.checksums = TRY(hash_stream(source.source(0, source.info.size), wanted)).checksums;
         object.checksum_type = "FULL_OBJECT";
+        object.part_checksums.clear();
     }
     return publish(bucket_number, std::move(object), draft, options);
 }
@@ -265,6 +253,7 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
     object.checksums = written.checksums;
     if (!object.checksums.empty()) object.checksum_type = "FULL_OBJECT";
     object.storage_class = options.storage_class;
+    object.tags = options.tags;
     return object;
 }
 
@@ -272,76 +261,42 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
 // leaves the old object or the new one, and at most a file without a row.
 Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options) {
     TRY(draft.sync());
-    const Conditions conditions{options.if_none_match, options.if_match};
-    const auto replaced = database_.write([&](Transaction& tx) -> Result<std::optional<std::string>> {
+    const WriteCondition condition{options.if_none_match, options.if_match};
+    FreedFiles freed;
+    const auto committed = database_.write([&](Transaction& tx) -> Result<void> {
+        freed.clear();
+        const BucketRow row = TRY(find_bucket_row(tx, bucket));
         TRY(draft.record(tx));
-        return name_file(tx, bucket, object, draft.id(), conditions);
+        return add_version(tx, row, object, draft.id(), condition, random_, freed);
     });
-    if (!replaced) {
-        keep_if_unknown(draft, replaced.error());
-        return replaced.error();
+    if (!committed) {
+        keep_if_unknown(draft, committed.error());
+        return committed.error();
     }
     draft.keep();
-    if (*replaced) files_->remove(**replaced);
+    remove_files(freed);
     return object;
-}
-
-Result<std::optional<std::string>> Store::name_file(Transaction& tx, int64_t bucket, const ObjectInfo& object,
-                                                    const std::string& file, const Conditions& conditions) {
-    if (!TRY(tx.query_one("SELECT 1 FROM bucket WHERE id=?", bucket))) return no_bucket();
-    const auto old = TRY(tx.query_one("SELECT file, etag FROM object WHERE bucket=? AND key=?", bucket, object.key));
-    const auto meets = [&](const std::string& etag) { return old && (etag == "*" || etag == old->text(1)); };
-    if (conditions.if_none_match && meets(*conditions.if_none_match)) return condition_failed(ErrorKind::AlreadyExists);
-    if (conditions.if_match && !old) return no_key();
-    if (conditions.if_match && !meets(*conditions.if_match)) return condition_failed(ErrorKind::Conflict);
-    TRY(
-        tx.run("INSERT INTO object(bucket, key, file, size, etag, modified, storage_class, properties) "
-               "VALUES(?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT(bucket, key) DO UPDATE SET "
-               "file=?3, size=?4, etag=?5, modified=?6, storage_class=?7, properties=?8",
-               bucket, object.key, file, object.size, object.etag, to_epoch_milliseconds(object.modified),
-               object.storage_class, write_properties(object)));
-    if (!old) return std::optional<std::string>();
-    TRY(FileStore::forget(tx, old->text(0)));
-    return std::optional(old->text(0));
 }
 
 Result<int64_t> Store::bucket_for_writing(std::string_view bucket, std::string_view key) {
     TRY(check_key(key));
-    return database_.read([&](Connection& connection) { return bucket_id(connection, bucket); });
+    const auto known = TRY(buckets_.find(bucket));
+    return known->row.id;
 }
 
-Result<Store::FoundObject> Store::find_object(std::string_view bucket, std::string_view key) {
+Result<OpenObject> Store::open_object(std::string_view bucket, std::string_view key, std::string_view version) {
     TRY(check_key(key));
-    return database_.read([&](Connection& connection) { return find_object(connection, bucket, key); });
-}
-
-Result<Store::FoundObject> Store::find_object(Connection& connection, std::string_view bucket, std::string_view key) {
-    const int64_t id = TRY(bucket_id(connection, bucket));
-    const auto row = TRY(connection.query_one(
-        "SELECT file, size, etag, modified, storage_class, properties FROM object WHERE bucket=? AND key=?", id, key));
-    if (!row) return no_key();
-    FoundObject found;
-    found.file = row->text(0);
-    found.info.key = key;
-    found.info.size = static_cast<uint64_t>(row->integer(1));
-    found.info.etag = row->text(2);
-    found.info.modified = from_epoch_milliseconds(row->integer(3));
-    found.info.storage_class = row->text(4);
-    TRY(read_properties(row->text(5), found.info));
-    return found;
-}
-
-Result<OpenObject> Store::open_object(std::string_view bucket, std::string_view key) {
     for (int attempt = 0;; ++attempt) {
+        const auto known = TRY(buckets_.find(bucket));
         OpenObject object;
-        const auto found = TRY(database_.read([&](Connection& connection) -> Result<FoundObject> {
-            auto row = TRY(find_object(connection, bucket, key));
+        auto found = TRY(database_.read([&](Connection& connection) -> Result<StoredVersion> {
+            auto row = TRY(find_version(connection, known->row, key, version));
             if (FileStore::is_small(row.file)) object.bytes = TRY(FileStore::small_bytes(connection, row.file));
             return row;
         }));
-        object.info = found.info;
+        object.info = std::move(found.info);
         if (FileStore::is_small(found.file)) {
-            if (object.bytes.size() == found.info.size) return object;
+            if (object.bytes.size() == object.info.size) return object;
             return internal_error("the bytes of an object are damaged", "size of " + found.file);
         }
         auto file = files_->open_for_reading(found.file);
@@ -352,7 +307,7 @@ Result<OpenObject> Store::open_object(std::string_view bucket, std::string_view 
         }
         struct stat status {};
         if (::fstat(file->get(), &status) != 0) return error_from_errno("cannot inspect an object file");
-        if (static_cast<uint64_t>(status.st_size) != found.info.size)
+        if (static_cast<uint64_t>(status.st_size) != object.info.size)
             return internal_error("the bytes of an object are damaged", "size of file " + found.file);
         object.fd = *std::move(file);
         return object;

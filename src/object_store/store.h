@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "metadata_store/database.h"
+#include "object_store/buckets.h"
 #include "object_store/file_store.h"
 #include "object_store/object_store.h"
 #include "object_store/upload_slots.h"
+#include "object_store/versions.h"
 #include "object_store/writing.h"
 
 namespace millwright::object_store {
@@ -64,13 +66,6 @@ class Store final : public ObjectStore {
     Result<size_t> remove_orphans() override;
 
   private:
-    struct Conditions {
-        std::optional<std::string> if_none_match, if_match;
-    };
-    struct FoundObject {
-        ObjectInfo info;
-        std::string file;
-    };
     struct StoredPart {
         PartInfo info;
         std::string file;
@@ -86,23 +81,18 @@ class Store final : public ObjectStore {
     using Connection = metadata_store::Connection;
     using Transaction = metadata_store::Transaction;
 
-    static Result<int64_t> bucket_id(Connection& connection, std::string_view name);
-    static Result<FoundObject> find_object(Connection& connection, std::string_view bucket, std::string_view key);
-    static Result<StoredUpload> read_upload(Connection& connection, std::string_view bucket, std::string_view key,
+    static Result<StoredUpload> read_upload(Connection& connection, int64_t bucket, std::string_view key,
                                             std::string_view id);
+    Result<StoredUpload> read_upload(std::string_view bucket, std::string_view key, std::string_view id);
     static Result<std::vector<StoredPart>> read_parts(Connection& connection, std::string_view upload, int after_number,
                                                       size_t limit);
-    // Writes the row; answers the file the key named before.
-    static Result<std::optional<std::string>> name_file(Transaction& tx, int64_t bucket, const ObjectInfo& object,
-                                                        const std::string& file, const Conditions& conditions);
     // Forgets uploads and their parts; answers the files they named.
     static Result<std::set<std::string>> forget_upload(Transaction& tx, std::string_view id);
 
     ObjectInfo describe(std::string_view key, const PutOptions& options, const Written& written) const;
     Result<ObjectInfo> publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options);
-    Result<FoundObject> find_object(std::string_view bucket, std::string_view key);
     Result<int64_t> bucket_for_writing(std::string_view bucket, std::string_view key);
-    Result<OpenObject> open_object(std::string_view bucket, std::string_view key);
+    Result<OpenObject> open_object(std::string_view bucket, std::string_view key, std::string_view version);
     Result<std::set<std::string>> named_files(const std::vector<std::string>& ids);
     void remove_files(const std::set<std::string>& files);
 
@@ -116,13 +106,18 @@ class Store final : public ObjectStore {
     Result<ObjectInfo> describe_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
                                           const CompleteOptions& options) const;
     Result<void> assemble(int target, const std::string& target_file, const std::vector<StoredPart>& parts);
-    Result<void> commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
-                                  const ObjectInfo& object, const std::string& file, const CompleteOptions& options);
+    Result<ObjectInfo> complete_running_upload(std::string_view bucket, std::string_view key, std::string_view id,
+                                               std::span<const CompletedPart> wanted, const CompleteOptions& options);
+    // Sets the object's version.
+    Result<void> commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts, ObjectInfo& object,
+                                  const std::string& file, const CompleteOptions& options);
+    Result<void> remember_completed(Transaction& tx, const StoredUpload& upload, const ObjectInfo& object);
 
     std::unique_ptr<FileStore> files_;
     metadata_store::Database& database_;
     const Clock& clock_;
     Random& random_;
+    Buckets buckets_;
     UploadSlots slots_;
     std::jthread sweeper_;  // last: it uses all the others
 };

@@ -10,6 +10,7 @@
 namespace millwright::object_store {
 namespace {
 
+constexpr auto kCompletedKept = std::chrono::hours(24);
 constexpr std::string_view kComposite = "COMPOSITE", kFullObject = "FULL_OBJECT";
 
 Error bad_part(std::string message, std::string_view why) {
@@ -58,6 +59,15 @@ std::string combined_etag(const std::vector<std::string>& etags) {
     return to_hex(md5.finish()) + "-" + std::to_string(etags.size());
 }
 
+Result<std::optional<ObjectInfo>> find_completed(metadata_store::Connection& connection, int64_t bucket,
+                                                 std::string_view key, std::string_view id, Timestamp now) {
+    const auto row = TRY(
+        connection.query_one("SELECT answer FROM completed_upload WHERE id=? AND bucket=? AND key=? AND completed>=?",
+                             id, bucket, key, to_epoch_milliseconds(now - kCompletedKept)));
+    if (!row) return std::optional<ObjectInfo>();
+    return std::optional(TRY(read_completed(row->text(0), key)));
+}
+
 }  // namespace
 
 // Where a part is being written: its slot of the shared file, or a file of its own.
@@ -85,7 +95,7 @@ Result<UploadInfo> Store::create_upload(std::string_view bucket, std::string_vie
     upload.initiated = clock_.now();
     upload.id = upload_id(upload.initiated, random_);
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
-        const int64_t bucket_number = TRY(bucket_id(tx, bucket));
+        const int64_t bucket_number = TRY(find_bucket_row(tx, bucket)).id;
         TRY(tx.run("INSERT INTO upload(id, bucket, key, initiated, options) VALUES(?,?,?,?,?)", upload.id,
                    bucket_number, key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
         return {};
@@ -94,20 +104,22 @@ Result<UploadInfo> Store::create_upload(std::string_view bucket, std::string_vie
 }
 
 Result<UploadInfo> Store::find_upload(std::string_view bucket, std::string_view key, std::string_view id) {
-    return database_.read([&](Connection& connection) -> Result<UploadInfo> {
-        return TRY(read_upload(connection, bucket, key, id)).info;
-    });
+    auto upload = TRY(read_upload(bucket, key, id));
+    return std::move(upload.info);
 }
 
-Result<Store::StoredUpload> Store::read_upload(Connection& connection, std::string_view bucket, std::string_view key,
+Result<Store::StoredUpload> Store::read_upload(std::string_view bucket, std::string_view key, std::string_view id) {
+    const auto known = TRY(buckets_.find(bucket));
+    return database_.read([&](Connection& connection) { return read_upload(connection, known->row.id, key, id); });
+}
+
+Result<Store::StoredUpload> Store::read_upload(Connection& connection, int64_t bucket, std::string_view key,
                                                std::string_view id) {
-    const int64_t bucket_number = TRY(bucket_id(connection, bucket));
-    const auto row = TRY(
-        connection.query_one("SELECT initiated, options, file, slot_size FROM upload WHERE id=? AND bucket=? AND key=?",
-                             id, bucket_number, key));
+    const auto row = TRY(connection.query_one(
+        "SELECT initiated, options, file, slot_size FROM upload WHERE id=? AND bucket=? AND key=?", id, bucket, key));
     if (!row) return no_upload();
     StoredUpload upload;
-    upload.bucket = bucket_number;
+    upload.bucket = bucket;
     upload.info.id = id;
     upload.info.key = key;
     upload.info.initiated = from_epoch_milliseconds(row->integer(0));
@@ -144,7 +156,7 @@ Result<PartInfo> Store::upload_part(std::string_view bucket, std::string_view ke
                                     const PartOptions& options, const Source& source) {
     if (number < 1 || number > kMaxParts)
         return bad_part("Part number must be an integer between 1 and 10000, inclusive", reason::kPartNumber);
-    const auto upload = TRY(database_.read([&](Connection& c) { return read_upload(c, bucket, key, id); }));
+    const auto upload = TRY(read_upload(bucket, key, id));
     Expected expected{options.expected_checksums, options.expected_md5, options.compute_checksums};
     if (const auto& algorithm = upload.info.options.checksum_algorithm; !algorithm.empty())
         expected.compute.push_back(algorithm);
@@ -215,8 +227,9 @@ Result<std::optional<std::string>> Store::record_part(const std::string& upload,
 
 Result<PartPage> Store::list_parts(std::string_view bucket, std::string_view key, std::string_view id, int after_number,
                                    size_t max_parts) {
+    const auto known = TRY(buckets_.find(bucket));
     return database_.read([&](Connection& connection) -> Result<PartPage> {
-        TRY(read_upload(connection, bucket, key, id));
+        TRY(read_upload(connection, known->row.id, key, id));
         PartPage page;
         for (auto& part : TRY(read_parts(connection, id, after_number, max_parts + 1))) {
             page.truncated = page.parts.size() == max_parts;
@@ -240,7 +253,8 @@ Result<std::set<std::string>> Store::forget_upload(Transaction& tx, std::string_
 
 Result<void> Store::abort_upload(std::string_view bucket, std::string_view key, std::string_view id) {
     const auto files = TRY(database_.write([&](Transaction& tx) -> Result<std::set<std::string>> {
-        TRY(read_upload(tx, bucket, key, id));
+        const int64_t bucket_number = TRY(find_bucket_row(tx, bucket)).id;
+        TRY(read_upload(tx, bucket_number, key, id));
         return forget_upload(tx, id);
     }));
     slots_.forget(std::string(id));
@@ -250,15 +264,29 @@ Result<void> Store::abort_upload(std::string_view bucket, std::string_view key, 
 
 Result<ObjectInfo> Store::complete_upload(std::string_view bucket, std::string_view key, std::string_view id,
                                           std::span<const CompletedPart> wanted, const CompleteOptions& options) {
+    auto completed = complete_running_upload(bucket, key, id, wanted, options);
+    if (completed || completed.error().detail != reason::kUpload) return completed;
+    // The client may not have heard the first answer.
+    const auto known = TRY(buckets_.find(bucket));
+    auto before = TRY(database_.read(
+        [&](Connection& connection) { return find_completed(connection, known->row.id, key, id, clock_.now()); }));
+    if (before) return *std::move(before);
+    return completed;
+}
+
+Result<ObjectInfo> Store::complete_running_upload(std::string_view bucket, std::string_view key, std::string_view id,
+                                                  std::span<const CompletedPart> wanted,
+                                                  const CompleteOptions& options) {
+    const auto known = TRY(buckets_.find(bucket));
     StoredUpload upload;
     std::vector<StoredPart> stored;
     TRY(database_.read([&](Connection& connection) -> Result<void> {
-        upload = TRY(read_upload(connection, bucket, key, id));
+        upload = TRY(read_upload(connection, known->row.id, key, id));
         stored = TRY(read_parts(connection, id, 0, size_t{kMaxParts}));
         return {};
     }));
     const auto parts = TRY(check_parts(stored, wanted));
-    const ObjectInfo object = TRY(describe_completed(upload, parts, options));
+    ObjectInfo object = TRY(describe_completed(upload, parts, options));
 
     if (slots_.close(upload.info.id) && in_place(upload.file, stored, parts)) {
         const Fd shared = TRY(files_->open_for_writing(upload.file));
@@ -311,6 +339,10 @@ Result<std::vector<Store::StoredPart>> Store::check_parts(const std::vector<Stor
 Result<ObjectInfo> Store::describe_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
                                              const CompleteOptions& options) const {
     const UploadOptions& wanted = upload.info.options;
+    if (!options.checksum_type.empty() && options.checksum_type != wanted.checksum_type)
+        return bad_part("The upload was created using the " + wanted.checksum_type +
+                            " checksum mode. The complete request must use the same checksum mode.",
+                        reason::kChecksumName);
     ObjectInfo object;
     object.key = upload.info.key;
     object.modified = clock_.now();
@@ -318,14 +350,17 @@ Result<ObjectInfo> Store::describe_completed(const StoredUpload& upload, const s
     object.headers = wanted.headers;
     object.metadata = wanted.metadata;
     object.storage_class = wanted.storage_class;
+    object.tags = wanted.tags;
     std::vector<std::string> etags;
     std::vector<PartChecksum> checksums;
     for (const auto& part : parts) {
         object.size += part.info.size;
         object.part_sizes.push_back(part.info.size);
         etags.push_back(part.info.etag);
-        if (!wanted.checksum_algorithm.empty())
-            checksums.push_back({part.info.checksums.at(wanted.checksum_algorithm), part.info.size});
+        if (wanted.checksum_algorithm.empty()) continue;
+        const std::string& checksum = part.info.checksums.at(wanted.checksum_algorithm);
+        checksums.push_back({checksum, part.info.size});
+        object.part_checksums += from_base64(checksum).value_or("");
     }
     object.etag = combined_etag(etags);
     if (!wanted.checksum_algorithm.empty()) {
@@ -379,23 +414,36 @@ Result<void> Store::assemble(int target, const std::string& target_file, const s
 }
 
 Result<void> Store::commit_completed(const StoredUpload& upload, const std::vector<StoredPart>& parts,
-                                     const ObjectInfo& object, const std::string& file,
-                                     const CompleteOptions& options) {
-    auto files = TRY(database_.write([&](Transaction& tx) -> Result<std::set<std::string>> {
+                                     ObjectInfo& object, const std::string& file, const CompleteOptions& options) {
+    FreedFiles freed;
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
         if (!TRY(tx.query_one("SELECT 1 FROM upload WHERE id=?", upload.info.id))) return no_upload();
         for (const auto& part : parts)
             if (!TRY(tx.query_one("SELECT 1 FROM upload_part WHERE upload=? AND number=? AND file=? AND file_offset=?",
                                   upload.info.id, part.info.number, part.file, part.offset)))
                 return changed_meanwhile();
-        auto forgotten = TRY(forget_upload(tx, upload.info.id));
-        const auto replaced =
-            TRY(name_file(tx, upload.bucket, object, file, {options.if_none_match, options.if_match}));
-        if (replaced) forgotten.insert(*replaced);
-        return forgotten;
+        freed = TRY(forget_upload(tx, upload.info.id));
+        const BucketRow bucket = TRY(find_bucket_row(tx, upload.bucket));
+        TRY(add_version(tx, bucket, object, file, {options.if_none_match, options.if_match}, random_, freed));
+        return remember_completed(tx, upload, object);
     }));
     slots_.forget(upload.info.id);
-    files.erase(file);
-    remove_files(files);
+    freed.erase(file);
+    remove_files(freed);
+    return {};
+}
+
+Result<void> Store::remember_completed(Transaction& tx, const StoredUpload& upload, const ObjectInfo& object) {
+    const auto last = TRY(tx.query_one("SELECT max(number) FROM completed_upload"));
+    const int64_t number = (last ? last->integer(0) : 0) + 1;
+    const Timestamp now = clock_.now();
+    TRY(tx.run("INSERT INTO completed_upload(id, number, completed, bucket, key, answer) VALUES(?,?,?,?,?,?)",
+               upload.info.id, number, to_epoch_milliseconds(now), upload.bucket, object.key, write_completed(object)));
+    // More than one goes for each that comes, so that none stays for good.
+    TRY(
+        tx.run("DELETE FROM completed_upload WHERE id IN (SELECT id FROM completed_upload ORDER BY number LIMIT 4) "
+               "AND (number<=? OR completed<?)",
+               number - kCompletedUploads, to_epoch_milliseconds(now - kCompletedKept)));
     return {};
 }
 

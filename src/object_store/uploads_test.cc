@@ -49,7 +49,7 @@ TEST_F(UploadsTest, MakesOneObjectOfItsParts) {
     EXPECT_EQ(head->metadata, options.metadata);
     EXPECT_EQ(head->part_sizes, (std::vector<uint64_t>{kPart, kPart, 100}));
     EXPECT_EQ(files().size(), 1u);
-    EXPECT_EQ(complete({p1, p2, p3}).error().detail, reason::kUpload);
+    EXPECT_EQ(store_->list_parts("bucket", "k", id_, 0, 10).error().detail, reason::kUpload);
 }
 
 TEST_F(UploadsTest, MakesTheSameObjectOfPartsOfAnySizeAndOrder) {
@@ -78,6 +78,61 @@ TEST_F(UploadsTest, LeavesOutPartsNotListed) {
     ASSERT_TRUE(complete({p1, p3}));
     EXPECT_EQ(content("k"), one + three);
     EXPECT_EQ(files().size(), 1u);
+}
+
+TEST_F(UploadsTest, AnswersACompletionThatIsAskedForAgain) {
+    start({.checksum_algorithm = "CRC32", .tags = {{"a", "1"}}});
+    const auto p1 = upload(1, bytes_of(1, kPart)), p2 = upload(2, bytes_of(2, 10));
+    const auto first = complete({p1, p2});
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->tags, (Tags{{"a", "1"}}));
+    ASSERT_TRUE(store_->remove("bucket", std::vector<Removal>{{"k"}}));
+    reopen();
+    const auto again = complete({p1, p2});
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->etag, first->etag);
+    EXPECT_EQ(again->checksums, first->checksums);
+    EXPECT_EQ(again->modified, first->modified);
+    const auto parts = parts_of(*again);
+    ASSERT_EQ(parts.size(), 2u);
+    EXPECT_EQ(parts[1].size, 10u);
+    EXPECT_EQ(parts[1].checksums.at("CRC32").size(), 8u);
+    EXPECT_EQ(store_->get("bucket", "k").error().detail, reason::kKey) << "the object is not brought back";
+    EXPECT_EQ(store_->complete_upload("bucket", "other", id_, {}, {}).error().detail, reason::kUpload);
+    clock_.now_ms += 25 * 3600 * 1000;
+    EXPECT_EQ(complete({p1, p2}).error().detail, reason::kUpload);
+}
+
+TEST_F(UploadsTest, ForgetsOldCompletions) {
+    const auto complete_one = [&] {
+        start();
+        const auto part = upload(1, "x");
+        ASSERT_TRUE(complete({part}));
+    };
+    const auto remembered = [&] {
+        const auto row = database_->read(
+            [](metadata_store::Connection& c) { return c.query_one("SELECT count(*) FROM completed_upload"); });
+        return (*row)->integer(0);
+    };
+    for (int i = 0; i < 8; ++i) complete_one();
+    EXPECT_EQ(remembered(), 8);
+    clock_.now_ms += 25 * 3600 * 1000;
+    complete_one();
+    complete_one();
+    EXPECT_EQ(remembered(), 2);
+    ASSERT_TRUE(database_->write([](metadata_store::Transaction& tx) -> Result<void> {
+        TRY(tx.run("UPDATE completed_upload SET number=number-?", kCompletedUploads));
+        return {};
+    }));
+    ASSERT_TRUE(database_->write([](metadata_store::Transaction& tx) -> Result<void> {
+        TRY(tx.run(
+            "INSERT INTO completed_upload SELECT 'last', ?, completed, bucket, key, answer FROM completed_upload "
+            "LIMIT 1",
+            kCompletedUploads));
+        return {};
+    }));
+    complete_one();
+    EXPECT_EQ(remembered(), 2) << "as many as are kept, counted from the newest";
 }
 
 TEST_F(UploadsTest, UsesTheLastPartOfANumber) {

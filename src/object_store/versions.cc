@@ -24,20 +24,21 @@ Error condition_failed(ErrorKind kind) {
 }
 
 Result<void> check_version_id(std::string_view version) {
-    const bool digits = version.size() == kVersionIdDigits &&
-                        version.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    const bool digits =
+        version.size() == kVersionIdDigits && version.find_first_not_of("0123456789abcdef") == std::string_view::npos;
     if (version.empty() || version == kNullVersion || digits) return {};
     return Error{ErrorKind::InvalidInput, "Invalid version id specified", std::string(reason::kVersion)};
 }
 
 // Columns: file, size, etag, modified, storage_class, properties, version, sequence.
 struct VersionRow {
-    StoredVersion stored;
+    StoredVersion stored;    // without what is in the properties
+    std::string properties;  // most callers do not need them read
     int64_t sequence = 0;
     bool delete_marker = false;
 };
 
-Result<VersionRow> read_version(const Row& row, std::string_view key, const BucketRow& bucket) {
+VersionRow read_version(const Row& row, std::string_view key, const BucketRow& bucket) {
     VersionRow version;
     version.stored.file = row.text(0);
     version.delete_marker = row.is_null(0);
@@ -48,15 +49,18 @@ Result<VersionRow> read_version(const Row& row, std::string_view key, const Buck
     info.etag = row.text(2);
     info.modified = from_epoch_milliseconds(row.integer(3));
     info.storage_class = row.text(4);
-    if (!version.delete_marker) TRY(read_properties(row.text(5), info));
+    version.properties = row.text(5);
     if (bucket.versioning != Versioning::Off) info.version = row.text(6);
     return version;
 }
 
-Result<std::optional<VersionRow>> maybe_version(const std::optional<Row>& row, std::string_view key,
-                                                const BucketRow& bucket) {
-    if (!row) return std::optional<VersionRow>();
-    return std::optional(TRY(read_version(*row, key, bucket)));
+std::optional<VersionRow> maybe_version(const std::optional<Row>& row, std::string_view key, const BucketRow& bucket) {
+    return row ? std::optional(read_version(*row, key, bucket)) : std::nullopt;
+}
+
+Result<StoredVersion> with_properties(VersionRow row) {
+    TRY(read_properties(row.properties, row.stored.info));
+    return std::move(row.stored);
 }
 
 Result<std::optional<VersionRow>> current_version(Connection& connection, const BucketRow& bucket,
@@ -150,10 +154,10 @@ Result<void> check_removal(const Removal& removal, const std::optional<VersionRo
     if (!row) return {};
     const ObjectInfo& info = row->stored.info;
     const auto seconds = [](Timestamp time) { return std::chrono::floor<std::chrono::seconds>(time); };
-    const bool etag = !removal.if_match || *removal.if_match == "*" ||
-                      (!row->delete_marker && *removal.if_match == info.etag);
-    const bool time = !removal.if_modified_at ||
-                      (!row->delete_marker && seconds(*removal.if_modified_at) == seconds(info.modified));
+    const bool etag =
+        !removal.if_match || *removal.if_match == "*" || (!row->delete_marker && *removal.if_match == info.etag);
+    const bool time =
+        !removal.if_modified_at || (!row->delete_marker && seconds(*removal.if_modified_at) == seconds(info.modified));
     const bool size = !removal.if_size || (!row->delete_marker && *removal.if_size == info.size);
     if (etag && time && size) return {};
     return condition_failed(ErrorKind::Conflict);
@@ -163,7 +167,8 @@ Result<Removed> add_delete_marker(Transaction& tx, const BucketRow& bucket, cons
                                   Random& random, FreedFiles& freed) {
     const auto current = TRY(current_version(tx, bucket, removal.key));
     if (removal.if_match || removal.if_modified_at || removal.if_size) {
-        const auto newest = current ? current : TRY(newest_old_version(tx, bucket, removal.key));
+        auto newest = current;
+        if (!newest) newest = TRY(newest_old_version(tx, bucket, removal.key));
         if (!newest) return Removed{};
         TRY(check_removal(removal, newest));
     }
@@ -195,12 +200,12 @@ Result<StoredVersion> find_version(Connection& connection, const BucketRow& buck
                                    std::string_view version) {
     TRY(check_version_id(version));
     auto current = TRY(current_version(connection, bucket, key));
-    if (current && (version.empty() || names(bucket, *current, version))) return std::move(current->stored);
+    if (current && (version.empty() || names(bucket, *current, version))) return with_properties(*std::move(current));
     if (bucket.versioning == Versioning::Off) return version.empty() ? no_key() : no_version();
-    auto old = version.empty() ? TRY(newest_old_version(connection, bucket, key))
-                               : TRY(old_version(connection, bucket, key, version));
+    auto old = TRY(version.empty() ? newest_old_version(connection, bucket, key)
+                                   : old_version(connection, bucket, key, version));
     if (!old) return version.empty() ? no_key() : no_version();
-    if (!old->delete_marker) return std::move(old->stored);
+    if (!old->delete_marker) return with_properties(*std::move(old));
     if (version.empty())
         return Error{ErrorKind::NotFound, "The specified key does not exist.", std::string(reason::kDeleteMarker)};
     return Error{ErrorKind::Conflict, "The specified method is not allowed against this resource.",
@@ -273,7 +278,8 @@ Result<ObjectInfo> change_version(Transaction& tx, const BucketRow& bucket, std:
 
 Result<bool> has_versions(Connection& connection, int64_t bucket) {
     if (TRY(connection.query_one("SELECT 1 FROM object WHERE bucket=? LIMIT 1", bucket))) return true;
-    return TRY(connection.query_one("SELECT 1 FROM old_version WHERE bucket=? LIMIT 1", bucket)).has_value();
+    const auto old = TRY(connection.query_one("SELECT 1 FROM old_version WHERE bucket=? LIMIT 1", bucket));
+    return old.has_value();
 }
 
 }  // namespace millwright::object_store

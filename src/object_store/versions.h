@@ -1,6 +1,7 @@
 // The rows of the versions of objects.
 //
-//   object        the current version of a key, if that is not a delete marker; in a bucket without versioning all there
+//   object        the current version of a key, if that is not a delete marker; in a bucket without versioning all
+//   there
 //                 is, with version "null" and sequence 0
 //   old_version   every other version, and every delete marker (no file)
 //
