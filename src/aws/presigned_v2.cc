@@ -48,16 +48,6 @@ constexpr std::array<std::string_view, 34> kSubResources = {"accelerate",
                                                             "versioning",
                                                             "website"};
 
-std::string hmac_sha1(std::string_view key, std::string_view text) {
-    constexpr size_t kBlock = 64;
-    std::string block = key.size() > kBlock ? digest(DigestKind::Sha1, key) : std::string(key);
-    block.resize(kBlock, '\0');
-    std::string inner = block, outer = block;
-    for (char& c : inner) c = static_cast<char>(c ^ 0x36);
-    for (char& c : outer) c = static_cast<char>(c ^ 0x5c);
-    return digest(DigestKind::Sha1, outer + digest(DigestKind::Sha1, inner + std::string(text)));
-}
-
 std::string query_value(const net::Request& request, std::string_view name) {
     for (const std::string_view piece : split(request.raw_query(), '&'))
         if (piece.size() > name.size() && piece.starts_with(name) && piece[name.size()] == '=')
@@ -105,6 +95,16 @@ std::string header_or_query(const net::Request& request, std::string_view name) 
 }
 
 }  // namespace
+
+std::string hmac_sha1(std::string_view key, std::string_view text) {
+    constexpr size_t kBlock = 64;
+    std::string block = key.size() > kBlock ? digest(DigestKind::Sha1, key) : std::string(key);
+    block.resize(kBlock, '\0');
+    std::string inner = block, outer = block;
+    for (char& c : inner) c = static_cast<char>(c ^ 0x36);
+    for (char& c : outer) c = static_cast<char>(c ^ 0x5c);
+    return digest(DigestKind::Sha1, outer + digest(DigestKind::Sha1, inner + std::string(text)));
+}
 
 std::optional<Claim> parse(const net::Request& request) {
     Claim claim{query_value(request, "AWSAccessKeyId"), query_value(request, "Signature"),

@@ -23,5 +23,6 @@ std::optional<Claim> parse(const net::Request& request);
 // `bucket`: of the host name, "" for path style.
 std::string signature(const net::Request& request, const Claim& claim, std::string_view bucket,
                       std::string_view secret);
+std::string hmac_sha1(std::string_view key, std::string_view text);
 
 }  // namespace millwright::aws::presigned_v2

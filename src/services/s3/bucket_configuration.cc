@@ -16,22 +16,15 @@ constexpr Answer kAnswers[] = {
     {"GetBucketNotificationConfiguration", "NotificationConfiguration", ""},
     {"GetBucketAccelerateConfiguration", "AccelerateConfiguration", ""},
     {"GetBucketRequestPayment", "RequestPaymentConfiguration", "Payer", "BucketOwner"},
-    {"GetBucketPolicy", "", "NoSuchBucketPolicy", "The bucket policy does not exist"},
-    {"GetBucketPolicyStatus", "", "NoSuchBucketPolicy", "The bucket policy does not exist"},
     {"GetBucketTagging", "", "NoSuchTagSet", "The TagSet does not exist"},
-    {"GetBucketCors", "", "NoSuchCORSConfiguration", "The CORS configuration does not exist"},
     {"GetBucketLifecycleConfiguration", "", "NoSuchLifecycleConfiguration",
      "The lifecycle configuration does not exist"},
-    {"GetBucketEncryption", "", "ServerSideEncryptionConfigurationNotFoundError",
-     "The server side encryption configuration was not found"},
     {"GetBucketWebsite", "", "NoSuchWebsiteConfiguration",
      "The specified bucket does not have a website configuration"},
     {"GetBucketReplication", "", "ReplicationConfigurationNotFoundError",
      "The replication configuration was not found"},
     {"GetObjectLockConfiguration", "", "ObjectLockConfigurationNotFoundError",
      "Object Lock configuration does not exist for this bucket"},
-    {"GetPublicAccessBlock", "", "NoSuchPublicAccessBlockConfiguration",
-     "The public access block configuration was not found"},
 };
 
 }  // namespace
@@ -52,22 +45,6 @@ ApiResult<void> get_bucket_configuration(Exchange& exchange) {
         return exchange.send_xml(xml);
     }
     return not_implemented(exchange.operation);
-}
-
-// The one list there is: the owner may do everything.
-ApiResult<void> get_acl(Exchange& exchange) {
-    const auto bucket = TRY(open_bucket(exchange));
-    if (!exchange.key().empty()) TRY(in_s3(exchange.store.head(exchange.bucket(), exchange.key())));
-    XmlWriter xml;
-    xml.open("AccessControlPolicy", kXmlNamespace);
-    write_owner(xml, "Owner", bucket.account);
-    xml.open("AccessControlList").open("Grant");
-    xml.open("Grantee")
-        .attribute("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
-        .attribute("xsi:type", "CanonicalUser");
-    xml.element("ID", owner_id(bucket.account)).element("DisplayName", bucket.account).close();
-    xml.element("Permission", "FULL_CONTROL").close().close().close();
-    return exchange.send_xml(xml);
 }
 
 ApiResult<void> get_object_tagging(Exchange& exchange) {

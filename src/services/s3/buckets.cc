@@ -1,6 +1,8 @@
 #include "base/encoding.h"
+#include "services/s3/acl.h"
 #include "services/s3/documents.h"
 #include "services/s3/operations.h"
+#include "services/s3/public_access.h"
 
 namespace millwright::s3 {
 namespace {
@@ -22,17 +24,26 @@ ApiResult<void> check_location(const std::string& region, const std::string& con
             " location constraint is incompatible for the region specific endpoint this request was sent to."};
 }
 
-ApiResult<void> refuse_bucket_options(const Exchange& exchange) {
-    const std::string acl = exchange.header("x-amz-acl");
-    if (!acl.empty() && acl != "private") return not_implemented("the canned ACL " + acl + " on buckets");
-    for (const std::string_view grant : {"x-amz-grant-full-control", "x-amz-grant-read", "x-amz-grant-read-acp",
-                                         "x-amz-grant-write", "x-amz-grant-write-acp"})
-        if (exchange.has_header(grant)) return not_implemented("access control lists other than private");
+// What the bucket starts with: who owns its objects, and its access control list.
+ApiResult<object_store::BucketDocuments> first_documents(const Exchange& exchange) {
     if (exchange.header("x-amz-bucket-object-lock-enabled") == "true") return not_implemented("object lock");
-    const std::string ownership = exchange.header("x-amz-object-ownership");
-    if (!ownership.empty() && ownership != "BucketOwnerEnforced")
-        return not_implemented("object ownership " + ownership);
-    return {};
+    object_store::BucketInfo bucket;
+    bucket.account = exchange.call.caller.account;
+    auto documents = exchange.settings.open_buckets ? open_documents() : object_store::BucketDocuments();
+    if (const auto ownership = exchange.request.headers.find("x-amz-object-ownership")) {
+        TRY(check_ownership(*ownership));
+        documents[std::string(kOwnershipDocument)] = *ownership;
+    }
+    bucket.documents = std::make_shared<const object_store::BucketDocuments>(documents);
+    const auto acl =
+        TRY(acl_of_headers(exchange.request.headers, {bucket.account, bucket.account, exchange.settings.accounts}));
+    if (!acl || acl->only_owner()) return documents;
+    if (ownership_of(bucket) == Ownership::BucketOwnerEnforced)
+        return ApiError{400, "InvalidBucketAclWithObjectOwnership",
+                        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"};
+    TRY(check_acl(bucket, *acl));
+    documents[std::string(kAclDocument)] = format_acl(*acl);
+    return documents;
 }
 
 }  // namespace
@@ -72,7 +83,7 @@ ApiResult<void> list_buckets(Exchange& exchange) {
 }
 
 ApiResult<void> create_bucket(Exchange& exchange) {
-    TRY(refuse_bucket_options(exchange));
+    const auto documents = TRY(first_documents(exchange));
     const std::string& account = exchange.call.caller.account;
     const std::string& region = exchange.call.caller.region;
     const std::string constraint = TRY(parse_location_constraint(TRY(read_document(exchange))));
@@ -82,7 +93,7 @@ ApiResult<void> create_bucket(Exchange& exchange) {
         return error;
     }
     TRY(check_location(region, constraint));
-    const auto created = exchange.store.create_bucket(account, region, exchange.bucket());
+    const auto created = exchange.store.create_bucket(account, region, exchange.bucket(), documents);
     if (!created && created.error().kind == ErrorKind::AlreadyExists) {
         const auto existing = TRY(in_s3(exchange.store.find_bucket(exchange.bucket())));
         ApiError error(

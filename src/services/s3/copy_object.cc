@@ -1,6 +1,7 @@
 #include "base/encoding.h"
 #include "services/s3/conditions.h"
 #include "services/s3/copy_source.h"
+#include "services/s3/new_object.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
@@ -41,9 +42,10 @@ ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
 }
 
 ApiResult<void> copy_object(Exchange& exchange) {
-    TRY(open_bucket(exchange));
+    const auto bucket = TRY(open_bucket(exchange));
     const bool replace = TRY(replaces_metadata(exchange));
     auto given = TRY(read_object_headers(exchange.request.headers));
+    TRY(add_bucket_defaults(exchange, bucket, given.headers));
     const auto conditions = TRY(read_write_conditions(exchange.request.headers));
     const std::string algorithm = TRY(checksum_algorithm(exchange.request.headers));
     const auto source = TRY(open_copy_source(exchange));

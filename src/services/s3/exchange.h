@@ -12,6 +12,7 @@
 #include "net/http.h"
 #include "object_store/object_store.h"
 #include "services/s3/errors.h"
+#include "services/s3/s3_service.h"
 #include "services/s3/target.h"
 
 namespace millwright::s3 {
@@ -26,7 +27,7 @@ struct Exchange {
     net::Request& request;
     net::ResponseWriter& response;
     object_store::ObjectStore& store;
-    const std::vector<std::string>& domains;
+    const S3Settings& settings;
     Target target;
     std::vector<std::pair<std::string, std::string>> query;
     std::string_view operation = {};

@@ -1,5 +1,6 @@
 #include "base/strings.h"
 #include "services/s3/conditions.h"
+#include "services/s3/new_object.h"
 #include "services/s3/operations.h"
 
 namespace millwright::s3 {
@@ -16,7 +17,8 @@ net::Headers describe(const Exchange& exchange, const object_store::ObjectInfo& 
                          {"ETag", quoted(object.etag)},
                          {"Last-Modified", format_rfc1123(object.modified)},
                          {"Accept-Ranges", "bytes"}};
-    for (const auto& [name, value] : object.headers) headers.set(name, value);
+    for (const auto& [name, value] : object.headers)
+        if (name != kAclHeader) headers.set(name, value);
     for (const auto& [name, value] : object.metadata) headers.add("x-amz-meta-" + name, value);
     if (object.storage_class != "STANDARD") headers.add("x-amz-storage-class", object.storage_class);
     for (const auto& [parameter, header] : kOverrides)

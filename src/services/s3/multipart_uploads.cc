@@ -1,8 +1,10 @@
 #include "base/strings.h"
 #include "object_store/writing.h"
+#include "services/s3/acl.h"
 #include "services/s3/conditions.h"
 #include "services/s3/copy_source.h"
 #include "services/s3/documents.h"
+#include "services/s3/new_object.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
@@ -37,8 +39,9 @@ void write_upload(XmlWriter& xml, const object_store::UploadInfo& upload, const 
 }  // namespace
 
 ApiResult<void> create_multipart_upload(Exchange& exchange) {
-    TRY(open_bucket(exchange));
-    const auto given = TRY(read_object_headers(exchange.request.headers));
+    const auto bucket = TRY(open_bucket(exchange));
+    auto given = TRY(read_object_headers(exchange.request.headers));
+    TRY(add_bucket_defaults(exchange, bucket, given.headers));
     object_store::UploadOptions options;
     options.content_type = given.content_type;
     options.headers = given.headers;
@@ -161,8 +164,9 @@ ApiResult<void> list_parts(Exchange& exchange) {
     XmlWriter xml;
     xml.open("ListPartsResult", kXmlNamespace);
     xml.element("Bucket", exchange.bucket()).element("Key", exchange.key()).element("UploadId", id);
-    write_owner(xml, "Initiator", bucket.account);
-    write_owner(xml, "Owner", bucket.account);
+    const std::string owner = stored_acl(kept_acl(upload.options.headers), bucket.account).owner;
+    write_owner(xml, "Initiator", owner);
+    write_owner(xml, "Owner", owner);
     xml.element("StorageClass", upload.options.storage_class);
     if (!upload.options.checksum_algorithm.empty())
         xml.element("ChecksumAlgorithm", upload.options.checksum_algorithm)

@@ -1,12 +1,14 @@
+#include "services/s3/new_object.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
 namespace millwright::s3 {
 
 ApiResult<void> put_object(Exchange& exchange) {
-    TRY(open_bucket(exchange));
+    const auto bucket = TRY(open_bucket(exchange));
     const auto digests = TRY(read_digests(exchange.request.headers));
-    const auto object = TRY(read_object_headers(exchange.request.headers));
+    auto object = TRY(read_object_headers(exchange.request.headers));
+    TRY(add_bucket_defaults(exchange, bucket, object.headers));
     const auto conditions = TRY(read_write_conditions(exchange.request.headers));
     const auto length = exchange.request.body->length();
     if (!length) return ApiError{411, "MissingContentLength", "You must provide the Content-Length HTTP header."};

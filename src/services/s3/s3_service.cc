@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/s3/cors.h"
 #include "services/s3/operations.h"
 
 namespace millwright::s3 {
@@ -29,31 +30,46 @@ constexpr Route kRoutes[] = {
     {"GetBucketNotificationConfiguration", "GET", Level::Bucket, "notification", "", get_bucket_configuration},
     {"GetBucketAccelerateConfiguration", "GET", Level::Bucket, "accelerate", "", get_bucket_configuration},
     {"GetBucketRequestPayment", "GET", Level::Bucket, "requestPayment", "", get_bucket_configuration},
-    {"GetBucketPolicy", "GET", Level::Bucket, "policy", "", get_bucket_configuration},
-    {"GetBucketPolicyStatus", "GET", Level::Bucket, "policyStatus", "", get_bucket_configuration},
+    {"GetBucketPolicy", "GET", Level::Bucket, "policy", "", get_bucket_policy},
+    {"GetBucketPolicyStatus", "GET", Level::Bucket, "policyStatus", "", get_bucket_policy_status},
     {"GetBucketTagging", "GET", Level::Bucket, "tagging", "", get_bucket_configuration},
-    {"GetBucketCors", "GET", Level::Bucket, "cors", "", get_bucket_configuration},
+    {"GetBucketCors", "GET", Level::Bucket, "cors", "", get_bucket_cors},
     {"GetBucketLifecycleConfiguration", "GET", Level::Bucket, "lifecycle", "", get_bucket_configuration},
-    {"GetBucketEncryption", "GET", Level::Bucket, "encryption", "", get_bucket_configuration},
+    {"GetBucketEncryption", "GET", Level::Bucket, "encryption", "", get_bucket_encryption},
     {"GetBucketWebsite", "GET", Level::Bucket, "website", "", get_bucket_configuration},
     {"GetBucketReplication", "GET", Level::Bucket, "replication", "", get_bucket_configuration},
     {"GetObjectLockConfiguration", "GET", Level::Bucket, "object-lock", "", get_bucket_configuration},
-    {"GetPublicAccessBlock", "GET", Level::Bucket, "publicAccessBlock", "", get_bucket_configuration},
+    {"GetPublicAccessBlock", "GET", Level::Bucket, "publicAccessBlock", "", get_public_access_block},
+    {"GetBucketOwnershipControls", "GET", Level::Bucket, "ownershipControls", "", get_bucket_ownership_controls},
     {"ListMultipartUploads", "GET", Level::Bucket, "uploads", "", list_multipart_uploads},
     {"ListObjectsV2", "GET", Level::Bucket, "list-type", "", list_objects_v2},
     {"ListObjects", "GET", Level::Bucket, "", "", list_objects},
     {"HeadBucket", "HEAD", Level::Bucket, "", "", head_bucket},
+    {"PutBucketAcl", "PUT", Level::Bucket, "acl", "", put_acl},
+    {"PutBucketPolicy", "PUT", Level::Bucket, "policy", "", put_bucket_policy},
+    {"PutBucketCors", "PUT", Level::Bucket, "cors", "", put_bucket_cors},
+    {"PutBucketEncryption", "PUT", Level::Bucket, "encryption", "", put_bucket_encryption},
+    {"PutPublicAccessBlock", "PUT", Level::Bucket, "publicAccessBlock", "", put_public_access_block},
+    {"PutBucketOwnershipControls", "PUT", Level::Bucket, "ownershipControls", "", put_bucket_ownership_controls},
     {"CreateBucket", "PUT", Level::Bucket, "", "", create_bucket},
+    {"DeleteBucketPolicy", "DELETE", Level::Bucket, "policy", "", delete_bucket_policy},
+    {"DeleteBucketCors", "DELETE", Level::Bucket, "cors", "", delete_bucket_cors},
+    {"DeleteBucketEncryption", "DELETE", Level::Bucket, "encryption", "", delete_bucket_encryption},
+    {"DeletePublicAccessBlock", "DELETE", Level::Bucket, "publicAccessBlock", "", delete_public_access_block},
+    {"DeleteBucketOwnershipControls", "DELETE", Level::Bucket, "ownershipControls", "",
+     delete_bucket_ownership_controls},
     {"DeleteBucket", "DELETE", Level::Bucket, "", "", delete_bucket},
     {"DeleteObjects", "POST", Level::Bucket, "delete", "", delete_objects},
 
     {"ListParts", "GET", Level::Object, "uploadId", "", list_parts},
     {"GetObjectAcl", "GET", Level::Object, "acl", "", get_acl},
+    {"GetObjectAttributes", "GET", Level::Object, "attributes", "", get_object_attributes},
     {"GetObjectTagging", "GET", Level::Object, "tagging", "", get_object_tagging},
     {"GetObject", "GET", Level::Object, "", "", get_object},
     {"HeadObject", "HEAD", Level::Object, "", "", get_object},
     {"UploadPartCopy", "PUT", Level::Object, "uploadId", "x-amz-copy-source", upload_part_copy},
     {"UploadPart", "PUT", Level::Object, "uploadId", "", upload_part},
+    {"PutObjectAcl", "PUT", Level::Object, "acl", "", put_acl},
     {"CopyObject", "PUT", Level::Object, "", "x-amz-copy-source", copy_object},
     {"PutObject", "PUT", Level::Object, "", "", put_object},
     {"AbortMultipartUpload", "DELETE", Level::Object, "uploadId", "", abort_multipart_upload},
@@ -123,7 +139,8 @@ ApiResult<const Route*> find_route(const Exchange& exchange) {
     for (const auto& [name, value] : exchange.query)
         if (std::find(std::begin(kSubresources), std::end(kSubresources), name) != std::end(kSubresources))
             return not_implemented("the S3 operation " + exchange.request.method + " ?" + name);
-    if (exchange.request.method == "POST" && level == Level::Bucket) return not_implemented("uploads by HTML form");
+    static constexpr Route kForm{"PutObject", "POST", Level::Bucket, "", "", post_object};  // no operation of the model
+    if (exchange.request.method == "POST" && level == Level::Bucket) return &kForm;
     return ApiError{405, "MethodNotAllowed", "The specified method is not allowed against this resource."};
 }
 
@@ -134,15 +151,29 @@ ApiResult<void> check_version(const Exchange& exchange) {
     return invalid_argument("Invalid version id specified", "versionId", *version);
 }
 
-ApiResult<void> serve(const aws::Call& call, net::Request& request, net::ResponseWriter& response,
-                      object_store::ObjectStore& store, const S3Settings& settings) {
-    Exchange exchange{call, request, response, store, settings.domains, {}, net::parse_query(request.raw_query())};
-    exchange.target = TRY(find_target(request.headers.get("Host"), request.raw_path(), settings.domains));
+ApiResult<void> run(Exchange& exchange) {
     if (!exchange.key().empty()) TRY(in_s3(object_store::check_key(exchange.key())));
+    if (exchange.request.method == "OPTIONS" && !exchange.bucket().empty()) return preflight(exchange);
     const Route* route = TRY(find_route(exchange));
     TRY(check_version(exchange));
     exchange.operation = route->name;
     return route->handle(exchange);
+}
+
+ApiResult<void> serve(const aws::Call& call, net::Request& request, net::ResponseWriter& response,
+                      object_store::ObjectStore& store, const S3Settings& settings) {
+    Exchange exchange{call, request, response, store, settings, {}, net::parse_query(request.raw_query())};
+    exchange.target = TRY(find_target(request.headers.get("Host"), request.raw_path(), settings.domains));
+    const net::Headers cors = cors_headers_of_answer(exchange);
+    if (cors.all().empty()) return run(exchange);
+    // A page may read the answer, also one that says no.
+    HeadedWriter headed(response, cors);
+    Exchange crossing{call, request, headed, store, settings, exchange.target, exchange.query};
+    auto result = run(crossing);
+    if (result) return {};
+    ApiError error = std::move(result).error();
+    error.headers.insert(error.headers.end(), cors.all().begin(), cors.all().end());
+    return error;
 }
 
 }  // namespace
