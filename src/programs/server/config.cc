@@ -137,6 +137,7 @@ const std::map<std::string, Setter>& setters() {
         {"server.listen", set_listen_node},
         {"server.log_level", set_log_level},
         {"s3.domains", host_names(&Config::s3_domains)},
+        {"s3.open_buckets", flag(&Config::s3_open_buckets)},
         {"network.egress", set_egress},
         {"network.allow", host_names(&Config::egress_allow)},
         {"tls.certificate", set_tls_certificate},

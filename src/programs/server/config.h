@@ -21,6 +21,7 @@ struct Config {
     std::string address = "127.0.0.1";
     uint16_t port = 9770;
     std::vector<std::string> s3_domains = {"localhost"};  // bucket.<domain> addresses a bucket
+    bool s3_open_buckets = false;                         // new buckets have access lists, and nothing is blocked
     std::string region = "us-west-2";                     // of a new data directory
     bool lenient_roles = true;
     bool strict_capacity = false;

@@ -311,7 +311,9 @@ std::vector<aws::Service> MillwrightServer::services() {
                          .stream = services::sagemaker_runtime_handler(*gateway_)};
     return {std::move(sagemaker),
             std::move(runtime),
-            s3::s3_service(*objects_, {.domains = config_.s3_domains}),
+            s3::s3_service(*objects_, {.domains = config_.s3_domains,
+                                       .open_buckets = config_.s3_open_buckets,
+                                       .credentials = identity_.get()}),
             services::logs_service(*logs_),
             services::cloudwatch_service(*metrics_),
             services::sts_service(*identity_),

@@ -156,6 +156,9 @@ ApiResult<void> run(Exchange& exchange) {
     if (exchange.request.method == "OPTIONS" && !exchange.bucket().empty()) return preflight(exchange);
     const Route* route = TRY(find_route(exchange));
     TRY(check_version(exchange));
+    // Whatever policies say, nobody has no buckets.
+    if (exchange.call.caller.anonymous() && (exchange.bucket().empty() || route->handle == create_bucket))
+        return access_denied();
     exchange.operation = route->name;
     return route->handle(exchange);
 }
@@ -181,6 +184,7 @@ ApiResult<void> serve(const aws::Call& call, net::Request& request, net::Respons
 aws::Service s3_service(object_store::ObjectStore& store, S3Settings settings) {
     aws::Service service{"s3", "s3", aws::Protocol::Stream, {}, {}};
     for (const auto& route : kRoutes) service.operations.push_back({route.name, {}});
+    service.takes_anonymous = true;
     service.stream = [&store, settings = std::move(settings)](const aws::Call& call, net::Request& request,
                                                               net::ResponseWriter& response) {
         return serve(call, request, response, store, settings);
