@@ -224,6 +224,9 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
     exchange.wire = wire_of(exchange.request, scope ? scope->service : "");
     exchange.response.set_s3_style(exchange.wire == Wire::S3);
     exchange.gate.set_style(style_of(exchange.wire));
+    // A browser asks before it sends a request, and signs nothing; what the URL carries belongs to that later request.
+    if (exchange.wire == Wire::S3 && exchange.request.method == "OPTIONS")
+        return serve_anonymous(exchange, {AuthFailureKind::Anonymous, ""});
     const auto kind = verifier.check_claims(exchange.request);
     if (!kind) return serve_anonymous(exchange, kind.error());
 
@@ -509,7 +512,10 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
 
 net::Pool Front::choose_pool(const net::Request& request) const {
     const auto scope = claimed_scope(request);
-    if (!scope) return net::Pool::Control;
+    if (!scope) {
+        const bool s3 = wire_of(request, "") == Wire::S3 && !impl_->find_raw_route(request.raw_path());
+        return s3 ? net::Pool::Data : net::Pool::Control;
+    }
     if (scope->service == "s3") return net::Pool::Data;
     const bool inference = request.raw_path().starts_with("/endpoints/") && !request.headers.has("x-amz-target");
     return inference ? net::Pool::Inference : net::Pool::Control;
