@@ -49,7 +49,7 @@ class Server:
                 about = json.loads(note.read_text())
                 if about["pid"] == self.process.pid:
                     self.port = int(about["url"].rsplit(":", 1)[1])
-                    urllib.request.urlopen(about["url"] + "/health", timeout=5).read()
+                    urllib.request.urlopen(self.url + "/health", timeout=5).read()
                     return
             except (OSError, ValueError, KeyError, urllib.error.URLError):
                 time.sleep(0.002)
