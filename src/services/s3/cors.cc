@@ -133,7 +133,7 @@ std::optional<net::Headers> cors_headers(const std::vector<CorsRule>& rules, con
     if (origin.empty()) return std::nullopt;
     const std::string method = request.headers.get("Access-Control-Request-Method", request.method);
     std::vector<std::string> asked;
-    for (const auto header : split(request.headers.get("Access-Control-Request-Headers"), ','))
+    for (const auto header : split(request.headers.find("Access-Control-Request-Headers").value_or(""), ','))
         if (!trim(header).empty()) asked.push_back(to_lower(trim(header)));
     for (const auto& rule : rules)
         if (rule_fits(rule, origin, method, asked)) return headers_of(rule, origin, asked);
