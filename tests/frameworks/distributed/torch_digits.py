@@ -47,4 +47,5 @@ print(f"rank={rank} world={size} host={os.environ['SM_CURRENT_HOST']} accuracy={
       f"agree={all(torch.equal(s, checksum) for s in sums)}", flush=True)
 if rank == 0:
     torch.save(model.module.state_dict(), os.path.join(os.environ["SM_MODEL_DIR"], "model.pt"))
+dist.barrier()  # the store lives in rank 0
 dist.destroy_process_group()
