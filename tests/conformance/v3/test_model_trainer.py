@@ -26,7 +26,7 @@ REPORT = textwrap.dedent("""
     """)
 RANKS = textwrap.dedent("""
     import socket
-    from mpi4py import MPI, Torchrun
+    from mpi4py import MPI
     world = MPI.COMM_WORLD
     print("rank", world.rank, "of", world.size, "on", socket.gethostname(), "sum", world.allreduce(world.rank + 1))
     """)
