@@ -1,14 +1,17 @@
-"""`tools/dev bench`: the figures a user can feel, printed with the peer interleaved in one run.
+"""`tools/dev bench`: every figure of docs/reference/benchmarks.md, with the peer in turns with Millwright in one run.
 
   start     server start to first answer; idle memory
-  job       CreateTrainingJob sent to the job's first instruction and to Completed
-  invoke    InvokeEndpoint p50 of an XGBoost model against the same model behind Flask and gunicorn, and
-            against its replica asked directly
+  control   Create, Describe and List of training jobs against moto_server
+  s3        GET and PUT against nginx and s3rver; pages of a million keys
+  jobs      Create to first instruction and to the end, against docker run and docker compose
+  invoke    InvokeEndpoint against Flask and gunicorn, and against nginx and haproxy as bare proxies
   script    a script's first line: cold, warm, with requirements, against the bare interpreter
   input     Pipe and FastFile against reading the files directly
+  data      10 GB in File mode, CSV, RecordIO, PCA and XGBoost against the usual libraries
   sizes     binaries; the clean build time with --build
 
-Every figure is a minimum or a median over several rounds; ratios are what to quote from a noisy machine.
+Every figure is a minimum or a median over several rounds; ratios are what to quote from a noisy machine. --write puts them into
+docs/reference/benchmarks.md.
 """
 import argparse
 import http.client
@@ -29,19 +32,23 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/conformance"))
 sys.path.insert(0, str(ROOT / "examples"))
 sys.path.insert(0, str(ROOT / "bench"))
+import bench_control  # noqa: E402
+import bench_data  # noqa: E402
 import bench_input  # noqa: E402
+import bench_invoke  # noqa: E402
+import bench_jobs  # noqa: E402
+import bench_s3  # noqa: E402
 import bench_script  # noqa: E402
+from figures import Figures  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 BUCKET = "bench-bucket"
 
 
-def report(name, value, aim=""):
-    print(f"  {name:<58} {value:<22} {aim}", flush=True)
-
-
-def bench_start(folder, rounds):
+def bench_start(figures, folder, rounds):
+    report = figures.add
+    figures.section("Server")
     seconds = []
     for i in range(rounds):
         server = Server(Path(folder) / f"start-{i}").start()
@@ -57,6 +64,7 @@ def bench_start(folder, rounds):
         again.stop()
     report("server start to first answer, existing directory, min", f"{min(seconds) * 1000:.1f} ms", "aim < 100 ms")
     report("idle memory (RSS)", f"{memory / 1024:.1f} MiB", "aim < 40 MiB")
+    report("one fsync of 4 KiB on this disk, p50 and max of 50", fsync_figures(folder))
 
 
 def resident_kib(pid):
@@ -102,29 +110,26 @@ def wait_for(sm, name):
         time.sleep(0.02)  # the figures come from the job's own times; asking often would only take its processor
 
 
-def bench_job(server, count):
-    sm = server.client("sagemaker")
-    create(server, sm, "bench-warm", 1)  # a client's first call reads the service model and connects
-    wait_for(sm, "bench-warm")
-    first_instruction, done = [], []
-    for i in range(count):
-        name = f"bench-{i}"
-        sent = create(server, sm, name, 1)
-        job = wait_for(sm, name)
-        # The launcher notes when it executed the command; the client's clock is the same machine's.
-        first_instruction.append(job["TrainingStartTime"].timestamp() - sent)
-        done.append(job["TrainingEndTime"].timestamp() - sent)
-    report(f"Create sent to the job's first instruction, p50 of {count}", f"{statistics.median(first_instruction) * 1000:.1f} ms",
-           "aim 10 ms")
-    report("  the same, min and p95", f"{min(first_instruction) * 1000:.1f}, "
-           f"{sorted(first_instruction)[int(count * 0.95)] * 1000:.1f} ms")
-    report("Create sent to the end of a one-round XGBoost job, p50", f"{statistics.median(done) * 1000:.1f} ms")
-    report("  the same, min", f"{min(done) * 1000:.1f} ms")
-    report("one fsync of 4 KiB on this disk, p50 and max of 50", fsync_figures(server.folder))
+PYTHON_IMAGE = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0"
+
+
+def occupy(server):
+    """A job that takes the whole machine and sleeps. Returns what ends it."""
+    sm, name = server.client("sagemaker"), f"occupy-{time.time_ns()}"
+    sm.create_training_job(
+        TrainingJobName=name, RoleArn=f"arn:aws:iam::{server.account}:role/SageMakerRole",
+        AlgorithmSpecification={"TrainingImage": PYTHON_IMAGE, "TrainingInputMode": "File",
+                                "ContainerEntrypoint": ["sleep"], "ContainerArguments": ["3600"]},
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/output"},
+        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.p4d.24xlarge", "VolumeSizeInGB": 5},
+        StoppingCondition={"MaxRuntimeInSeconds": 3600})
+    while sm.describe_training_job(TrainingJobName=name)["SecondaryStatus"] != "Training":
+        time.sleep(0.05)
+    return lambda: sm.stop_training_job(TrainingJobName=name)
 
 
 def fsync_figures(folder):
-    """The unit of the figures above: a job waits for two of them before it starts."""
+    """The unit of what is durable: a job waits for two of them before it starts."""
     seconds = []
     with open(Path(folder) / "fsync-probe", "wb", buffering=0) as probe:
         for _ in range(50):
@@ -152,51 +157,6 @@ def deploy(server):
     return "output/bench-model/output/model.tar.gz"
 
 
-FLASK_APP = '''
-import ctypes, sys
-import numpy as np
-sys.path.insert(0, {examples!r})
-from flask import Flask, request
-from reference import LibXgboost
-app = Flask(__name__)
-library = LibXgboost()
-booster = library.load({model!r})
-
-@app.route("/invocations", methods=["POST"])
-def invocations():
-    row = np.array([request.get_data().decode().split(",")], dtype=np.float32)
-    return ",".join(str(v) for v in library.predict(booster, row))
-'''
-
-
-def start_flask(folder, model):
-    (Path(folder) / "bench_app.py").write_text(FLASK_APP.format(examples=str(ROOT / "examples"), model=str(model)))
-    port = 18000 + os.getpid() % 10000
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{folder}:{np.__path__[0]}/.."}
-    process = subprocess.Popen(["/usr/bin/python3", "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", "--log-level", "error",
-                                "--keep-alive", "30", "-k", "gthread", "--threads", "1", "bench_app:app"], cwd=folder, env=environment)
-    for _ in range(500):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            return process, port
-        except OSError:
-            time.sleep(0.02)
-    raise SystemExit("gunicorn did not start")
-
-
-def signed_headers(server, path, body):
-    import botocore.auth
-    import botocore.awsrequest
-    import botocore.credentials
-    known = server.credentials
-    request = botocore.awsrequest.AWSRequest("POST", server.url + path, data=body, headers={"Content-Type": "text/csv"})
-    botocore.auth.SigV4Auth(botocore.credentials.Credentials(known["AccessKeyId"], known["SecretAccessKey"]), "sagemaker",
-                            known["Region"]).add_auth(request)
-    return dict(request.prepare().headers)
-
-
 def connect(peer):
     """A port on this machine, or the path of a Unix socket."""
     if isinstance(peer, int):
@@ -213,14 +173,8 @@ def connect(peer):
     return connection
 
 
-def latencies(peer, path, headers, body, count):
-    """Microseconds of each call on one kept-alive connection, without the cost of signing."""
-    lines = [f"POST {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-    if not any(line.lower().startswith("host:") for line in lines):
-        lines.append(f"Host: 127.0.0.1:{peer}")
-    if not any(line.lower().startswith("content-length:") for line in lines):
-        lines.append(f"Content-Length: {len(body)}")
-    message = ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+def latencies(peer, message, count):
+    """Microseconds of each answer to the message on one kept-alive connection."""
     result = []
     with connect(peer) as connection:
         for _ in range(count):
@@ -245,78 +199,106 @@ def length_of(answer):
     return 0
 
 
-def bench_invoke(server, folder, model_key, features, rounds):
-    import tarfile
-    content = server.client("s3").get_object(Bucket=BUCKET, Key=model_key)["Body"].read()
-    model = tarfile.open(fileobj=io.BytesIO(content)).extractfile("xgboost-model").read()
-    (Path(folder) / "xgboost-model").write_bytes(model)
-    flask, flask_port = start_flask(folder, Path(folder) / "xgboost-model")
-    body = ",".join("%.9g" % v for v in features[0]).encode()
-    path = "/endpoints/bench/invocations"
-    replica = next((server.folder / "endpoints").rglob("serve.sock"))
-    try:
-        ours, direct, theirs = [], [], []
-        for _ in range(rounds):
-            ours.append(statistics.median(latencies(server.port, path, signed_headers(server, path, body), body, 1000)))
-            direct.append(statistics.median(latencies(replica, "/invocations",
-                                                      {"Content-Type": "text/csv"}, body, 1000)))
-            theirs.append(statistics.median(latencies(flask_port, "/invocations", {"Content-Type": "text/csv"}, body, 300)))
-    finally:
-        flask.terminate()
-        flask.wait(20)
-    report(f"InvokeEndpoint p50, signed, one connection, min of {rounds}", f"{min(ours):.0f} us")
-    report("  the same replica asked directly on its Unix socket", f"{min(direct):.0f} us")
-    report("  what signature, front and gateway add", f"{min(ours) - min(direct):.0f} us", "aim 25 us")
-    report("the same model behind Flask and gunicorn, p50", f"{min(theirs):.0f} us")
-    report("ratio", f"{min(theirs) / min(ours):.1f}x lower", "aim 20x")
-
-
-def bench_sizes():
+def bench_sizes(figures):
+    figures.section("Sizes")
     for name in ("millwright", "millwright-launcher", "millwright-algorithms"):
         with tempfile.NamedTemporaryFile() as stripped:
             subprocess.run(["strip", "-o", stripped.name, BIN / name], check=True)
-            report(f"size of {name}, stripped", f"{Path(stripped.name).stat().st_size / 2**20:.2f} MiB")
+            figures.add(f"size of {name}, stripped", f"{Path(stripped.name).stat().st_size / 2**20:.2f} MiB")
 
 
-def bench_build():
+def bench_build(figures):
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "CCACHE_DISABLE": "1"}
         subprocess.run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
                         "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG"], check=True, capture_output=True, env=environment)
         start = time.monotonic()
         subprocess.run(["cmake", "--build", folder], check=True, capture_output=True, env=environment)
-        report(f"clean build with tests, {os.cpu_count()} processors, no cache", f"{time.monotonic() - start:.0f} s")
+        figures.add(f"clean build with tests, {os.cpu_count()} processors, no cache", f"{time.monotonic() - start:.0f} s")
+
+
+FOREWORD = """
+Every figure of this page is printed by `tools/dev bench`. The peer runs on the same machine in the same run, in turns with Millwright, so that
+both meet the same conditions; rates are the best of the rounds and latencies the lowest, unless a line says otherwise. Quote the ratios: the
+absolute figures belong to the machine.
+"""
+
+
+class Parts:
+    """What can be measured given a running server; each part has one of its own."""
+
+    def __init__(self, chosen, folder, figures):
+        self.rounds, self.jobs, self.folder, self.figures = chosen.rounds, chosen.jobs, folder, figures
+
+    def control(self, server, _):
+        bench_control.run(server, BUCKET, self.figures, self.rounds, lambda: occupy(server))
+
+    def s3(self, server, _):
+        bench_s3.run(server, self.figures, self.rounds, self.folder)
+
+    def jobs_to_the_end(self, server, _):
+        bench_jobs.run(server, BUCKET, self.figures, self.folder, self.jobs)
+
+    def invoke(self, server, features):
+        bench_invoke.run(server, self.figures, self.rounds, self.folder, BUCKET, deploy(server), features)
+        server.client("sagemaker").delete_endpoint(EndpointName="bench")
+        time.sleep(1)
+
+    def script(self, server, _):
+        self.figures.section("Scripts", "A script in the plain Python or PyTorch environment; the peer is the same interpreter started by hand.")
+        bench_script.run(server, self.figures.add)
+
+    def inputs(self, server, _):
+        self.figures.section("Input modes", "Ratios to reading the plain files of the same disk.")
+        bench_input.run(server, self.figures.add, self.folder / "plain")
+
+    def data(self, server, _):
+        bench_data.run(server, self.figures, self.rounds, self.folder, BUCKET, BIN)
+
+
+SERVED = {"control": Parts.control, "s3": Parts.s3, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
+          "input": Parts.inputs, "data": Parts.data}
+
+
+def measure(chosen, folder, figures):
+    wanted = chosen.parts or ["start", *SERVED, "sizes"]
+    unknown = set(wanted) - {"start", *SERVED, "sizes"}
+    if unknown:
+        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")
+    if "start" in wanted:
+        bench_start(figures, folder, chosen.rounds)
+    parts = Parts(chosen, folder, figures)
+    (folder / "plain").mkdir()
+    for name in [name for name in wanted if name in SERVED]:
+        server = Server(folder / f"data-{name}", config=f'[file_systems]\n{bench_input.FILE_SYSTEM} = "{folder / "plain"}"\n').start()
+        try:
+            SERVED[name](parts, server, prepare(server))
+        finally:
+            server.end_everything()
+            shutil.rmtree(server.folder, ignore_errors=True)
+    if "sizes" in wanted:
+        bench_sizes(figures)
+    if chosen.build:
+        bench_build(figures)
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("parts", nargs="*", help="only these")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--jobs", type=int, default=40)
     options.add_argument("--build", action="store_true", help="also time a clean build (minutes)")
+    options.add_argument("--write", action="store_true", help="write docs/reference/benchmarks.md")
     chosen = options.parse_args()
-    folder = tempfile.mkdtemp(prefix="millwright-bench-")
-    print(f"Millwright benchmarks, {os.cpu_count()} processors\n")
+    folder = Path(tempfile.mkdtemp(prefix="millwright-bench-"))
+    figures = Figures()
+    print(f"Millwright benchmarks, {os.cpu_count()} processors")
     try:
-        bench_start(folder, chosen.rounds)
-        plain = Path(folder) / "plain"
-        plain.mkdir()
-        file_system = f'[file_systems]\n{bench_input.FILE_SYSTEM} = "{plain}"\n'
-        server = Server(Path(folder) / "data", config=file_system).start()
-        try:
-            features = prepare(server)
-            bench_job(server, chosen.jobs)
-            bench_invoke(server, folder, deploy(server), features, chosen.rounds)
-            server.client("sagemaker").delete_endpoint(EndpointName="bench")
-            time.sleep(1)
-            bench_script.run(server, report)
-            bench_input.run(server, report, plain)
-        finally:
-            server.end_everything()
-        bench_sizes()
-        if chosen.build:
-            bench_build()
+        measure(chosen, folder, figures)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if chosen.write:
+        figures.write(ROOT / "docs/reference/benchmarks.md", FOREWORD)
 
 
 if __name__ == "__main__":
