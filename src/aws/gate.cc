@@ -35,9 +35,11 @@ std::string reason_text(Because because, const std::string& action) {
 }
 
 std::string text_of(const Caller& caller, const Access& access, const Decision& decision, std::string_view quote) {
+    // What a role's trust policy does not say is not told.
+    const bool untold = access.resource_policy_must_allow && decision.because == Because::NoResourcePolicy;
     return "User: " + caller.arn + " is not authorized to perform: " + access.action +
            " on resource: " + std::string(quote) + access.resource + std::string(quote) +
-           reason_text(decision.because, access.action);
+           (untold ? "" : reason_text(decision.because, access.action));
 }
 
 // S3 tells strangers and other accounts nothing.

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "resources/identity/policy_store.h"
 #include "resources/identity/role_store.h"
 #include "resources/identity/user_store.h"
 
@@ -48,6 +49,7 @@ class IdentityTest : public testing::Test {
     }
     std::string account() { return identity_->root().account; }
     RoleStore& roles() { return identity_->roles(); }
+    PolicyStore& policies() { return identity_->policies(); }
 
     std::string folder_;
     TestClock clock_;
@@ -130,18 +132,21 @@ TEST_F(IdentityTest, ARoleWithPoliciesIsNotDeleted) {
     const std::string policy =
         R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]})";
     const std::string full = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess";
-    ASSERT_TRUE(roles().put_policy(account(), "r", "inline", policy));
-    ASSERT_TRUE(roles().attach(account(), "r", full));
-    ASSERT_TRUE(roles().attach(account(), "r", full));
-    EXPECT_EQ(roles().attach(account(), "r", "arn:aws:iam::1:policy/Mine").error().kind, ErrorKind::NotFound);
-    EXPECT_EQ(roles().attached(account(), "r", "", 10)->items, std::vector<std::string>{full});
+    const std::string id = account();
+    const Holder holder{HolderKind::Role, id, "r"};
+    ASSERT_TRUE(policies().put_inline(holder, "inline", policy));
+    ASSERT_TRUE(policies().attach(holder, full));
+    ASSERT_TRUE(policies().attach(holder, full));
+    EXPECT_EQ(policies().attach(holder, "arn:aws:iam::1:policy/Mine").error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(policies().attach(holder, "arn:aws:iam::aws:policy/Unknown").error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(policies().attached(holder, "", 10)->items, std::vector<std::string>{full});
     EXPECT_EQ(roles().remove(account(), "r").error().message, "Cannot delete entity, must detach all policies first.");
-    ASSERT_TRUE(roles().detach(account(), "r", full));
-    EXPECT_EQ(roles().detach(account(), "r", full).error().kind, ErrorKind::NotFound);
+    ASSERT_TRUE(policies().detach(holder, full));
+    EXPECT_EQ(policies().detach(holder, full).error().kind, ErrorKind::NotFound);
     EXPECT_EQ(roles().remove(account(), "r").error().message, "Cannot delete entity, must delete policies first.");
-    EXPECT_EQ(*roles().get_policy(account(), "r", "inline"), policy);
-    ASSERT_TRUE(roles().remove_policy(account(), "r", "inline"));
-    EXPECT_EQ(roles().get_policy(account(), "r", "inline").error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(*policies().get_inline(holder, "inline"), policy);
+    ASSERT_TRUE(policies().remove_inline(holder, "inline"));
+    EXPECT_EQ(policies().get_inline(holder, "inline").error().kind, ErrorKind::NotFound);
     ASSERT_TRUE(roles().remove(account(), "r"));
     EXPECT_EQ(roles().remove(account(), "r").error().kind, ErrorKind::NotFound);
 }

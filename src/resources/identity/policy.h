@@ -1,41 +1,74 @@
-// Policy documents: checked when they are stored, and trust policies read to decide who may assume a role.
+// Policy documents, checked and compiled. Pure: no I/O, no clock.
 //
-// Permission policies are stored and listed but not evaluated in this release; the statements read here are
-// what an evaluator will start from.
+// A document is compiled once and shared; PolicyCache keeps compiled ones by their text.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
+#include "resources/identity/condition.h"
+#include "resources/identity/wildcard.h"
 
 namespace millwright::resources {
 
-enum class PolicyKind { Trust, Permission };
+// What a document is for decides its grammar: Permission (of a user, group, role, session, or a managed policy) names
+// no principal; Trust (of a role) and Bucket must.
+enum class PolicyKind { Permission, Trust, Bucket };
 
-struct PolicyStatement {
-    bool allow = true;
-    std::vector<std::string> aws_principals;      // "*", account ids, ARNs
-    std::vector<std::string> service_principals;  // "sagemaker.amazonaws.com"
-    std::vector<std::string> actions;
-    bool all_actions_but = false;  // NotAction
-    bool has_condition = false;
+struct Principals {
+    bool given = false;
+    bool negated = false;               // NotPrincipal
+    bool everybody = false;             // "*" or {"AWS": "*"}
+    std::vector<std::string> aws;       // account ids and ARNs
+    std::vector<std::string> services;  // "sagemaker.amazonaws.com"
+    // Federated and CanonicalUser are accepted and match nobody: no identity of such a kind signs here.
 };
 
-// InvalidInput with IAM's text when the document is malformed for its kind.
-Result<std::vector<PolicyStatement>> parse_policy(std::string_view document, PolicyKind kind);
+struct Statement {
+    std::string sid;
+    bool allow = true;
+    bool all_actions_but = false;    // NotAction
+    bool all_resources_but = false;  // NotResource
+    std::vector<Pattern> actions;    // in lower case
+    std::vector<Pattern> resources;  // empty in a trust policy
+    Principals principals;
+    std::vector<Condition> conditions;
+};
 
-// Whether the caller may assume a role with this trust policy. `caller_arn` is a user, an assumed role or the
-// account root; naming an account (or its root) admits every caller of it. A Deny that matches wins. An Allow
-// with a Condition does not match, a Deny with a Condition does: conditions are not evaluated, so the safe
-// side is taken.
-bool trust_allows(const std::vector<PolicyStatement>& trust, std::string_view caller_arn, std::string_view account);
-// The same for a service ("sagemaker.amazonaws.com").
-bool trust_allows_service(const std::vector<PolicyStatement>& trust, std::string_view service);
+struct Policy {
+    std::string id;
+    std::vector<Statement> statements;
+    bool names_key(std::string_view key) const;  // in a condition; lower case
+};
+using PolicyPtr = std::shared_ptr<const Policy>;
 
-// '*' and '?' as in IAM; `ignore_case` for action names.
-bool wildcard_match(std::string_view pattern, std::string_view text, bool ignore_case);
+// InvalidInput with IAM's text (MalformedPolicyDocument), or with S3's (MalformedPolicy) for a bucket's.
+Result<PolicyPtr> parse_policy(std::string_view document, PolicyKind kind);
+// A bucket policy for this bucket: all actions are S3's, all resources the bucket or its objects.
+Result<PolicyPtr> parse_bucket_policy(std::string_view document, std::string_view bucket);
+// AWS's meaning of public: allows everybody something without a condition that ties it to fixed values.
+bool is_public(const Policy& policy);
+// Characters that count against IAM's quotas: all but white space.
+size_t policy_size(std::string_view document);
+
+// Compiled policies by kind and text. Thread-safe. Documents that are malformed are compiled each time they are asked
+// for; the stores do not accept such.
+class PolicyCache {
+  public:
+    Result<PolicyPtr> get(std::string_view document, PolicyKind kind) const;
+
+  private:
+    static constexpr size_t kMaxEntries = 4096;  // emptied when it is full
+    mutable std::shared_mutex mutex_;
+    mutable std::unordered_map<std::string, PolicyPtr> entries_;
+};
 
 }  // namespace millwright::resources

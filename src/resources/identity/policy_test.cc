@@ -5,53 +5,13 @@
 namespace millwright::resources {
 namespace {
 
-constexpr std::string_view kAccount = "123456789012";
-constexpr std::string_view kUser = "arn:aws:iam::123456789012:user/ada";
-
 std::string trust(std::string_view principal, std::string_view more = "") {
     return R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":)" + std::string(principal) +
            R"(,"Action":"sts:AssumeRole")" + std::string(more) + "}]}";
 }
 
-bool allows(const std::string& document, std::string_view caller = kUser) {
-    return trust_allows(parse_policy(document, PolicyKind::Trust).value(), caller, kAccount);
-}
-
-TEST(Policy, TrustNamesAccountsUsersRolesOrEveryone) {
-    EXPECT_TRUE(allows(trust(R"("*")")));
-    EXPECT_TRUE(allows(trust(R"({"AWS":"*"})")));
-    EXPECT_TRUE(allows(trust(R"({"AWS":"123456789012"})")));
-    EXPECT_TRUE(allows(trust(R"({"AWS":["arn:aws:iam::999999999999:root","arn:aws:iam::123456789012:root"]})")));
-    EXPECT_TRUE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/ada"})")));
-    EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::123456789012:user/bob"})")));
-    EXPECT_FALSE(allows(trust(R"({"AWS":"arn:aws:iam::999999999999:root"})")));
-    EXPECT_FALSE(allows(trust(R"({"Service":"sagemaker.amazonaws.com"})")));
-    const std::string role = trust(R"({"AWS":"arn:aws:iam::123456789012:role/team/Deployer"})");
-    EXPECT_TRUE(allows(role, "arn:aws:sts::123456789012:assumed-role/Deployer/x"));
-    EXPECT_FALSE(allows(role, "arn:aws:sts::123456789012:assumed-role/Other/x"));
-    EXPECT_FALSE(allows(role, "arn:aws:sts::999999999999:assumed-role/Deployer/x"));
-}
-
-TEST(Policy, ConditionsTakeTheSafeSide) {
-    EXPECT_FALSE(allows(trust(R"("*")", R"(,"Condition":{"StringEquals":{"sts:ExternalId":"x"}})")));
-    EXPECT_FALSE(
-        allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:*"},)"
-               R"({"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole","Condition":{"Bool":{"a":"b"}}}]})"));
-}
-
-TEST(Policy, DenyWinsAndOtherActionsDoNotCount) {
-    EXPECT_FALSE(allows(R"({"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},)"
-                        R"({"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]})"));
-    EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:TagSession"}})"));
-    EXPECT_FALSE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","NotAction":"sts:AssumeRole"}})"));
-    EXPECT_TRUE(allows(R"({"Statement":{"Effect":"Allow","Principal":"*","Action":"STS:Assume*"}})"));
-}
-
-TEST(Policy, ServicesAreToldApart) {
-    const auto parsed =
-        parse_policy(trust(R"({"Service":["lambda.amazonaws.com","sagemaker.amazonaws.com"]})"), PolicyKind::Trust);
-    EXPECT_TRUE(trust_allows_service(*parsed, "sagemaker.amazonaws.com"));
-    EXPECT_FALSE(trust_allows_service(*parsed, "ec2.amazonaws.com"));
+std::string permission(std::string_view members) {
+    return R"({"Version":"2012-10-17","Statement":{"Effect":"Allow",)" + std::string(members) + "}}";
 }
 
 TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
@@ -75,6 +35,8 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
         {R"({"Statement":{"Effect":"Maybe","Principal":"*","Action":"sts:AssumeRole"}})", PolicyKind::Trust,
          "Invalid effect: Maybe"},
         {trust(R"({"AWS":"ada"})"), PolicyKind::Trust, "Invalid principal in policy: \"AWS\":\"ada\""},
+        {trust(R"({"AWS":"arn:aws:iam::123456789012:user/*"})"), PolicyKind::Trust,
+         "Invalid principal in policy: \"AWS\":\"arn:aws:iam::123456789012:user/*\""},
         {trust("[]"), PolicyKind::Trust, "Syntax errors in policy."},
         {R"({"Statement":{"Effect":"Allow","Action":"s3:*"}})", PolicyKind::Permission,
          "Policy statement must contain resources."},
@@ -84,6 +46,31 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
          "Policy document should not specify a principal."},
         {R"({"Statement":{"Effect":"Allow","Action":"read","Resource":"*"}})", PolicyKind::Permission,
          "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."},
+        {permission(R"("Action":"s3:a:b","Resource":"*")"), PolicyKind::Permission,
+         "Actions/Condition can contain only one colon."},
+        {permission(R"("Action":"s*:Get","Resource":"*")"), PolicyKind::Permission, "Vendor s* is not valid"},
+        {permission(R"("Action":"s3:Get","Resource":"bucket")"), PolicyKind::Permission,
+         "Resource bucket must be in ARN format or \"*\"."},
+        {permission(R"("Action":"s3:Get","Resource":"arn:fun:s3:::b")"), PolicyKind::Permission,
+         "Partition \"fun\" is not valid for resource \"arn:fun:s3:::b\"."},
+        {permission(R"("Action":"s3:Get","Resource":"*","Condition":{"StringEqual":{"aws:userid":"x"}})"),
+         PolicyKind::Permission, "Invalid Condition type : StringEqual."},
+        {permission(R"("Action":"s3:Get","Resource":"*","Condition":{"NullIfExists":{"aws:userid":"true"}})"),
+         PolicyKind::Permission, "Invalid Condition type : NullIfExists."},
+        {permission(R"("Action":"s3:Get","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/40"}})"),
+         PolicyKind::Permission, "The value 10.0.0.0/40 of the condition IpAddress on aws:SourceIp is invalid."},
+        {permission(R"("Action":"s3:Get","Resource":"*","Condition":{"DateLessThan":{"aws:CurrentTime":"soon"}})"),
+         PolicyKind::Permission, "The value soon of the condition DateLessThan on aws:CurrentTime is invalid."},
+        {permission(R"("Action":"s3:Get","Resource":"arn:aws:s3:::${aws:username")"), PolicyKind::Permission,
+         "Syntax errors in policy."},
+        {permission(R"("Action":"s3:Get","Resource":"*","Sid":"a b")"), PolicyKind::Permission,
+         "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression "
+         "[0-9A-Za-z]*"},
+        {R"({"Statement":[{"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"},)"
+         R"({"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"}]})",
+         PolicyKind::Permission, "Statement IDs (SID) in a single policy must be unique."},
+        {permission(R"("Action":"s3:Get","Resource":"arn:aws:s3:::a\u0001b")"), PolicyKind::Permission,
+         "Syntax errors in policy."},
     };
     for (const auto& c : cases) {
         const auto parsed = parse_policy(c.document, c.kind);
@@ -93,14 +80,52 @@ TEST(Policy, MalformedDocumentsAreRefusedWithReason) {
     }
 }
 
+TEST(Policy, BucketPoliciesNameTheirBucketAndS3) {
+    const auto document = [](std::string_view action, std::string_view resource) {
+        return R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":")" +
+               std::string(action) + R"(","Resource":")" + std::string(resource) + R"("}})";
+    };
+    EXPECT_TRUE(parse_bucket_policy(document("s3:GetObject", "arn:aws:s3:::mine/*"), "mine"));
+    EXPECT_TRUE(parse_bucket_policy(document("s3:*", "arn:aws:s3:::m*"), "mine"));
+    EXPECT_EQ(parse_bucket_policy(document("s3:GetObject", "arn:aws:s3:::other/*"), "mine").error().message,
+              "Policy has invalid resource");
+    EXPECT_EQ(parse_bucket_policy(document("iam:GetRole", "arn:aws:s3:::mine"), "mine").error().message,
+              "Policy has invalid action");
+    EXPECT_EQ(parse_bucket_policy("nothing", "mine").error().message,
+              "Policies must be valid JSON and the first byte must be '{'");
+}
+
+TEST(Policy, PublicMeansEverybodyWithoutATie) {
+    const auto is_open = [](std::string_view principal, std::string_view more) {
+        return is_public(**parse_policy(
+            R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":)" + std::string(principal) +
+                R"(,"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*")" + std::string(more) + "}}",
+            PolicyKind::Bucket));
+    };
+    EXPECT_TRUE(is_open(R"("*")", ""));
+    EXPECT_TRUE(is_open(R"({"AWS":"*"})", R"(,"Condition":{"StringLike":{"aws:Referer":"x*"}})"));
+    EXPECT_FALSE(is_open(R"({"AWS":"123456789012"})", ""));
+    EXPECT_FALSE(is_open(R"("*")", R"(,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}})"));
+    EXPECT_TRUE(is_open(R"("*")", R"(,"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}})"));
+}
+
 TEST(Policy, WildcardsMatchAsInIam) {
-    EXPECT_TRUE(wildcard_match("*", "", false));
-    EXPECT_TRUE(wildcard_match("s3:Get*", "s3:GetObject", false));
-    EXPECT_TRUE(wildcard_match("s3:*Ob?ect", "s3:GetObject", false));
-    EXPECT_FALSE(wildcard_match("s3:get*", "s3:GetObject", false));
-    EXPECT_TRUE(wildcard_match("s3:get*", "s3:GetObject", true));
-    EXPECT_FALSE(wildcard_match("s3:Get", "s3:GetObject", false));
-    EXPECT_TRUE(wildcard_match("a*b*c", "aXXbYYbZc", false));
+    EXPECT_TRUE(wildcard_match("*", "", LetterCase::Exact));
+    EXPECT_TRUE(wildcard_match("s3:Get*", "s3:GetObject", LetterCase::Exact));
+    EXPECT_TRUE(wildcard_match("s3:*Ob?ect", "s3:GetObject", LetterCase::Exact));
+    EXPECT_FALSE(wildcard_match("s3:get*", "s3:GetObject", LetterCase::Exact));
+    EXPECT_TRUE(wildcard_match("s3:get*", "s3:GetObject", LetterCase::Ignored));
+    EXPECT_FALSE(wildcard_match("s3:Get", "s3:GetObject", LetterCase::Exact));
+    EXPECT_TRUE(wildcard_match("a*b*c", "aXXbYYbZc", LetterCase::Exact));
+}
+
+TEST(Policy, SizesCountNoWhiteSpace) { EXPECT_EQ(policy_size("{ \"a\" :\n\t1 }"), 7u); }
+
+TEST(Policy, CompiledDocumentsAreShared) {
+    PolicyCache cache;
+    const std::string document = permission(R"("Action":"s3:*","Resource":"*")");
+    EXPECT_EQ(cache.get(document, PolicyKind::Permission)->get(), cache.get(document, PolicyKind::Permission)->get());
+    EXPECT_FALSE(cache.get(document, PolicyKind::Trust));
 }
 
 }  // namespace

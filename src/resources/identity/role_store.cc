@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "resources/identity/policy.h"
+#include "resources/identity/policy_store.h"
 
 namespace millwright::resources {
 namespace {
@@ -11,7 +12,7 @@ using metadata_store::Row;
 using metadata_store::Transaction;
 
 constexpr std::string_view kRoleColumns =
-    "name, path, arn, id, assume_role_policy, description, created_ms, max_session_seconds, tags";
+    "name, path, arn, id, assume_role_policy, description, created_ms, max_session_seconds, tags, boundary";
 
 Role role_of(const Row& row) {
     Role role;
@@ -24,6 +25,7 @@ Role role_of(const Row& row) {
     role.created = from_epoch_milliseconds(row.integer(6));
     role.max_session_seconds = row.integer(7);
     role.tags = decode_tags(row.text(8));
+    role.boundary = row.text(9);
     return role;
 }
 
@@ -35,15 +37,6 @@ Result<void> require_role(Connection& c, std::string_view account, std::string_v
     const auto row = TRY(c.query_one("SELECT 1 FROM iam_role WHERE account=? AND name=?", account, name));
     if (!row) return no_such_role(name);
     return {};
-}
-
-// `names` holds up to limit + 1 values.
-NamedPage<std::string> page_of(const std::vector<Row>& rows, size_t limit) {
-    NamedPage<std::string> page;
-    for (const Row& row : rows)
-        if (page.items.size() < limit) page.items.push_back(row.text(0));
-    if (rows.size() > limit) page.last = page.items.back();
-    return page;
 }
 
 }  // namespace
@@ -74,17 +67,22 @@ Result<Role> RoleStore::create(std::string_view account, const NewRole& wanted) 
     role.created = clock_.now();
     role.max_session_seconds = wanted.max_session_seconds;
     role.tags = wanted.tags;
+    role.boundary = wanted.boundary;
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(
-            tx.run("INSERT INTO iam_role(account, name, path, arn, id, assume_role_policy, description, created_ms, "
-                   "max_session_seconds, tags) VALUES(?,?,?,?,?,?,?,?,?,?)",
-                   account, role.name, role.path, role.arn, role.id, role.assume_role_policy, role.description,
-                   to_epoch_milliseconds(role.created), role.max_session_seconds, encode_tags(role.tags)));
+        TRY(tx.run(
+            "INSERT INTO iam_role(account, name, path, arn, id, assume_role_policy, description, created_ms, "
+            "max_session_seconds, tags, boundary) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+            account, role.name, role.path, role.arn, role.id, role.assume_role_policy, role.description,
+            to_epoch_milliseconds(role.created), role.max_session_seconds, encode_tags(role.tags), role.boundary));
+        for (const auto& [policy, document] : wanted.inline_policies)
+            TRY(tx.run("INSERT INTO iam_inline_policy(account, kind, holder, name, document) VALUES(?,'role',?,?,?)",
+                       account, role.name, policy, document));
         return {};
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "Role with name " + role.name + " already exists.", ""};
     TRY(stored);
+    changed_();
     return role;
 }
 
@@ -116,102 +114,37 @@ Result<void> RoleStore::remove(std::string_view account, std::string_view name) 
     if (name == kDefaultRoleName)
         return Error{ErrorKind::Denied,
                      "The role " + std::string(name) + " is part of Millwright and cannot be deleted.", ""};
-    return database_.write([&](Transaction& tx) -> Result<void> {
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_role(tx, account, name));
-        if (TRY(tx.query_one("SELECT 1 FROM iam_role_attachment WHERE account=? AND role=? LIMIT 1", account, name)))
-            return Error{ErrorKind::Conflict, "Cannot delete entity, must detach all policies first.", ""};
-        if (TRY(tx.query_one("SELECT 1 FROM iam_role_policy WHERE account=? AND role=? LIMIT 1", account, name)))
-            return Error{ErrorKind::Conflict, "Cannot delete entity, must delete policies first.", ""};
+        TRY(require_no_policies(tx, {HolderKind::Role, account, name}));
         TRY(tx.run("DELETE FROM iam_role WHERE account=? AND name=?", account, name));
         return {};
-    });
+    }));
+    changed_();
+    return {};
 }
 
 Result<void> RoleStore::set_trust_policy(std::string_view account, std::string_view name, std::string_view document) {
     TRY(parse_policy(document, PolicyKind::Trust));
-    return database_.write([&](Transaction& tx) -> Result<void> {
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
         if (TRY(tx.run("UPDATE iam_role SET assume_role_policy=? WHERE account=? AND name=?", document, account,
                        name)) == 0)
             return no_such_role(name);
         return {};
-    });
+    }));
+    changed_();
+    return {};
 }
 
-Result<void> RoleStore::attach(std::string_view account, std::string_view name, std::string_view policy_arn) {
-    if (!policy_arn.starts_with("arn:aws:iam::aws:policy/"))
-        return not_found("Policy " + std::string(policy_arn) + " does not exist or is not attachable.");
-    return database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(require_role(tx, account, name));
-        TRY(tx.run("INSERT OR IGNORE INTO iam_role_attachment(account, role, policy_arn) VALUES(?,?,?)", account, name,
-                   policy_arn));
+Result<void> RoleStore::set_tags(std::string_view account, std::string_view name,
+                                 const std::vector<std::pair<std::string, std::string>>& tags) {
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
+        if (TRY(tx.run("UPDATE iam_role SET tags=? WHERE account=? AND name=?", encode_tags(tags), account, name)) == 0)
+            return no_such_role(name);
         return {};
-    });
-}
-
-Result<void> RoleStore::detach(std::string_view account, std::string_view name, std::string_view policy_arn) {
-    return database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(require_role(tx, account, name));
-        if (TRY(tx.run("DELETE FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn=?", account, name,
-                       policy_arn)) == 0)
-            return not_found("Policy " + std::string(policy_arn) + " was not found.");
-        return {};
-    });
-}
-
-Result<NamedPage<std::string>> RoleStore::attached(std::string_view account, std::string_view name,
-                                                   std::string_view after, size_t limit) {
-    return database_.read([&](Connection& c) -> Result<NamedPage<std::string>> {
-        TRY(require_role(c, account, name));
-        return page_of(
-            TRY(c.query("SELECT policy_arn FROM iam_role_attachment WHERE account=? AND role=? AND policy_arn>? "
-                        "ORDER BY policy_arn LIMIT ?",
-                        account, name, after, static_cast<int64_t>(limit + 1))),
-            limit);
-    });
-}
-
-Result<void> RoleStore::put_policy(std::string_view account, std::string_view name, std::string_view policy,
-                                   std::string_view document) {
-    TRY(parse_policy(document, PolicyKind::Permission));
-    return database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(require_role(tx, account, name));
-        TRY(
-            tx.run("INSERT INTO iam_role_policy(account, role, name, document) VALUES(?,?,?,?) "
-                   "ON CONFLICT(account, role, name) DO UPDATE SET document=excluded.document",
-                   account, name, policy, document));
-        return {};
-    });
-}
-
-Result<std::string> RoleStore::get_policy(std::string_view account, std::string_view name, std::string_view policy) {
-    return database_.read([&](Connection& c) -> Result<std::string> {
-        TRY(require_role(c, account, name));
-        const auto row = TRY(c.query_one("SELECT document FROM iam_role_policy WHERE account=? AND role=? AND name=?",
-                                         account, name, policy));
-        if (!row) return not_found("The role policy with name " + std::string(policy) + " cannot be found.");
-        return row->text(0);
-    });
-}
-
-Result<NamedPage<std::string>> RoleStore::list_policies(std::string_view account, std::string_view name,
-                                                        std::string_view after, size_t limit) {
-    return database_.read([&](Connection& c) -> Result<NamedPage<std::string>> {
-        TRY(require_role(c, account, name));
-        return page_of(TRY(c.query("SELECT name FROM iam_role_policy WHERE account=? AND role=? AND name>? "
-                                   "ORDER BY name LIMIT ?",
-                                   account, name, after, static_cast<int64_t>(limit + 1))),
-                       limit);
-    });
-}
-
-Result<void> RoleStore::remove_policy(std::string_view account, std::string_view name, std::string_view policy) {
-    return database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(require_role(tx, account, name));
-        if (TRY(tx.run("DELETE FROM iam_role_policy WHERE account=? AND role=? AND name=?", account, name, policy)) ==
-            0)
-            return not_found("The role policy with name " + std::string(policy) + " cannot be found.");
-        return {};
-    });
+    }));
+    changed_();
+    return {};
 }
 
 }  // namespace millwright::resources

@@ -1,6 +1,7 @@
-// Roles with their trust policies, inline policies and attached policies.
+// Roles with their trust policies. What they may do is in policy_store.h.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,9 +16,11 @@
 namespace millwright::resources {
 
 struct NewRole {
-    std::string name, path = "/", assume_role_policy, description;
+    std::string name, path = "/", assume_role_policy, description, boundary;
     int64_t max_session_seconds = 3600;
     std::vector<std::pair<std::string, std::string>> tags;
+    // Put in the same transaction; name and document.
+    std::vector<std::pair<std::string, std::string>> inline_policies;
 };
 
 // A page of things ordered by name; `last` is what to pass as `after` for the next page, empty when this is
@@ -28,11 +31,12 @@ struct NamedPage {
     std::string last;
 };
 
-// Thread-safe. Every function but list() fails with NotFound when the role is missing.
+// Thread-safe. Every function but list() fails with NotFound when the role is missing. `changed` is called after writes
+// that change what somebody may do.
 class RoleStore {
   public:
-    RoleStore(metadata_store::Database& database, const Clock& clock, Random& random)
-        : database_(database), clock_(clock), random_(random) {}
+    RoleStore(metadata_store::Database& database, const Clock& clock, Random& random, std::function<void()> changed)
+        : database_(database), clock_(clock), random_(random), changed_(std::move(changed)) {}
 
     // AlreadyExists; InvalidInput with IAM's text for a malformed trust policy.
     Result<Role> create(std::string_view account, const NewRole& role);
@@ -42,27 +46,14 @@ class RoleStore {
     // Conflict while policies are attached or inline; Denied for SageMakerRole.
     Result<void> remove(std::string_view account, std::string_view name);
     Result<void> set_trust_policy(std::string_view account, std::string_view name, std::string_view document);
-
-    // Only policies managed by AWS (arn:aws:iam::aws:policy/…) exist; any other is NotFound. Attaching twice
-    // is fine.
-    Result<void> attach(std::string_view account, std::string_view name, std::string_view policy_arn);
-    Result<void> detach(std::string_view account, std::string_view name,
-                        std::string_view policy_arn);  // NotFound
-    Result<NamedPage<std::string>> attached(std::string_view account, std::string_view name, std::string_view after,
-                                            size_t limit);
-
-    Result<void> put_policy(std::string_view account, std::string_view name, std::string_view policy,
-                            std::string_view document);
-    Result<std::string> get_policy(std::string_view account, std::string_view name, std::string_view policy);
-    Result<NamedPage<std::string>> list_policies(std::string_view account, std::string_view name,
-                                                 std::string_view after, size_t limit);
-    Result<void> remove_policy(std::string_view account, std::string_view name,
-                               std::string_view policy);  // NotFound
+    Result<void> set_tags(std::string_view account, std::string_view name,
+                          const std::vector<std::pair<std::string, std::string>>& tags);
 
   private:
     metadata_store::Database& database_;
     const Clock& clock_;
     Random& random_;
+    const std::function<void()> changed_;
 };
 
 // Tags as stored text and back.

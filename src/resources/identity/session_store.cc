@@ -1,6 +1,8 @@
 #include "resources/identity/session_store.h"
 
 #include "base/encoding.h"
+#include "base/json.h"
+#include "resources/identity/role_store.h"
 
 namespace millwright::resources {
 namespace {
@@ -13,6 +15,21 @@ using metadata_store::Transaction;
 constexpr std::string_view kGrantPath = "/v2/credentials/";
 // Expired sessions stay a day, so that a late request is told "expired" and not "unknown key".
 constexpr int64_t kKeepExpiredMs = 24 * 3600 * 1000;
+
+std::string encode_documents(const std::optional<std::vector<std::string>>& documents) {
+    if (!documents) return "";
+    Json list = Json::array();
+    for (const std::string& document : *documents) list.push_back(document);
+    return list.dump();
+}
+
+std::optional<std::vector<std::string>> decode_documents(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    std::vector<std::string> out;
+    if (const auto list = Json::parse(text))
+        for (const Json& document : list->items()) out.push_back(document.string_or(""));
+    return out;
+}
 
 }  // namespace
 
@@ -34,10 +51,12 @@ Result<TemporaryCredentials> SessionStore::create(const NewSession& session) {
             return not_found("no such credentials path");
         TRY(
             tx.run("INSERT INTO iam_session(id, account, secret, token, caller_arn, caller_id, role_arn, "
-                   "run_id, expires_ms) "
-                   "VALUES(?,?,?,?,?,?,?,?,?)",
+                   "run_id, expires_ms, principal_arn, policies, tags, issued_ms) "
+                   "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
                    keys.access_key_id, session.account, keys.secret_access_key, keys.session_token, session.caller_arn,
-                   session.caller_user_id, session.role_arn, session.run_id, to_epoch_milliseconds(keys.expires)));
+                   session.caller_user_id, session.role_arn, session.run_id, to_epoch_milliseconds(keys.expires),
+                   session.principal_arn, encode_documents(session.limits.policies), encode_tags(session.limits.tags),
+                   to_epoch_milliseconds(clock_.now())));
         return {};
     });
     if (!stored) return stored.error();
@@ -61,6 +80,23 @@ std::optional<aws::Credential> SessionStore::find_credential(std::string_view ac
     credential.caller.user_id = row.text(5);
     credential.caller.access_key_id = std::string(access_key_id);
     return credential;
+}
+
+Result<std::optional<SessionFacts>> SessionStore::find_facts(std::string_view access_key_id) {
+    return database_.read([&](Connection& c) -> Result<std::optional<SessionFacts>> {
+        const auto row = TRY(c.query_one(
+            "SELECT principal_arn, policies, tags, issued_ms, role_arn, caller_arn FROM iam_session WHERE id=?",
+            access_key_id));
+        if (!row) return std::optional<SessionFacts>();
+        SessionFacts facts;
+        facts.principal_arn = row->text(0);
+        // Sessions of an older release: without limits, of a role or of whoever called.
+        if (facts.principal_arn.empty()) facts.principal_arn = row->text(4).empty() ? row->text(5) : row->text(4);
+        facts.limits.policies = decode_documents(row->text(1));
+        facts.limits.tags = decode_tags(row->text(2));
+        facts.issued = from_epoch_milliseconds(row->integer(3));
+        return std::optional<SessionFacts>(std::move(facts));
+    });
 }
 
 Result<std::string> SessionStore::grant(const JobGrant& grant) {

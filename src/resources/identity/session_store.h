@@ -20,9 +20,18 @@ namespace millwright::resources {
 
 struct NewSession {
     std::string account, caller_arn, caller_user_id;
-    std::string role_arn;  // empty for GetSessionToken
+    std::string role_arn;  // empty for GetSessionToken and GetFederationToken
     std::string run_id;    // of the job the keys were made for, else empty
     std::chrono::seconds lifetime{3600};
+    std::string principal_arn;  // whose policies count: the role, the user, or the root of the account
+    SessionLimits limits = {};
+};
+
+// What is to be known of a session to judge its requests.
+struct SessionFacts {
+    std::string principal_arn;
+    SessionLimits limits;
+    Timestamp issued{};
 };
 
 struct JobGrant {
@@ -37,6 +46,7 @@ class SessionStore {
 
     Result<TemporaryCredentials> create(const NewSession& session);
     std::optional<aws::Credential> find_credential(std::string_view access_key_id);  // also expired ones
+    Result<std::optional<SessionFacts>> find_facts(std::string_view access_key_id);
 
     // The path below which the run fetches its keys; the same again for a run that has one.
     Result<std::string> grant(const JobGrant& grant);

@@ -1,6 +1,7 @@
 #include "resources/identity/user_store.h"
 
 #include "base/encoding.h"
+#include "resources/identity/policy_store.h"
 
 namespace millwright::resources {
 namespace {
@@ -17,6 +18,7 @@ User user_of(const Row& row) {
     user.id = row.text(3);
     user.created = from_epoch_milliseconds(row.integer(4));
     user.tags = decode_tags(row.text(5));
+    user.boundary = row.text(6);
     return user;
 }
 
@@ -38,21 +40,25 @@ Result<User> UserStore::create(std::string_view account, const User& wanted) {
     user.id = "AIDA" + random_.letters_and_digits(17);
     user.created = clock_.now();
     const auto stored = database_.write([&](Transaction& tx) -> Result<void> {
-        TRY(tx.run("INSERT INTO iam_user(account, name, path, arn, id, created_ms, tags) VALUES(?,?,?,?,?,?,?)",
+        TRY(
+            tx.run("INSERT INTO iam_user(account, name, path, arn, id, created_ms, tags, boundary) "
+                   "VALUES(?,?,?,?,?,?,?,?)",
                    account, user.name, user.path, user.arn, user.id, to_epoch_milliseconds(user.created),
-                   encode_tags(user.tags)));
+                   encode_tags(user.tags), user.boundary));
         return {};
     });
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "User with name " + user.name + " already exists.", ""};
     TRY(stored);
+    changed_();
     return user;
 }
 
 Result<User> UserStore::find(std::string_view account, std::string_view name) {
     return database_.read([&](Connection& c) -> Result<User> {
         const auto row = TRY(c.query_one(
-            "SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name=?", account, name));
+            "SELECT name, path, arn, id, created_ms, tags, boundary FROM iam_user WHERE account=? AND name=?", account,
+            name));
         if (!row) return no_such_user(name);
         return user_of(*row);
     });
@@ -61,10 +67,10 @@ Result<User> UserStore::find(std::string_view account, std::string_view name) {
 Result<NamedPage<User>> UserStore::list(std::string_view account, std::string_view path_prefix, std::string_view after,
                                         size_t limit) {
     return database_.read([&](Connection& c) -> Result<NamedPage<User>> {
-        const auto rows =
-            TRY(c.query("SELECT name, path, arn, id, created_ms, tags FROM iam_user WHERE account=? AND name>? "
-                        "AND substr(path,1,length(?))=? ORDER BY name LIMIT ?",
-                        account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
+        const auto rows = TRY(
+            c.query("SELECT name, path, arn, id, created_ms, tags, boundary FROM iam_user WHERE account=? AND name>? "
+                    "AND substr(path,1,length(?))=? ORDER BY name LIMIT ?",
+                    account, after, path_prefix, path_prefix, static_cast<int64_t>(limit + 1)));
         NamedPage<User> page;
         for (const Row& row : rows)
             if (page.items.size() < limit) page.items.push_back(user_of(row));
@@ -74,13 +80,29 @@ Result<NamedPage<User>> UserStore::list(std::string_view account, std::string_vi
 }
 
 Result<void> UserStore::remove(std::string_view account, std::string_view name) {
-    return database_.write([&](Transaction& tx) -> Result<void> {
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
         TRY(require_user(tx, account, name));
         if (TRY(tx.query_one("SELECT 1 FROM iam_access_key WHERE account=? AND user=? LIMIT 1", account, name)))
             return Error{ErrorKind::Conflict, "Cannot delete entity, must delete access keys first.", ""};
+        TRY(require_no_policies(tx, {HolderKind::User, account, name}));
+        if (TRY(tx.query_one("SELECT 1 FROM iam_group_member WHERE account=? AND user=? LIMIT 1", account, name)))
+            return Error{ErrorKind::Conflict, "Cannot delete entity, must remove users from group first.", ""};
         TRY(tx.run("DELETE FROM iam_user WHERE account=? AND name=?", account, name));
         return {};
-    });
+    }));
+    changed_();
+    return {};
+}
+
+Result<void> UserStore::set_tags(std::string_view account, std::string_view name,
+                                 const std::vector<std::pair<std::string, std::string>>& tags) {
+    TRY(database_.write([&](Transaction& tx) -> Result<void> {
+        if (TRY(tx.run("UPDATE iam_user SET tags=? WHERE account=? AND name=?", encode_tags(tags), account, name)) == 0)
+            return no_such_user(name);
+        return {};
+    }));
+    changed_();
+    return {};
 }
 
 Result<AccessKey> UserStore::create_key(std::string_view account, std::string_view user) {

@@ -1,6 +1,7 @@
 // Users and their long-term access keys.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ struct User {
     std::string name, path = "/", arn, id;
     Timestamp created{};
     std::vector<std::pair<std::string, std::string>> tags;
+    std::string boundary;  // ARN of a policy, or empty
 };
 
 struct AccessKey {
@@ -32,8 +34,9 @@ inline constexpr size_t kMaxAccessKeysPerUser = 2;  // AWS's quota
 // Thread-safe. Functions fail with NotFound when the user is missing.
 class UserStore {
   public:
-    UserStore(metadata_store::Database& database, const Clock& clock, Random& random, CredentialCache& cache)
-        : database_(database), clock_(clock), random_(random), cache_(cache) {}
+    UserStore(metadata_store::Database& database, const Clock& clock, Random& random, CredentialCache& cache,
+              std::function<void()> changed)
+        : database_(database), clock_(clock), random_(random), cache_(cache), changed_(std::move(changed)) {}
 
     Result<User> create(std::string_view account,
                         const User& user);  // AlreadyExists; arn, id and created are made here
@@ -41,7 +44,9 @@ class UserStore {
     Result<NamedPage<User>> list(std::string_view account, std::string_view path_prefix, std::string_view after,
                                  size_t limit);
     Result<void> remove(std::string_view account,
-                        std::string_view name);  // Conflict while it has access keys
+                        std::string_view name);  // Conflict while it has access keys, policies or groups
+    Result<void> set_tags(std::string_view account, std::string_view name,
+                          const std::vector<std::pair<std::string, std::string>>& tags);
 
     Result<AccessKey> create_key(std::string_view account, std::string_view user);  // LimitExceeded
     Result<NamedPage<AccessKey>> list_keys(std::string_view account, std::string_view user, std::string_view after,
@@ -56,6 +61,7 @@ class UserStore {
     const Clock& clock_;
     Random& random_;
     CredentialCache& cache_;
+    const std::function<void()> changed_;
 };
 
 }  // namespace millwright::resources

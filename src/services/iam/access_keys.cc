@@ -10,19 +10,6 @@ using aws::Call;
 using resources::AccessKey;
 using resources::Identity;
 
-namespace {
-
-// Without a UserName the call is about the user who signed it.
-ApiResult<std::string> user_meant(const Call& call, const Json& input) {
-    if (input.has("UserName")) return input["UserName"].as_string();
-    const std::string& arn = call.caller.arn;
-    if (arn.find(":user/") == arn.npos)
-        return ApiError(400, "ValidationError", "Must specify userName when calling with non-User credentials");
-    return arn.substr(arn.rfind('/') + 1);
-}
-
-}  // namespace
-
 ApiResult<Json> create_access_key(Identity& identity, const Call& call, const Json& input) {
     const auto key = identity.users().create_key(call.caller.account, TRY(user_meant(call, input)));
     if (!key) return iam_error(key.error());

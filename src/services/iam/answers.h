@@ -9,6 +9,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "resources/identity/role_store.h"
+#include "resources/identity/user_store.h"
 
 namespace millwright::services {
 
@@ -19,6 +20,15 @@ aws::ApiError iam_error(const Error& failure);
 
 std::vector<std::pair<std::string, std::string>> tags_of(const Json& tags);
 Json tags_document(const std::vector<std::pair<std::string, std::string>>& tags);
+// `tags` with those of `more` on top, as TagRole does it; and without the keys, as UntagRole does it. At most 50.
+aws::ApiResult<std::vector<std::pair<std::string, std::string>>> with_tags(
+    std::vector<std::pair<std::string, std::string>> tags, const Json& more);
+std::vector<std::pair<std::string, std::string>> without_tags(std::vector<std::pair<std::string, std::string>> tags,
+                                                              const Json& keys);
+Json boundary_document(const std::string& arn);
+Json user_document(const resources::User& user);
+// Without a UserName the call is about the user who signed it.
+aws::ApiResult<std::string> user_meant(const aws::Call& call, const Json& input);
 
 // The position a Marker stands for ("" without one), and how many items are wanted.
 aws::ApiResult<std::string> page_start(const Json& input);

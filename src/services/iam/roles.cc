@@ -1,4 +1,5 @@
 #include "base/encoding.h"
+#include "resources/identity/policy_store.h"
 #include "services/iam/answers.h"
 #include "services/iam/operations.h"
 
@@ -28,15 +29,18 @@ Json role_document(const Role& role) {
 Json role_with_tags(const Role& role) {
     Json out = role_document(role);
     if (!role.tags.empty()) out.set("Tags", tags_document(role.tags));
+    if (!role.boundary.empty()) out.set("PermissionsBoundary", boundary_document(role.boundary));
     return out;
 }
 
 }  // namespace
 
 ApiResult<Json> create_role(Identity& identity, const Call& call, const Json& input) {
-    if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateRole yet.");
     resources::NewRole wanted;
+    wanted.boundary = input["PermissionsBoundary"].string_or("");
+    if (!wanted.boundary.empty())
+        if (const auto known = identity.policies().find(call.caller.account, wanted.boundary); !known)
+            return iam_error(known.error());
     wanted.name = input["RoleName"].as_string();
     wanted.path = input["Path"].string_or("/");
     wanted.assume_role_policy = input["AssumeRolePolicyDocument"].as_string();
@@ -74,6 +78,31 @@ ApiResult<Json> update_assume_role_policy(Identity& identity, const Call& call, 
                                                         input["PolicyDocument"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
+}
+
+ApiResult<Json> tag_role(Identity& identity, const Call& call, const Json& input) {
+    const std::string& name = input["RoleName"].as_string();
+    const auto role = identity.roles().find(call.caller.account, name);
+    if (!role) return iam_error(role.error());
+    const auto tags = TRY(with_tags(role->tags, input["Tags"]));
+    const auto done = identity.roles().set_tags(call.caller.account, name, tags);
+    if (!done) return iam_error(done.error());
+    return Json::object();
+}
+
+ApiResult<Json> untag_role(Identity& identity, const Call& call, const Json& input) {
+    const std::string& name = input["RoleName"].as_string();
+    const auto role = identity.roles().find(call.caller.account, name);
+    if (!role) return iam_error(role.error());
+    const auto done = identity.roles().set_tags(call.caller.account, name, without_tags(role->tags, input["TagKeys"]));
+    if (!done) return iam_error(done.error());
+    return Json::object();
+}
+
+ApiResult<Json> list_role_tags(Identity& identity, const Call& call, const Json& input) {
+    const auto role = identity.roles().find(call.caller.account, input["RoleName"].as_string());
+    if (!role) return iam_error(role.error());
+    return Json::object({{"Tags", tags_document(role->tags)}, {"IsTruncated", false}});
 }
 
 }  // namespace millwright::services

@@ -1,5 +1,6 @@
 #include "resources/identity/user_store.h"
 
+#include "resources/identity/policy_store.h"
 #include "services/iam/answers.h"
 #include "services/iam/operations.h"
 
@@ -13,26 +14,21 @@ using resources::User;
 
 namespace {
 
-Json user_document(const User& user) {
-    return Json::object({{"Path", user.path},
-                         {"UserName", user.name},
-                         {"UserId", user.id},
-                         {"Arn", user.arn},
-                         {"CreateDate", to_epoch_seconds(user.created)}});
-}
-
 Json user_with_tags(const User& user) {
     Json out = user_document(user);
     if (!user.tags.empty()) out.set("Tags", tags_document(user.tags));
+    if (!user.boundary.empty()) out.set("PermissionsBoundary", boundary_document(user.boundary));
     return out;
 }
 
 }  // namespace
 
 ApiResult<Json> create_user(Identity& identity, const Call& call, const Json& input) {
-    if (input.has("PermissionsBoundary"))
-        return ApiError(400, "InvalidInput", "Millwright does not support PermissionsBoundary of CreateUser yet.");
     User wanted;
+    wanted.boundary = input["PermissionsBoundary"].string_or("");
+    if (!wanted.boundary.empty())
+        if (const auto known = identity.policies().find(call.caller.account, wanted.boundary); !known)
+            return iam_error(known.error());
     wanted.name = input["UserName"].as_string();
     wanted.path = input["Path"].string_or("/");
     wanted.tags = tags_of(input["Tags"]);
@@ -42,18 +38,10 @@ ApiResult<Json> create_user(Identity& identity, const Call& call, const Json& in
 }
 
 ApiResult<Json> get_user(Identity& identity, const Call& call, const Json& input) {
-    if (input.has("UserName")) {
-        const auto user = identity.users().find(call.caller.account, input["UserName"].as_string());
-        if (!user) return iam_error(user.error());
-        return Json::object({{"User", user_with_tags(*user)}});
-    }
-    const std::string& arn = call.caller.arn;
-    if (const size_t at = arn.find(":user/"); at != arn.npos) {
-        const auto user = identity.users().find(call.caller.account, arn.substr(arn.rfind('/') + 1));
-        if (!user) return iam_error(user.error());
-        return Json::object({{"User", user_with_tags(*user)}});
-    }
-    return ApiError(400, "ValidationError", "Must specify userName when calling with non-User credentials");
+    const std::string name = TRY(user_meant(call, input));
+    const auto user = identity.users().find(call.caller.account, name);
+    if (!user) return iam_error(user.error());
+    return Json::object({{"User", user_with_tags(*user)}});
 }
 
 ApiResult<Json> list_users(Identity& identity, const Call& call, const Json& input) {
@@ -68,6 +56,31 @@ ApiResult<Json> delete_user(Identity& identity, const Call& call, const Json& in
     const auto done = identity.users().remove(call.caller.account, input["UserName"].as_string());
     if (!done) return iam_error(done.error());
     return Json::object();
+}
+
+ApiResult<Json> tag_user(Identity& identity, const Call& call, const Json& input) {
+    const std::string& name = input["UserName"].as_string();
+    const auto user = identity.users().find(call.caller.account, name);
+    if (!user) return iam_error(user.error());
+    const auto tags = TRY(with_tags(user->tags, input["Tags"]));
+    const auto done = identity.users().set_tags(call.caller.account, name, tags);
+    if (!done) return iam_error(done.error());
+    return Json::object();
+}
+
+ApiResult<Json> untag_user(Identity& identity, const Call& call, const Json& input) {
+    const std::string& name = input["UserName"].as_string();
+    const auto user = identity.users().find(call.caller.account, name);
+    if (!user) return iam_error(user.error());
+    const auto done = identity.users().set_tags(call.caller.account, name, without_tags(user->tags, input["TagKeys"]));
+    if (!done) return iam_error(done.error());
+    return Json::object();
+}
+
+ApiResult<Json> list_user_tags(Identity& identity, const Call& call, const Json& input) {
+    const auto user = identity.users().find(call.caller.account, input["UserName"].as_string());
+    if (!user) return iam_error(user.error());
+    return Json::object({{"Tags", tags_document(user->tags)}, {"IsTruncated", false}});
 }
 
 }  // namespace millwright::services
