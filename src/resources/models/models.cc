@@ -1,6 +1,5 @@
 #include "resources/models/models.h"
 
-#include "resources/identity/policy.h"
 #include "resources/images/images.h"
 #include "resources/models/supported_members.h"
 
@@ -107,7 +106,7 @@ Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
     return std::unique_ptr<Models>(new Models(parts));
 }
 
-Result<void> Models::check(std::string_view account, const Json& request) {
+Result<void> Models::check(std::string_view account, std::string_view source_arn, const Json& request) {
     TRY(only_supported(request, "",
                        {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
     if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
@@ -116,8 +115,10 @@ Result<void> Models::check(std::string_view account, const Json& request) {
         const std::string arn = request["ExecutionRoleArn"].string_or("");
         const auto role = parts_.identity.resolve_role(account, arn);
         if (!role && role.error().kind == ErrorKind::Internal) return role.error();
-        const auto trust = role ? parse_policy(role->assume_role_policy, PolicyKind::Trust) : role.error();
-        if (!trust || !trust_allows_service(*trust, "sagemaker.amazonaws.com"))
+        const auto trusted =
+            role ? parts_.identity.service_may_assume(*role, "sagemaker.amazonaws.com", source_arn) : role.error();
+        if (!trusted && trusted.error().kind == ErrorKind::Internal) return trusted.error();
+        if (!trusted || !*trusted)
             return invalid_input("Could not assume role " + arn +
                                  ". Please ensure that the role exists and allows principal "
                                  "'sagemaker.amazonaws.com' to assume the role.");
@@ -127,10 +128,10 @@ Result<void> Models::check(std::string_view account, const Json& request) {
 
 Result<Model> Models::create(std::string_view account, std::string_view region, const Json& request) {
     const TagList tags = TRY(parse_tags(request["Tags"]));
-    TRY(check(account, request));
     Model model;
     model.name = {std::string(account), std::string(region), request["ModelName"].as_string()};
     model.arn = model.name.arn("model");
+    TRY(check(account, model.arn, request));
     model.created = parts_.clock.now();
     model.request = request;
     model.request.erase("Tags");

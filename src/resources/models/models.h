@@ -66,7 +66,7 @@ class Models {
 
   private:
     explicit Models(const Parts& parts) : parts_(parts) {}
-    Result<void> check(std::string_view account, const Json& request);
+    Result<void> check(std::string_view account, std::string_view source_arn, const Json& request);
 
     Parts parts_;
 };
