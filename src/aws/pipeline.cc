@@ -153,6 +153,13 @@ std::string address_of(const std::string& peer) {
     return colon == std::string::npos || peer.find(':') != colon ? peer : peer.substr(0, colon);
 }
 
+// CloudWatch Logs has an exception of its own for what fails validation.
+ApiError as_modelled(const ModelOperation& operation, ApiError error) {
+    for (const Shape shape : operation.errors())
+        if (shape.name() == "InvalidParameterException") error.code = shape.name();
+    return error;
+}
+
 using Form = std::vector<std::pair<std::string, std::string>>;
 
 std::string form_value(const Form& form, std::string_view name) {
@@ -381,7 +388,8 @@ ApiResult<Json> Front::Impl::run_query(Exchange& exchange, const std::string& bo
 }
 
 ApiResult<Json> Front::Impl::run(Exchange& exchange, const Operation& operation, const Json& input) const {
-    if (const auto shape = exchange.operation->input()) TRY(validate(*shape, input));
+    if (const auto shape = exchange.operation->input())
+        if (auto checked = validate(*shape, input); !checked) return as_modelled(*exchange.operation, checked.error());
     if (settings.authorizer) {
         const auto needed = TRY(operation.access(exchange.call, input));
         for (const Access& access : needed) TRY(exchange.call.require(access));

@@ -101,6 +101,13 @@ Result<Claim, AuthFailure> finish_claim(const Fields& fields, std::string_view p
 
 Result<Claim, AuthFailure> parse_query_claim(const net::Request& request) {
     const Fields fields = query_fields(request.raw_query());
+    // The only parameter that no signature covers; which of two would count must not be a question.
+    const auto pieces = split(request.raw_query(), '&');
+    const auto is_signature = [](std::string_view piece) {
+        return percent_decode(piece.substr(0, piece.find('='))) == "X-Amz-Signature";
+    };
+    if (std::count_if(pieces.begin(), pieces.end(), is_signature) > 1)
+        return malformed("X-Amz-Signature must appear only once.");
     if (field(fields, "X-Amz-Algorithm") != sigv4::kAlgorithm)
         return malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"");
     Claim claim;
