@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "jobs/fair_queue.h"
@@ -314,6 +315,7 @@ void ThreadedSupervisor::handle(InterruptAsked& event) {
 void ThreadedSupervisor::ask_to_stop(Live& live) {
     add_task(live, [this, id = live.run_id] {
         if (const auto asked = executor_.request_stop(id); !asked) log::error("stopping run " + id, asked.error());
+        FAIL_POINT("jobs.after_stop_request");
     });
 }
 
@@ -542,7 +544,10 @@ void ThreadedSupervisor::prepare(Live& live) {
         if (stop->load()) return post(Prepared{.key = key, .started = false, .error = std::nullopt});
         // Told before start(), because the executor may report on the run before start() returns.
         post(Launching{key, spec->id, spec->folder});
-        if (auto begun = executor_.start(*spec, *this); !begun) {
+        FAIL_POINT("jobs.before_start");
+        auto begun = executor_.start(*spec, *this);
+        FAIL_POINT("jobs.after_start");
+        if (!begun) {
             return post(Prepared{.key = key, .started = false, .error = begun.error()});
         }
         post(Prepared{.key = key, .started = true, .error = std::nullopt});
@@ -555,6 +560,7 @@ void ThreadedSupervisor::adopt(Live& live) {
     if (!live.holds_capacity) take_capacity(live);
     add_task(live, [this, key = live.work->key(), id = live.run_id, folder = live.folder] {
         auto adopted = executor_.adopt(id, folder, *this);
+        FAIL_POINT("jobs.after_adopt");
         post(Adopted{key, adopted ? std::nullopt : std::optional<Error>(adopted.error())});
     });
 }
@@ -575,7 +581,9 @@ void ThreadedSupervisor::finish(Live& live) {
         auto after = work->finish(ending);
         if (!after) return post(Finished{key, after.error(), After::Done});
         if (!id.empty()) executor_.clean_up(id, folder);
+        FAIL_POINT("jobs.after_clean_up");
         work->discard();
+        FAIL_POINT("jobs.after_discard");
         post(Finished{key, std::nullopt, *after});
     });
 }

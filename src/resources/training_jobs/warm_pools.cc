@@ -80,6 +80,7 @@ class RunningWarmPools : public WarmPools, public executors::RunListener {
     Timestamp now() const { return parts_.clock.now(); }
     std::string folder_of(const std::string& run_id) const { return folder_ + "/" + run_id; }
     Result<void> adopt_pools();
+    void go_on_without_spare(int64_t job, const std::string& run_id);
     void reserve(int64_t job, const jobs::Demand& demand);
     void yield(int64_t job);
     void terminate(int64_t job, const char* why, std::optional<Timestamp> end = std::nullopt);
@@ -141,11 +142,21 @@ Result<void> RunningWarmPools::adopt_pools() {
             pools_[job] = std::move(pool);
         }
         // A spare that is gone is reported as ended.
-        if (const auto found = parts_.executor.adopt_spare(run_id, folder_of(run_id), *this); !found)
+        if (const auto found = parts_.executor.adopt_spare(run_id, folder_of(run_id), *this); !found) {
             log::warning("finding the spare of " + key_of(job), found.error());
+            go_on_without_spare(job, run_id);
+        }
         reserve(job, demand);
     }
     return {};
+}
+
+// Nobody would tell of its end, and its folder would stay.
+void RunningWarmPools::go_on_without_spare(int64_t job, const std::string& run_id) {
+    if (const auto ended = parts_.executor.end_leftover(folder_of(run_id)); !ended)
+        log::warning("ending the spare of " + key_of(job), ended.error());
+    MutexLock lock(mutex_);
+    pools_.at(job).spare = SpareState::None;
 }
 
 void RunningWarmPools::reserve(int64_t job, const jobs::Demand& demand) {
