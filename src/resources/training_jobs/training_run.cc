@@ -8,6 +8,7 @@
 #include "executors/contract/failure.h"
 #include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/kept_runs.h"
+#include "resources/training_jobs/machine_restart.h"
 #include "resources/training_jobs/run_command.h"
 #include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
@@ -135,6 +136,7 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     if (!mine) return internal_error("the job is not waiting any more");
     const auto row = TRY(context_.store.load(id_));
     TRY(make_directories(folder(), 0700));
+    TRY(note_boot(folder()));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (taken.ready) run_on_spare(spec);
@@ -278,7 +280,12 @@ Result<After> TrainingRun::finish(const Ending& ending) {
 
 Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcome& ended) {
     auto outcome = ended;
-    if (row.phase != Phase::Finishing) {
+    const bool results_lost = machine_restarted(folder());
+    if (results_lost && outcome.cause != RunOutcome::Cause::LaunchFailed) {
+        outcome.cause = RunOutcome::Cause::Lost;
+        if (outcome.message.empty()) outcome.message = "the machine restarted before the results were saved";
+    }
+    if (row.phase != Phase::Finishing || results_lost) {
         const auto follows = what_follows(row, plan_, outcome);
         const bool over = row.ran_before + outcome.ran >= plan_.max_runtime;
         if (follows != Follows::Nothing && !over) return end_segment(row, outcome, follows);
@@ -309,7 +316,7 @@ Result<void> TrainingRun::upload_live() { return context_.checkpoints.finish(che
 // From this commit on the segment is counted, and another follows whatever happens.
 Result<After> TrainingRun::end_segment(const TrainingJobRow& row, const RunOutcome& outcome, Follows follows) {
     const bool interrupted = follows == Follows::AfterInterruption;
-    TrainingJobChange change{.to = Phase::Between, .from = {Phase::Launching, Phase::Running}};
+    TrainingJobChange change{.to = Phase::Between, .from = {Phase::Launching, Phase::Running, Phase::Finishing}};
     change.secondary_status = interrupted ? "Interrupted" : "Restarting";
     change.message = interrupted ? interruption_message(row.interruptions + 1, plan_.training.checkpoints.has_value())
                                  : retry_message(outcome.message, row.retries + 1, plan_.life.max_retries);
@@ -324,7 +331,8 @@ Result<After> TrainingRun::end_segment(const TrainingJobRow& row, const RunOutco
 
 // No model is uploaded between segments.
 Result<After> TrainingRun::close_segment(const TrainingJobRow& row) {
-    const auto live = upload_live();
+    // Of checkpoints that may be torn, those that were uploaded before are the better ones.
+    const auto live = machine_restarted(folder()) ? Result<void>() : upload_live();
     if (!live && heals(live.error())) return live.error();
     if (!live) return end(row, failed(executors::client_error(live.error().message)), "", std::nullopt);
     context_.checkpoints.forget(id_);

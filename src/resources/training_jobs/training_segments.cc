@@ -15,7 +15,8 @@ Follows what_follows(const TrainingJobRow& row, const TrainingPlan& plan, const 
     if (row.stop_requested) return Follows::Nothing;
     if (plan.life.spot) {
         const bool taken = outcome.cause == Cause::StopRequested && row.interrupted_run == row.run_id;
-        if (taken || (outcome.cause == Cause::Lost && row.phase == Phase::Running)) return Follows::AfterInterruption;
+        const bool ran = row.phase == Phase::Running || row.phase == Phase::Finishing;
+        if (taken || (outcome.cause == Cause::Lost && ran)) return Follows::AfterInterruption;
     }
     const bool fault = outcome.cause == Cause::LaunchFailed || outcome.cause == Cause::Lost;
     if (fault && row.retries < plan.life.max_retries) return Follows::AfterFault;
