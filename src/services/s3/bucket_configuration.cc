@@ -11,14 +11,10 @@ struct Answer {
 };
 
 constexpr Answer kAnswers[] = {
-    {"GetBucketVersioning", "VersioningConfiguration", ""},
     {"GetBucketLogging", "BucketLoggingStatus", ""},
     {"GetBucketNotificationConfiguration", "NotificationConfiguration", ""},
     {"GetBucketAccelerateConfiguration", "AccelerateConfiguration", ""},
     {"GetBucketRequestPayment", "RequestPaymentConfiguration", "Payer", "BucketOwner"},
-    {"GetBucketTagging", "", "NoSuchTagSet", "The TagSet does not exist"},
-    {"GetBucketLifecycleConfiguration", "", "NoSuchLifecycleConfiguration",
-     "The lifecycle configuration does not exist"},
     {"GetBucketWebsite", "", "NoSuchWebsiteConfiguration",
      "The specified bucket does not have a website configuration"},
     {"GetBucketReplication", "", "ReplicationConfigurationNotFoundError",
@@ -45,14 +41,6 @@ ApiResult<void> get_bucket_configuration(Exchange& exchange) {
         return exchange.send_xml(xml);
     }
     return not_implemented(exchange.operation);
-}
-
-ApiResult<void> get_object_tagging(Exchange& exchange) {
-    TRY(open_bucket(exchange));
-    TRY(in_s3(exchange.store.head(exchange.bucket(), exchange.key())));
-    XmlWriter xml;
-    xml.open("Tagging", kXmlNamespace).open("TagSet").close().close();
-    return exchange.send_xml(xml);
 }
 
 }  // namespace millwright::s3

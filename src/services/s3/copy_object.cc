@@ -2,6 +2,7 @@
 #include "services/s3/conditions.h"
 #include "services/s3/copy_source.h"
 #include "services/s3/new_object.h"
+#include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
@@ -9,19 +10,30 @@ namespace millwright::s3 {
 namespace {
 
 // COPY unless REPLACE is asked for.
-ApiResult<bool> replaces_metadata(const Exchange& exchange) {
-    const std::string directive = exchange.header("x-amz-metadata-directive");
+ApiResult<bool> replaces(const Exchange& exchange, const std::string& what) {
+    const std::string header = "x-amz-" + what + "-directive", directive = exchange.header(header);
     if (directive == "REPLACE") return true;
     if (directive.empty() || directive == "COPY") return false;
-    return invalid_argument("Unknown metadata directive.", "x-amz-metadata-directive", directive);
+    return invalid_argument("Unknown " + what + " directive.", header, directive);
+}
+
+// "versionId=…" behind the key.
+ApiResult<std::string> source_version(std::string_view query) {
+    for (const auto& [name, value] : net::parse_query(query)) {
+        if (name != "versionId" || value.empty())
+            return invalid_argument("Unsupported copy source parameter.", "x-amz-copy-source", name);
+        return value;
+    }
+    return std::string();
 }
 
 }  // namespace
 
 ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
     std::string_view text = exchange.request.headers.find("x-amz-copy-source").value_or("");
+    std::string version;
     if (const size_t question = text.find('?'); question != std::string_view::npos) {
-        if (text.substr(question) != "?versionId=null") return not_implemented("object versions");
+        version = TRY(source_version(text.substr(question + 1)));
         text = text.substr(0, question);
     }
     const std::string decoded = percent_decode(text);
@@ -31,9 +43,14 @@ ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
     if (path.starts_with("arn:") || slash == std::string_view::npos || slash + 1 == path.size())
         return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
                                 "x-amz-copy-source", decoded);
-    CopySource source{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)), {}};
+    CopySource source{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)), version, {}};
     TRY(open_bucket(exchange, source.bucket, "x-amz-source-expected-bucket-owner"));
-    source.object = TRY(in_s3(exchange.store.get(source.bucket, source.key)));
+    auto object = exchange.store.get(source.bucket, source.key, source.version);
+    if (!object && object.error().kind == ErrorKind::Conflict)  // a delete marker
+        return invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version "
+            "id.");
+    source.object = TRY(in_s3(std::move(object)));
     const auto condition = check_conditions(exchange.request.headers, "x-amz-copy-source-", source.object.info.etag,
                                             source.object.info.modified);
     if (condition.verdict != Verdict::Proceed)
@@ -43,7 +60,7 @@ ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
 
 ApiResult<void> copy_object(Exchange& exchange) {
     const auto bucket = TRY(open_bucket(exchange));
-    const bool replace = TRY(replaces_metadata(exchange));
+    const bool replace = TRY(replaces(exchange, "metadata")), replace_tags = TRY(replaces(exchange, "tagging"));
     auto given = TRY(read_object_headers(exchange.request.headers));
     TRY(add_bucket_defaults(exchange, bucket, given.headers));
     const auto conditions = TRY(read_write_conditions(exchange.request.headers));
@@ -54,7 +71,7 @@ ApiResult<void> copy_object(Exchange& exchange) {
         return invalid_request(
             "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120");
     const bool same = source.bucket == exchange.bucket() && source.key == exchange.key();
-    if (same && !replace && !exchange.has_header("x-amz-storage-class") &&
+    if (same && source.version.empty() && !replace && !exchange.has_header("x-amz-storage-class") &&
         !exchange.has_header("x-amz-server-side-encryption"))
         return invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -74,6 +91,7 @@ ApiResult<void> copy_object(Exchange& exchange) {
             if (name.starts_with("x-amz-")) options.headers[name] = value;
     }
     options.storage_class = given.storage_class;
+    options.tags = replace_tags ? given.tags : info.tags;
     if (!algorithm.empty() && !(info.checksums.contains(algorithm) && info.checksum_type == "FULL_OBJECT"))
         options.compute_checksums = {algorithm};
     options.if_none_match = conditions.if_none_match;
@@ -88,6 +106,8 @@ ApiResult<void> copy_object(Exchange& exchange) {
     xml.close();
     net::Headers headers;
     add_encryption_headers(headers, copied.headers);
+    add_written_headers(headers, bucket, copied);
+    if (!info.version.empty()) headers.add("x-amz-copy-source-version-id", info.version);
     return exchange.send_xml(xml, std::move(headers));
 }
 

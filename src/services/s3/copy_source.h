@@ -7,6 +7,7 @@ namespace millwright::s3 {
 
 struct CopySource {
     std::string bucket, key;
+    std::string version;  // asked for; "" for the newest
     object_store::OpenObject object;
 };
 // Opened, the caller's own, and meeting the x-amz-copy-source-if-* conditions.

@@ -53,9 +53,19 @@ aws::ApiResult<DeleteDocument> parse_delete(std::string_view text) {
         } else if (child.name == "Object") {
             const auto* key = child.find("Key");
             if (!key || document.objects.size() == kMaxDeletedKeys) return malformed_xml();
-            for (const std::string_view condition : {"ETag", "LastModifiedTime", "Size"})
-                if (child.find(condition)) return not_implemented("conditional deletes");
-            document.objects.push_back({key->text, child.text_of("VersionId")});
+            DeleteDocument::Object object{key->text, child.text_of("VersionId")};
+            if (const auto* etag = child.find("ETag")) object.etag = without_quotes(etag->text);
+            if (const auto* time = child.find("LastModifiedTime")) {
+                object.modified = parse_rfc1123(trim(time->text));
+                if (!object.modified) object.modified = parse_iso8601(trim(time->text));
+                if (!object.modified) return malformed_xml();
+            }
+            if (const auto* size = child.find("Size")) {
+                const auto number = parse_int(trim(size->text));
+                if (!number || *number < 0) return malformed_xml();
+                object.size = static_cast<uint64_t>(*number);
+            }
+            document.objects.push_back(std::move(object));
         } else {
             return malformed_xml();
         }

@@ -1,6 +1,7 @@
 // The XML bodies of S3 requests.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,14 @@ aws::ApiResult<std::vector<object_store::CompletedPart>> parse_completed_parts(s
 struct DeleteDocument {
     struct Object {
         std::string key, version;
+        std::optional<std::string> etag = {};
+        std::optional<Timestamp> modified = {};
+        std::optional<uint64_t> size = {};
     };
     std::vector<Object> objects;  // 1 to 1000
     bool quiet = false;
 };
-// <Delete>. MalformedXML; NotImplemented for conditional deletes.
+// <Delete>. MalformedXML.
 aws::ApiResult<DeleteDocument> parse_delete(std::string_view text);
 
 // The LocationConstraint of <CreateBucketConfiguration>, "" when there is none. NotImplemented for directory buckets,

@@ -48,8 +48,17 @@ TEST(Delete, TakesOneToAThousandKeys) {
     EXPECT_EQ(of(0).error().code, "MalformedXML");
     EXPECT_TRUE(of(1000));
     EXPECT_EQ(of(1001).error().code, "MalformedXML");
-    EXPECT_EQ(parse_delete("<Delete><Object><Key>k</Key><ETag>x</ETag></Object></Delete>").error().code,
-              "NotImplemented");
+    const auto conditional = parse_delete(
+        "<Delete><Object><Key>k</Key><VersionId>v</VersionId><ETag>\"x\"</ETag><Size>5</Size>"
+        "<LastModifiedTime>Sun, 22 Nov 2026 10:15:30 GMT</LastModifiedTime></Object></Delete>");
+    ASSERT_TRUE(conditional);
+    EXPECT_EQ(conditional->objects[0].version, "v");
+    EXPECT_EQ(conditional->objects[0].etag, "x");
+    EXPECT_EQ(conditional->objects[0].size, 5u);
+    EXPECT_EQ(conditional->objects[0].modified, parse_iso8601("2026-11-22T10:15:30Z"));
+    for (const std::string condition : {"<Size>-1</Size>", "<LastModifiedTime>soon</LastModifiedTime>"})
+        EXPECT_EQ(parse_delete("<Delete><Object><Key>k</Key>" + condition + "</Object></Delete>").error().code,
+                  "MalformedXML");
 }
 
 TEST(LocationConstraint, MayBeAbsent) {

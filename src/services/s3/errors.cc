@@ -17,6 +17,10 @@ struct Mapping {
 constexpr Mapping kMappings[] = {
     {ErrorKind::NotFound, reason::kBucket, 404, "NoSuchBucket"},
     {ErrorKind::NotFound, reason::kKey, 404, "NoSuchKey"},
+    {ErrorKind::NotFound, reason::kVersion, 404, "NoSuchVersion"},
+    {ErrorKind::NotFound, reason::kDeleteMarker, 404, "NoSuchKey"},
+    {ErrorKind::Conflict, reason::kDeleteMarker, 405, "MethodNotAllowed"},
+    {ErrorKind::InvalidInput, reason::kVersion, 400, "InvalidArgument"},
     {ErrorKind::NotFound, reason::kUpload, 404, "NoSuchUpload"},
     {ErrorKind::AlreadyExists, reason::kBucket, 409, "BucketAlreadyExists"},
     {ErrorKind::AlreadyExists, reason::kCondition, 412, "PreconditionFailed"},

@@ -1,6 +1,8 @@
 #include "base/strings.h"
+#include "services/s3/bucket_lifecycle.h"
 #include "services/s3/conditions.h"
 #include "services/s3/new_object.h"
+#include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
 
 namespace millwright::s3 {
@@ -21,6 +23,8 @@ net::Headers describe(const Exchange& exchange, const object_store::ObjectInfo& 
         if (name != kAclHeader) headers.set(name, value);
     for (const auto& [name, value] : object.metadata) headers.add("x-amz-meta-" + name, value);
     if (object.storage_class != "STANDARD") headers.add("x-amz-storage-class", object.storage_class);
+    if (!object.tags.empty()) headers.add("x-amz-tagging-count", std::to_string(object.tags.size()));
+    add_version_header(headers, object.version);
     for (const auto& [parameter, header] : kOverrides)
         if (const auto value = exchange.parameter(parameter)) headers.set(header, *value);
     return headers;
@@ -56,15 +60,12 @@ ApiError unsatisfiable(const Exchange& exchange, uint64_t size) {
 }  // namespace
 
 ApiResult<void> get_object(Exchange& exchange) {
-    TRY(open_bucket(exchange));
-    const auto object = exchange.store.get(exchange.bucket(), exchange.key());
-    if (!object) {
-        ApiError error = s3_error(object.error());
-        error.members.set("Key", exchange.key());
-        return error;
-    }
+    const auto bucket = TRY(open_bucket(exchange));
+    const auto object = exchange.store.get(exchange.bucket(), exchange.key(), version_of(exchange));
+    if (!object) return object_error(exchange, object.error());
     const auto& info = object->info;
     net::Headers headers = describe(exchange, info);
+    if (version_of(exchange).empty()) add_expiration_header(headers, bucket, info);
     const auto condition = check_conditions(exchange.request.headers, "", info.etag, info.modified);
     if (condition.verdict == Verdict::Failed) return precondition_failed(condition.header);
     if (condition.verdict == Verdict::NotModified) return exchange.send_empty(304, std::move(headers));

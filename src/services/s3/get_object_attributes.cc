@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
 
 namespace millwright::s3 {
@@ -58,8 +59,7 @@ ApiResult<void> write_parts(XmlWriter& xml, const Exchange& exchange, const obje
 ApiResult<void> get_object_attributes(Exchange& exchange) {
     TRY(open_bucket(exchange));
     const auto wanted = TRY(wanted_attributes(exchange));
-    const auto object = TRY(
-        in_s3(exchange.store.head(exchange.bucket(), exchange.key(), exchange.parameter("versionId").value_or(""))));
+    const auto object = TRY(head_object(exchange));
     XmlWriter xml;
     xml.open("GetObjectAttributesResponse", kXmlNamespace);
     for (const auto name : kAttributes) {
@@ -76,7 +76,7 @@ ApiResult<void> get_object_attributes(Exchange& exchange) {
     }
     xml.close();
     net::Headers headers{{"Last-Modified", format_rfc1123(object.modified)}};
-    if (!object.version.empty()) headers.add("x-amz-version-id", object.version);
+    add_version_header(headers, object.version);
     return exchange.send_xml(xml, std::move(headers));
 }
 

@@ -5,6 +5,7 @@
 #include "services/s3/copy_source.h"
 #include "services/s3/documents.h"
 #include "services/s3/new_object.h"
+#include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
@@ -47,6 +48,7 @@ ApiResult<void> create_multipart_upload(Exchange& exchange) {
     options.headers = given.headers;
     options.metadata = given.metadata;
     options.storage_class = given.storage_class;
+    options.tags = given.tags;
     options.checksum_algorithm = TRY(checksum_algorithm(exchange.request.headers));
     options.checksum_type = exchange.header("x-amz-checksum-type");
     const auto upload = TRY(in_s3(exchange.store.create_upload(exchange.bucket(), exchange.key(), options)));
@@ -111,7 +113,7 @@ ApiResult<void> upload_part_copy(Exchange& exchange) {
 }
 
 ApiResult<void> complete_multipart_upload(Exchange& exchange) {
-    TRY(open_bucket(exchange));
+    const auto bucket = TRY(open_bucket(exchange));
     const auto conditions = TRY(read_write_conditions(exchange.request.headers));
     // Here the checksum headers speak of the object, not of this body.
     const auto digests = TRY(read_digests(exchange.request.headers));
@@ -129,13 +131,9 @@ ApiResult<void> complete_multipart_upload(Exchange& exchange) {
         if (!size || *size < 0) return invalid_argument("Invalid object size", "x-amz-mp-object-size", *text);
         options.expected_size = static_cast<uint64_t>(*size);
     }
-    const auto upload = TRY(in_s3(exchange.store.find_upload(exchange.bucket(), exchange.key(), upload_id(exchange))));
-    const std::string type = exchange.header("x-amz-checksum-type");
-    if (!type.empty() && type != upload.options.checksum_type)
-        return invalid_request("The upload was created using the " + upload.options.checksum_type +
-                               " checksum mode. The complete request must use the same checksum mode.");
-    const auto object =
-        TRY(in_s3(exchange.store.complete_upload(exchange.bucket(), exchange.key(), upload.id, parts, options)));
+    options.checksum_type = exchange.header("x-amz-checksum-type");
+    const auto object = TRY(
+        in_s3(exchange.store.complete_upload(exchange.bucket(), exchange.key(), upload_id(exchange), parts, options)));
     XmlWriter xml;
     xml.open("CompleteMultipartUploadResult", kXmlNamespace);
     xml.element("Location", "http://" + exchange.header("Host") + std::string(exchange.request.raw_path()));
@@ -144,6 +142,7 @@ ApiResult<void> complete_multipart_upload(Exchange& exchange) {
     xml.close();
     net::Headers headers;
     add_encryption_headers(headers, object.headers);
+    add_written_headers(headers, bucket, object);
     return exchange.send_xml(xml, std::move(headers));
 }
 

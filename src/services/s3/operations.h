@@ -10,7 +10,7 @@ ApiResult<void> create_bucket(Exchange& exchange);
 ApiResult<void> head_bucket(Exchange& exchange);
 ApiResult<void> delete_bucket(Exchange& exchange);
 ApiResult<void> get_bucket_location(Exchange& exchange);
-ApiResult<void> get_bucket_configuration(Exchange& exchange);  // GetBucketVersioning, GetBucketPolicy, …
+ApiResult<void> get_bucket_configuration(Exchange& exchange);  // GetBucketLogging, GetBucketWebsite, …
 ApiResult<void> get_acl(Exchange& exchange);                   // of a bucket or an object
 ApiResult<void> put_acl(Exchange& exchange);                   // likewise
 ApiResult<void> get_bucket_policy(Exchange& exchange);
@@ -29,10 +29,21 @@ ApiResult<void> delete_public_access_block(Exchange& exchange);
 ApiResult<void> get_bucket_ownership_controls(Exchange& exchange);
 ApiResult<void> put_bucket_ownership_controls(Exchange& exchange);
 ApiResult<void> delete_bucket_ownership_controls(Exchange& exchange);
+ApiResult<void> get_bucket_versioning(Exchange& exchange);
+ApiResult<void> put_bucket_versioning(Exchange& exchange);
+ApiResult<void> get_bucket_tagging(Exchange& exchange);
+ApiResult<void> put_bucket_tagging(Exchange& exchange);
+ApiResult<void> delete_bucket_tagging(Exchange& exchange);
+ApiResult<void> get_bucket_lifecycle(Exchange& exchange);
+ApiResult<void> put_bucket_lifecycle(Exchange& exchange);
+ApiResult<void> delete_bucket_lifecycle(Exchange& exchange);
 ApiResult<void> get_object_tagging(Exchange& exchange);
+ApiResult<void> put_object_tagging(Exchange& exchange);
+ApiResult<void> delete_object_tagging(Exchange& exchange);
 
 ApiResult<void> list_objects(Exchange& exchange);
 ApiResult<void> list_objects_v2(Exchange& exchange);
+ApiResult<void> list_object_versions(Exchange& exchange);
 
 ApiResult<void> put_object(Exchange& exchange);
 ApiResult<void> get_object(Exchange& exchange);  // and HeadObject

@@ -7,6 +7,7 @@
 #include "services/s3/new_object.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
+#include "services/s3/tags.h"
 
 namespace millwright::s3 {
 namespace {
@@ -186,6 +187,7 @@ ApiResult<void> post_object(Exchange& exchange) {
     options.headers = object.headers;
     options.metadata = object.metadata;
     options.storage_class = object.storage_class;
+    if (fields.contains("tagging")) options.tags = TRY(parse_tagging(field_of(fields, "tagging"), Tagged::Object));
     options.expected_checksums = digests.expected;
     options.expected_md5 = digests.md5;
     const auto stored = TRY(store_file(upload, form, policy, options));

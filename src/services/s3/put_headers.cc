@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/strings.h"
 #include "services/s3/errors.h"
+#include "services/s3/tags.h"
 
 namespace millwright::s3 {
 namespace {
@@ -43,7 +44,6 @@ struct Refused {
 constexpr Refused kRefused[] = {
     {"x-amz-server-side-encryption-customer-", "encryption with customer-provided keys (SSE-C)"},
     {"x-amz-copy-source-server-side-encryption-customer-", "encryption with customer-provided keys (SSE-C)"},
-    {"x-amz-tagging", "object tags"},
     {"x-amz-object-lock-", "object lock"},
     {"x-amz-website-redirect-location", "website redirects"},
     {"x-amz-write-offset-bytes", "appending to objects"},
@@ -52,11 +52,9 @@ constexpr Refused kRefused[] = {
 constexpr std::string_view kStorageClasses[] = {"STANDARD",   "REDUCED_REDUNDANCY",  "STANDARD_IA",
                                                 "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"};
 
-ApiResult<void> refuse_unsupported(std::string_view name, const std::string& value) {
+ApiResult<void> refuse_unsupported(std::string_view name) {
     for (const auto& refused : kRefused) {
         if (!name.starts_with(refused.prefix)) continue;
-        // Copies say "x-amz-tagging-directive: COPY", and there are no tags to copy.
-        if (name == "x-amz-tagging-directive" && value == "COPY") return {};
         return not_implemented(refused.what);
     }
     return {};
@@ -127,7 +125,7 @@ ApiResult<ObjectHeaders> read_object_headers(const net::Headers& headers) {
     size_t metadata_bytes = 0;
     for (const auto& [raw_name, value] : headers.all()) {
         const std::string name = to_lower(raw_name);
-        TRY(refuse_unsupported(name, value));
+        TRY(refuse_unsupported(name));
         if (name.starts_with(kMetadataPrefix)) {
             const std::string key = name.substr(kMetadataPrefix.size());
             auto& stored = object.metadata[key];
@@ -140,6 +138,8 @@ ApiResult<ObjectHeaders> read_object_headers(const net::Headers& headers) {
             if (!value.empty()) object.headers[raw_name] = value;
         } else if (name.starts_with(kEncryptionPrefix)) {
             object.headers[name] = value;
+        } else if (name == "x-amz-tagging") {
+            object.tags = TRY(parse_tagging_header(value));
         } else if (name == "x-amz-storage-class") {
             if (std::find(std::begin(kStorageClasses), std::end(kStorageClasses), value) == std::end(kStorageClasses))
                 return value == "GLACIER" || value == "DEEP_ARCHIVE"

@@ -26,11 +26,12 @@ std::string checksum_of(const std::string& algorithm, std::string_view bytes);
 aws::ApiResult<std::string> checksum_algorithm(const net::Headers& headers);
 
 // Content-Type, Cache-Control and the like, x-amz-meta-*, storage class, server-side encryption as a label. Refuses
-// what is not supported: tags, locks, redirects, customer keys.
+// what is not supported: locks, redirects, customer keys.
 struct ObjectHeaders {
     std::string content_type = "binary/octet-stream";
     std::map<std::string, std::string> headers, metadata;
     std::string storage_class = "STANDARD";
+    object_store::Tags tags;
 };
 aws::ApiResult<ObjectHeaders> read_object_headers(const net::Headers& headers);
 

@@ -1,4 +1,5 @@
 #include "services/s3/new_object.h"
+#include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
 #include "services/s3/put_headers.h"
 
@@ -20,6 +21,7 @@ ApiResult<void> put_object(Exchange& exchange) {
     options.headers = object.headers;
     options.metadata = object.metadata;
     options.storage_class = object.storage_class;
+    options.tags = object.tags;
     options.expected_checksums = digests.expected;
     options.expected_md5 = digests.md5;
     options.compute_checksums = digests.in_trailer;
@@ -31,6 +33,7 @@ ApiResult<void> put_object(Exchange& exchange) {
     net::Headers headers{{"ETag", quoted(stored.etag)}};
     add_checksum_headers(headers, stored.checksums, stored.checksum_type);
     add_encryption_headers(headers, stored.headers);
+    add_written_headers(headers, bucket, stored);
     return exchange.send_empty(200, std::move(headers));
 }
 

@@ -25,16 +25,16 @@ constexpr Route kRoutes[] = {
 
     {"GetBucketLocation", "GET", Level::Bucket, "location", "", get_bucket_location},
     {"GetBucketAcl", "GET", Level::Bucket, "acl", "", get_acl},
-    {"GetBucketVersioning", "GET", Level::Bucket, "versioning", "", get_bucket_configuration},
+    {"GetBucketVersioning", "GET", Level::Bucket, "versioning", "", get_bucket_versioning},
     {"GetBucketLogging", "GET", Level::Bucket, "logging", "", get_bucket_configuration},
     {"GetBucketNotificationConfiguration", "GET", Level::Bucket, "notification", "", get_bucket_configuration},
     {"GetBucketAccelerateConfiguration", "GET", Level::Bucket, "accelerate", "", get_bucket_configuration},
     {"GetBucketRequestPayment", "GET", Level::Bucket, "requestPayment", "", get_bucket_configuration},
     {"GetBucketPolicy", "GET", Level::Bucket, "policy", "", get_bucket_policy},
     {"GetBucketPolicyStatus", "GET", Level::Bucket, "policyStatus", "", get_bucket_policy_status},
-    {"GetBucketTagging", "GET", Level::Bucket, "tagging", "", get_bucket_configuration},
+    {"GetBucketTagging", "GET", Level::Bucket, "tagging", "", get_bucket_tagging},
     {"GetBucketCors", "GET", Level::Bucket, "cors", "", get_bucket_cors},
-    {"GetBucketLifecycleConfiguration", "GET", Level::Bucket, "lifecycle", "", get_bucket_configuration},
+    {"GetBucketLifecycleConfiguration", "GET", Level::Bucket, "lifecycle", "", get_bucket_lifecycle},
     {"GetBucketEncryption", "GET", Level::Bucket, "encryption", "", get_bucket_encryption},
     {"GetBucketWebsite", "GET", Level::Bucket, "website", "", get_bucket_configuration},
     {"GetBucketReplication", "GET", Level::Bucket, "replication", "", get_bucket_configuration},
@@ -42,6 +42,7 @@ constexpr Route kRoutes[] = {
     {"GetPublicAccessBlock", "GET", Level::Bucket, "publicAccessBlock", "", get_public_access_block},
     {"GetBucketOwnershipControls", "GET", Level::Bucket, "ownershipControls", "", get_bucket_ownership_controls},
     {"ListMultipartUploads", "GET", Level::Bucket, "uploads", "", list_multipart_uploads},
+    {"ListObjectVersions", "GET", Level::Bucket, "versions", "", list_object_versions},
     {"ListObjectsV2", "GET", Level::Bucket, "list-type", "", list_objects_v2},
     {"ListObjects", "GET", Level::Bucket, "", "", list_objects},
     {"HeadBucket", "HEAD", Level::Bucket, "", "", head_bucket},
@@ -51,6 +52,9 @@ constexpr Route kRoutes[] = {
     {"PutBucketEncryption", "PUT", Level::Bucket, "encryption", "", put_bucket_encryption},
     {"PutPublicAccessBlock", "PUT", Level::Bucket, "publicAccessBlock", "", put_public_access_block},
     {"PutBucketOwnershipControls", "PUT", Level::Bucket, "ownershipControls", "", put_bucket_ownership_controls},
+    {"PutBucketVersioning", "PUT", Level::Bucket, "versioning", "", put_bucket_versioning},
+    {"PutBucketTagging", "PUT", Level::Bucket, "tagging", "", put_bucket_tagging},
+    {"PutBucketLifecycleConfiguration", "PUT", Level::Bucket, "lifecycle", "", put_bucket_lifecycle},
     {"CreateBucket", "PUT", Level::Bucket, "", "", create_bucket},
     {"DeleteBucketPolicy", "DELETE", Level::Bucket, "policy", "", delete_bucket_policy},
     {"DeleteBucketCors", "DELETE", Level::Bucket, "cors", "", delete_bucket_cors},
@@ -58,6 +62,8 @@ constexpr Route kRoutes[] = {
     {"DeletePublicAccessBlock", "DELETE", Level::Bucket, "publicAccessBlock", "", delete_public_access_block},
     {"DeleteBucketOwnershipControls", "DELETE", Level::Bucket, "ownershipControls", "",
      delete_bucket_ownership_controls},
+    {"DeleteBucketTagging", "DELETE", Level::Bucket, "tagging", "", delete_bucket_tagging},
+    {"DeleteBucketLifecycle", "DELETE", Level::Bucket, "lifecycle", "", delete_bucket_lifecycle},
     {"DeleteBucket", "DELETE", Level::Bucket, "", "", delete_bucket},
     {"DeleteObjects", "POST", Level::Bucket, "delete", "", delete_objects},
 
@@ -70,9 +76,11 @@ constexpr Route kRoutes[] = {
     {"UploadPartCopy", "PUT", Level::Object, "uploadId", "x-amz-copy-source", upload_part_copy},
     {"UploadPart", "PUT", Level::Object, "uploadId", "", upload_part},
     {"PutObjectAcl", "PUT", Level::Object, "acl", "", put_acl},
+    {"PutObjectTagging", "PUT", Level::Object, "tagging", "", put_object_tagging},
     {"CopyObject", "PUT", Level::Object, "", "x-amz-copy-source", copy_object},
     {"PutObject", "PUT", Level::Object, "", "", put_object},
     {"AbortMultipartUpload", "DELETE", Level::Object, "uploadId", "", abort_multipart_upload},
+    {"DeleteObjectTagging", "DELETE", Level::Object, "tagging", "", delete_object_tagging},
     {"DeleteObject", "DELETE", Level::Object, "", "", delete_object},
     {"CreateMultipartUpload", "POST", Level::Object, "uploads", "", create_multipart_upload},
     {"CompleteMultipartUpload", "POST", Level::Object, "uploadId", "", complete_multipart_upload},
@@ -144,18 +152,25 @@ ApiResult<const Route*> find_route(const Exchange& exchange) {
     return ApiError{405, "MethodNotAllowed", "The specified method is not allowed against this resource."};
 }
 
-// Buckets have no versions: the only one of an object is "null".
-ApiResult<void> check_version(const Exchange& exchange) {
+constexpr std::string_view kOfVersions[] = {
+    "GetObject",           "HeadObject",       "DeleteObject",     "GetObjectAcl",        "PutObjectAcl",
+    "GetObjectAttributes", "GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging",
+};
+
+ApiResult<void> check_version(const Exchange& exchange, std::string_view operation) {
     const auto version = exchange.parameter("versionId");
-    if (!version || *version == "null") return {};
-    return invalid_argument("Invalid version id specified", "versionId", *version);
+    if (!version) return {};
+    if (std::find(std::begin(kOfVersions), std::end(kOfVersions), operation) == std::end(kOfVersions))
+        return invalid_argument("This operation does not accept a version-id.", "versionId", *version);
+    if (version->empty()) return invalid_argument("Version id cannot be the empty string", "versionId", *version);
+    return {};
 }
 
 ApiResult<void> run(Exchange& exchange) {
     if (!exchange.key().empty()) TRY(in_s3(object_store::check_key(exchange.key())));
     if (exchange.request.method == "OPTIONS" && !exchange.bucket().empty()) return preflight(exchange);
     const Route* route = TRY(find_route(exchange));
-    TRY(check_version(exchange));
+    TRY(check_version(exchange, route->name));
     // Whatever policies say, nobody has no buckets.
     if (exchange.call.caller.anonymous() && (exchange.bucket().empty() || route->handle == create_bucket))
         return access_denied();
