@@ -20,12 +20,17 @@ Error no_such_config(const RecordName& name) {
 
 }  // namespace
 
+EndpointConfigs::EndpointConfigs(const Parts& parts)
+    : parts_(parts), list_(parts.database, std::string(kTable), RecordList::Kind::Plain) {}
+
 Result<std::unique_ptr<EndpointConfigs>> EndpointConfigs::open(const Parts& parts) {
     const std::string schema = "CREATE TABLE sagemaker_endpoint_config(" + std::string(kRecordColumns) +
                                "request TEXT NOT NULL, PRIMARY KEY(account, region, name_key));"
                                "CREATE INDEX sagemaker_endpoint_config_by_time ON "
                                "sagemaker_endpoint_config(account, region, created_ms, name_key);";
-    TRY(parts.database.migrate("endpoint_configs", {{"endpoint_configs 1: configurations", schema}}));
+    const std::string indexes = record_indexes(kTable, RecordList::Kind::Plain);
+    TRY(parts.database.migrate("endpoint_configs", {{"endpoint_configs 1: configurations", schema},
+                                                    {"endpoint_configs 2: an index for every list", indexes}}));
     return std::unique_ptr<EndpointConfigs>(new EndpointConfigs(parts));
 }
 
@@ -95,18 +100,22 @@ Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::st
     config.request.erase("Tags");
     config.request.set("ProductionVariants", std::move(*variants));
     const int64_t now = to_epoch_milliseconds(config.created);
-    const auto stored = parts_.database.write([&](Transaction& tx) -> Result<void> {
-        TRY(
-            tx.run("INSERT INTO sagemaker_endpoint_config(account, region, name_key, name, arn, created_ms, "
-                   "modified_ms, status, "
-                   "request) VALUES(?,?,?,?,?,?,?,'',?)",
-                   account, region, config.name.key(), config.name.name, config.arn, now, now, config.request.dump()));
-        return parts_.tags.register_in(tx, config.arn, tags);
-    });
+    const auto stored = parts_.database.write(
+        [&](Transaction& tx) -> Result<int64_t> {
+            const auto rows = TRY(tx.query(
+                "INSERT INTO sagemaker_endpoint_config(account, region, name_key, name, arn, created_ms, "
+                "modified_ms, status, "
+                "request) VALUES(?,?,?,?,?,?,?,'',?) RETURNING rowid",
+                account, region, config.name.key(), config.name.name, config.arn, now, now, config.request.dump()));
+            TRY(parts_.tags.register_in(tx, config.arn, tags));
+            return rows.at(0).integer(0);
+        },
+        metadata_store::Durable::Now, metadata_store::Space::Free);
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists,
                      "Cannot create already existing endpoint configuration \"" + config.arn + "\".", ""};
     if (!stored) return stored.error();
+    list_.added(*stored, config.name);
     return config;
 }
 
@@ -126,18 +135,21 @@ Result<EndpointConfig> EndpointConfigs::find(std::string_view account, std::stri
 }
 
 Result<RecordPage> EndpointConfigs::list(std::string_view account, std::string_view region, const RecordQuery& query) {
-    return list_records(parts_.database, kTable, account, region, query);
+    return list_.page(account, region, query);
 }
 
 Result<void> EndpointConfigs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
-    return parts_.database.write([&](Transaction& tx) -> Result<void> {
-        const int64_t removed =
-            TRY(tx.run("DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=?", account,
-                       region, wanted.key()));
-        if (removed == 0) return no_such_config(wanted);
-        return parts_.tags.forget_in(tx, wanted.arn(kKind));
-    });
+    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<int64_t> {
+        const auto removed = TRY(tx.query(
+            "DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=? RETURNING rowid",
+            account, region, wanted.key()));
+        if (removed.empty()) return no_such_config(wanted);
+        TRY(parts_.tags.forget_in(tx, wanted.arn(kKind)));
+        return removed[0].integer(0);
+    }));
+    list_.removed(gone, wanted);
+    return {};
 }
 
 }  // namespace millwright::resources

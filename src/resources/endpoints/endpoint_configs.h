@@ -48,11 +48,12 @@ class EndpointConfigs {
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name);
 
   private:
-    explicit EndpointConfigs(const Parts& parts) : parts_(parts) {}
+    explicit EndpointConfigs(const Parts& parts);
     Result<Json> check_variant(std::string_view account, std::string_view region, const Json& variant);
     Result<Json> check_variants(std::string_view account, std::string_view region, const Json& variants);
 
     Parts parts_;
+    RecordList list_;
 };
 
 }  // namespace millwright::resources

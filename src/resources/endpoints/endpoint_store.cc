@@ -129,7 +129,9 @@ Result<DeploymentSpec> deployment_from_json(const Json& document) {
 
 Result<EndpointStore> EndpointStore::open(metadata_store::Database& database, Tags& tags, const Clock& clock) {
     const std::string schema = "CREATE TABLE sagemaker_endpoint(" + std::string(kRecordColumns) + std::string(kSchema);
-    TRY(database.migrate("endpoints", {{"endpoints 1: endpoints, deployments, replicas", schema}}));
+    TRY(database.migrate(
+        "endpoints", {{"endpoints 1: endpoints, deployments, replicas", schema},
+                      {"endpoints 2: an index for every list", record_indexes(kTable, RecordList::Kind::WithStatus)}}));
     return EndpointStore(database, tags, clock);
 }
 
@@ -137,16 +139,23 @@ Result<EndpointRow> EndpointStore::create(const RecordName& name, const Deployme
                                           const TagList& tags) {
     const std::string arn = name.arn("endpoint");
     const int64_t now = to_epoch_milliseconds(clock_->now());
-    const auto made = database_->write([&](Transaction& tx) -> Result<EndpointRow> {
-        TRY(tx.run(
-            "INSERT INTO sagemaker_endpoint(account, region, name_key, name, arn, created_ms, modified_ms, "
-            "status, "
-            "failure_reason, config_name, current_id, target_id) VALUES(?,?,?,?,?,?,?,'Creating','',?,'',?)",
-            name.account, name.region, name.key(), name.name, arn, now, now, deployment.config_name, deployment.id));
-        TRY(add_deployment(tx, arn, deployment));
-        TRY(tags_->register_in(tx, arn, tags));
-        return find_in(tx, name);
-    });
+    int64_t number = 0;
+    const auto made = database_->write(
+        [&](Transaction& tx) -> Result<EndpointRow> {
+            const auto rows = TRY(tx.query(
+                "INSERT INTO sagemaker_endpoint(account, region, name_key, name, arn, created_ms, modified_ms, "
+                "status, "
+                "failure_reason, config_name, current_id, target_id) VALUES(?,?,?,?,?,?,?,'Creating','',?,'',?) "
+                "RETURNING rowid",
+                name.account, name.region, name.key(), name.name, arn, now, now, deployment.config_name,
+                deployment.id));
+            number = rows.at(0).integer(0);
+            TRY(add_deployment(tx, arn, deployment));
+            TRY(tags_->register_in(tx, arn, tags));
+            return find_in(tx, name);
+        },
+        metadata_store::Durable::Now, metadata_store::Space::Free);
+    if (made) list_->added(number, name);
     if (!made && made.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "Cannot create already existing endpoint \"" + arn + "\".", ""};
     return made;
@@ -233,11 +242,14 @@ Result<void> EndpointStore::change_deployment(const EndpointRow& endpoint, const
 }
 
 Result<void> EndpointStore::forget_endpoint(const EndpointRow& endpoint) {
-    return database_->write([&](Transaction& tx) -> Result<void> {
+    const auto gone = TRY(database_->write([&](Transaction& tx) -> Result<int64_t> {
         TRY(tx.run("DELETE FROM endpoint_deployment WHERE endpoint_arn=?", endpoint.arn));
-        TRY(tx.run("DELETE FROM sagemaker_endpoint WHERE arn=?", endpoint.arn));
-        return tags_->forget_in(tx, endpoint.arn);
-    });
+        const auto rows = TRY(tx.query("DELETE FROM sagemaker_endpoint WHERE arn=? RETURNING rowid", endpoint.arn));
+        TRY(tags_->forget_in(tx, endpoint.arn));
+        return rows.empty() ? int64_t{0} : rows[0].integer(0);
+    }));
+    list_->removed(gone, endpoint.name);
+    return {};
 }
 
 Result<std::vector<DeploymentSpec>> EndpointStore::deployments(const std::string& endpoint_arn) {
@@ -296,7 +308,7 @@ Result<std::vector<ReplicaRow>> EndpointStore::replicas(const std::string& deplo
 }
 
 Result<RecordPage> EndpointStore::list(std::string_view account, std::string_view region, const RecordQuery& query) {
-    return list_records(*database_, kTable, account, region, query);
+    return list_->page(account, region, query);
 }
 
 }  // namespace millwright::resources

@@ -86,11 +86,15 @@ class EndpointStore {
 
   private:
     EndpointStore(metadata_store::Database& database, Tags& tags, const Clock& clock)
-        : database_(&database), tags_(&tags), clock_(&clock) {}
+        : database_(&database),
+          tags_(&tags),
+          clock_(&clock),
+          list_(std::make_unique<RecordList>(database, "sagemaker_endpoint", RecordList::Kind::WithStatus)) {}
 
     metadata_store::Database* database_;
     Tags* tags_;
     const Clock* clock_;
+    std::unique_ptr<RecordList> list_;
 };
 
 }  // namespace millwright::resources

@@ -97,12 +97,17 @@ Result<ServedContainer> read_container(const Json& container) {
     return out;
 }
 
+Models::Models(const Parts& parts)
+    : parts_(parts), list_(parts.database, std::string(kTable), RecordList::Kind::Plain) {}
+
 Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
     const std::string schema =
         "CREATE TABLE sagemaker_model(" + std::string(kRecordColumns) +
         "request TEXT NOT NULL, PRIMARY KEY(account, region, name_key));"
         "CREATE INDEX sagemaker_model_by_time ON sagemaker_model(account, region, created_ms, name_key);";
-    TRY(parts.database.migrate("models", {{"models 1: models", schema}}));
+    const std::string indexes = record_indexes(kTable, RecordList::Kind::Plain);
+    TRY(parts.database.migrate("models",
+                               {{"models 1: models", schema}, {"models 2: an index for every list", indexes}}));
     return std::unique_ptr<Models>(new Models(parts));
 }
 
@@ -136,17 +141,21 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
     model.request = request;
     model.request.erase("Tags");
     const int64_t now = to_epoch_milliseconds(model.created);
-    const auto stored = parts_.database.write([&](Transaction& tx) -> Result<void> {
-        TRY(
-            tx.run("INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, "
-                   "status, request) "
-                   "VALUES(?,?,?,?,?,?,?,'',?)",
-                   account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
-        return parts_.tags.register_in(tx, model.arn, tags);
-    });
+    const auto stored = parts_.database.write(
+        [&](Transaction& tx) -> Result<int64_t> {
+            const auto rows = TRY(tx.query(
+                "INSERT INTO sagemaker_model(account, region, name_key, name, arn, created_ms, modified_ms, "
+                "status, request) "
+                "VALUES(?,?,?,?,?,?,?,'',?) RETURNING rowid",
+                account, region, model.name.key(), model.name.name, model.arn, now, now, model.request.dump()));
+            TRY(parts_.tags.register_in(tx, model.arn, tags));
+            return rows.at(0).integer(0);
+        },
+        metadata_store::Durable::Now, metadata_store::Space::Free);
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".", ""};
     if (!stored) return stored.error();
+    list_.added(*stored, model.name);
     return model;
 }
 
@@ -163,17 +172,21 @@ Result<Model> Models::find(std::string_view account, std::string_view region, st
 }
 
 Result<RecordPage> Models::list(std::string_view account, std::string_view region, const RecordQuery& query) {
-    return list_records(parts_.database, kTable, account, region, query);
+    return list_.page(account, region, query);
 }
 
 Result<void> Models::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
-    return parts_.database.write([&](Transaction& tx) -> Result<void> {
-        const int64_t removed = TRY(tx.run("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=?",
-                                           account, region, wanted.key()));
-        if (removed == 0) return no_such_model(wanted);
-        return parts_.tags.forget_in(tx, wanted.arn("model"));
-    });
+    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<int64_t> {
+        const auto removed =
+            TRY(tx.query("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=? RETURNING rowid",
+                         account, region, wanted.key()));
+        if (removed.empty()) return no_such_model(wanted);
+        TRY(parts_.tags.forget_in(tx, wanted.arn("model")));
+        return removed[0].integer(0);
+    }));
+    list_.removed(gone, wanted);
+    return {};
 }
 
 }  // namespace millwright::resources

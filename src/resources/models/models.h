@@ -65,10 +65,11 @@ class Models {
     Result<void> remove(std::string_view account, std::string_view region, std::string_view name);
 
   private:
-    explicit Models(const Parts& parts) : parts_(parts) {}
+    explicit Models(const Parts& parts);
     Result<void> check(std::string_view account, std::string_view source_arn, const Json& request);
 
     Parts parts_;
+    RecordList list_;
 };
 
 }  // namespace millwright::resources

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "metadata_store/database.h"
+#include "resources/listing/keyset_list.h"
 
 namespace millwright::resources {
 
@@ -45,8 +46,25 @@ inline constexpr std::string_view kRecordColumns =
     "NULL, "
     "created_ms INTEGER NOT NULL, modified_ms INTEGER NOT NULL, status TEXT NOT NULL, ";
 
-// InvalidInput for a position that is not one.
-Result<RecordPage> list_records(metadata_store::Database& database, std::string_view table, std::string_view account,
-                                std::string_view region, const RecordQuery& query);
+// The listed table and its index of names.
+class RecordList {
+  public:
+    // `has_status`: the table is listed by status and time of modification, too; see record_indexes().
+    enum class Kind { Plain, WithStatus };
+    RecordList(metadata_store::Database& database, std::string table, Kind kind);
+    // InvalidInput for a position that is not one, and for a filter or order the kind does not have.
+    Result<RecordPage> page(std::string_view account, std::string_view region, const RecordQuery& query);
+    // After the commit that added, or removed, the row with this rowid.
+    void added(int64_t row, const RecordName& name) { names_.add(row, name.account, name.region, name.key()); }
+    void removed(int64_t row, const RecordName& name) { names_.remove(row, name.account, name.region); }
+
+  private:
+    metadata_store::Database& database_;
+    ListedTable listed_;
+    NameIndex names_;
+};
+
+// The indexes a listed table has besides its primary key, as SQL.
+std::string record_indexes(std::string_view table, RecordList::Kind kind);
 
 }  // namespace millwright::resources

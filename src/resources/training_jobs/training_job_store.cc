@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail_point.h"
 #include "base/strings.h"
 #include "resources/cost/ledger.h"
 
@@ -49,6 +50,14 @@ const std::vector<metadata_store::Migration> kSchema = {
      "ALTER TABLE training_job ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
      "UPDATE training_job SET billable_seconds=training_seconds;"
      "CREATE INDEX training_job_kept ON training_job(training_end) WHERE kept<>0;"},
+    {"training_jobs 3: an index for every list",
+     "DROP INDEX training_job_name; DROP INDEX training_job_created; DROP INDEX training_job_modified;"
+     "DROP INDEX training_job_status; DROP INDEX training_job_status_created;"
+     "CREATE INDEX training_job_list_created ON training_job(account, region, created, id, name_key);"
+     "CREATE INDEX training_job_list_modified ON training_job(account, region, modified, id);"
+     "CREATE INDEX training_job_list_name ON training_job(account, region, name, id);"
+     "CREATE INDEX training_job_list_status_created ON training_job(account, region, status, created, id, name_key);"
+     "CREATE INDEX training_job_list_status_name ON training_job(account, region, status, name, id);"},
 };
 
 constexpr std::string_view kColumns =
@@ -190,6 +199,26 @@ Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange
     return add_transition(transaction, id, change.secondary_status, change.message, now, ended);
 }
 
+// After the commit of a step.
+void pass_fail_point(Phase to) {
+    switch (to) {
+        case Phase::Queued:
+            return FAIL_POINT("training_jobs.after_queued_again");
+        case Phase::Staging:
+            return FAIL_POINT("training_jobs.after_staging");
+        case Phase::Launching:
+            return FAIL_POINT("training_jobs.after_launching");
+        case Phase::Running:
+            return FAIL_POINT("training_jobs.after_running");
+        case Phase::Finishing:
+            return FAIL_POINT("training_jobs.after_finishing");
+        case Phase::Between:
+            return FAIL_POINT("training_jobs.after_between");
+        case Phase::Ended:
+            return FAIL_POINT("training_jobs.after_ended");
+    }
+}
+
 QuotaClaim quota_claim(int64_t id, const TrainingJob& job, const std::string& owner) {
     constexpr int64_t kDefaultMaxRuntime = 86'400;
     const auto most = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].int_or(kDefaultMaxRuntime);
@@ -250,86 +279,17 @@ Result<void> meter_earlier_jobs(Database& database, Tags& tags) {
     });
 }
 
-// One page of a list as SQL: a keyset walk over one index with the other conditions as filters.
-struct ListStatement {
-    std::string sql;
-    std::vector<Value> parameters;
-};
-
-const char* sort_column(TrainingJobQuery::SortBy sort_by) {
-    switch (sort_by) {
-        case TrainingJobQuery::SortBy::Name:
-            return "name";
-        case TrainingJobQuery::SortBy::Status:
-            return "status";
-        case TrainingJobQuery::SortBy::CreationTime:
-            return "created";
-    }
-    return "created";
-}
-
-std::string escape_like(std::string_view text) {
-    auto escaped = replace_all(text, "\\", "\\\\");
-    escaped = replace_all(escaped, "%", "\\%");
-    return replace_all(escaped, "_", "\\_");
-}
-
-// The position after a row: its sort value and id.
-Result<std::pair<Value, int64_t>> parse_position(const std::string& text, TrainingJobQuery::SortBy sort_by) {
-    const auto bad = invalid_input("Invalid NextToken.");
-    const auto position = Json::parse(text);
-    if (!position || position->size() != 2 || !(*position)[size_t{1}].is_int()) return bad;
-    const auto& value = (*position)[size_t{0}];
-    const bool by_time = sort_by == TrainingJobQuery::SortBy::CreationTime;
-    if (by_time ? !value.is_int() : !value.is_string()) return bad;
-    return std::pair(by_time ? Value(value.as_int()) : Value(value.as_string()), (*position)[size_t{1}].as_int());
-}
-
-Result<ListStatement> list_statement(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
-    ListStatement statement{
-        "SELECT id, name, status, secondary_status, created, modified, training_end, pool_status, pool_since, "
-        "pool_retained, pool_reused_by FROM training_job LEFT JOIN warm_pool ON warm_pool.job=training_job.id "
-        "WHERE account=? AND region=?",
-        {std::string(account), std::string(region)}};
-    const auto add = [&](std::string condition, Value value) {
-        statement.sql += " AND " + condition;
-        statement.parameters.push_back(std::move(value));
-    };
-    if (!query.status_equals.empty()) add("status=?", query.status_equals);
-    if (!query.warm_pool_status_equals.empty()) add("pool_status=?", query.warm_pool_status_equals);
-    if (query.created_after) add("created>?", ms(*query.created_after));
-    if (query.created_before) add("created<?", ms(*query.created_before));
-    if (query.modified_after) add("modified>?", ms(*query.modified_after));
-    if (query.modified_before) add("modified<?", ms(*query.modified_before));
-    if (!query.name_contains.empty()) add("name LIKE ? ESCAPE '\\'", "%" + escape_like(query.name_contains) + "%");
-    const std::string column = sort_column(query.sort_by);
-    if (!query.after.empty()) {
-        auto [value, id] = TRY(parse_position(query.after, query.sort_by));
-        statement.sql += " AND (" + column + ", id)" + (query.ascending ? ">" : "<") + "(?, ?)";
-        statement.parameters.push_back(std::move(value));
-        statement.parameters.emplace_back(id);
-    }
-    const std::string order = query.ascending ? " ASC" : " DESC";
-    statement.sql += " ORDER BY " + column + order + ", id" + order + " LIMIT ?";
-    statement.parameters.emplace_back(static_cast<int64_t>(query.max_results) + 1);
-    return statement;
-}
-
-std::string position_after(const Row& row, TrainingJobQuery::SortBy sort_by) {
-    Json value;
-    switch (sort_by) {
-        case TrainingJobQuery::SortBy::Name:
-            value = row.text(1);
-            break;
-        case TrainingJobQuery::SortBy::Status:
-            value = row.text(2);
-            break;
-        case TrainingJobQuery::SortBy::CreationTime:
-            value = row.integer(4);
-            break;
-    }
-    return Json::array({value, row.integer(0)}).dump();
-}
+const ListedTable kListed{
+    .table = "training_job",
+    .columns =
+        "training_job.id, training_job.name, status, secondary_status, created, modified, training_end, "
+        "pool_status, pool_since, pool_retained, pool_reused_by",
+    .joins = " LEFT JOIN warm_pool ON warm_pool.job=training_job.id",
+    .id = "id",
+    .tie = "id",
+    .name = "name",
+    .created = "created",
+    .modified = "modified"};
 
 }  // namespace
 
@@ -342,21 +302,33 @@ Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& datab
     return std::unique_ptr<TrainingJobStore>(new TrainingJobStore(database, tags, std::move(quotas)));
 }
 
+TrainingJobStore::TrainingJobStore(Database& database, Tags& tags, TrainingQuotas quotas)
+    : database_(database),
+      tags_(tags),
+      quotas_(std::move(quotas)),
+      names_(database,
+             "SELECT id, account, region, name FROM training_job WHERE (account, region, name) > (?,?,?) "
+             "ORDER BY account, region, name LIMIT ?") {}
+
 Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
                                          const TagList& tags) {
-    return database_.write([&](Transaction& transaction) -> Result<int64_t> {
-        const auto rows = TRY(
-            transaction.query("INSERT INTO training_job(account, region, name, name_key, owner, phase, status, "
-                              "secondary_status, created, modified, "
-                              "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
-                              job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued),
-                              "InProgress", "Starting", ms(job.created), ms(job.created), job.request.dump()));
-        const int64_t id = rows.at(0).integer(0);
-        TRY(add_transition(transaction, id, "Starting", message, job.created, false));
-        TRY(tags_.register_in(transaction, job.arn, tags));
-        TRY(claim_quotas(transaction, quotas_, quota_claim(id, job, owner)));
-        return id;
-    });
+    const auto id = TRY(database_.write(
+        [&](Transaction& transaction) -> Result<int64_t> {
+            const auto rows = TRY(transaction.query(
+                "INSERT INTO training_job(account, region, name, name_key, owner, phase, status, "
+                "secondary_status, created, modified, "
+                "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued), "InProgress",
+                "Starting", ms(job.created), ms(job.created), job.request.dump()));
+            const int64_t added = rows.at(0).integer(0);
+            TRY(add_transition(transaction, added, "Starting", message, job.created, false));
+            TRY(tags_.register_in(transaction, job.arn, tags));
+            TRY(claim_quotas(transaction, quotas_, quota_claim(added, job, owner)));
+            return added;
+        },
+        Durable::Now, metadata_store::Space::Free));
+    names_.add(id, job.account, job.region, job.name);
+    return id;
 }
 
 Result<TrainingJobRow> TrainingJobStore::find(std::string_view account, std::string_view region,
@@ -381,15 +353,10 @@ Result<std::vector<TrainingJobRow>> TrainingJobStore::unfinished() {
 
 Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::string_view region,
                                                const TrainingJobQuery& query, Timestamp now) {
-    const auto statement = TRY(list_statement(account, region, query));
-    const auto rows = TRY(database_.read(
-        [&](Connection& connection) { return connection.query_values(statement.sql, statement.parameters); }));
+    const auto listed = TRY(list_rows(database_, names_, kListed, training_job_list(account, region, query)));
     TrainingJobPage page;
-    for (const auto& row : rows) {
-        if (page.jobs.size() == query.max_results) {
-            page.next = position_after(rows[query.max_results - 1], query.sort_by);
-            break;
-        }
+    page.next = listed.next;
+    for (const auto& row : listed.rows) {
         const auto name = row.text(1);
         page.jobs.push_back({name, training_job_arn(account, region, name), row.text(2), row.text(3),
                              from_epoch_milliseconds(row.integer(4)), from_epoch_milliseconds(row.integer(5)),
@@ -401,12 +368,34 @@ Result<TrainingJobPage> TrainingJobStore::list(std::string_view account, std::st
     return page;
 }
 
+ListRequest training_job_list(std::string_view account, std::string_view region, const TrainingJobQuery& query) {
+    ListRequest request{.account = std::string(account), .region = std::string(region)};
+    request.filter = {.created_after = query.created_after,
+                      .created_before = query.created_before,
+                      .modified_after = query.modified_after,
+                      .modified_before = query.modified_before,
+                      .name_contains = query.name_contains,
+                      .status_equals = query.status_equals};
+    if (!query.warm_pool_status_equals.empty())
+        request.filter.condition = {"pool_status=?", "SELECT job FROM warm_pool WHERE pool_status=?1 LIMIT ?2",
+                                    query.warm_pool_status_equals};
+    if (query.sort_by == TrainingJobQuery::SortBy::Name) request.order = ListOrder::Name;
+    if (query.sort_by == TrainingJobQuery::SortBy::Status) request.order = ListOrder::Status;
+    request.ascending = query.ascending;
+    request.max_results = query.max_results;
+    request.after = query.after;
+    return request;
+}
+
+const ListedTable& listed_training_jobs() { return kListed; }
+
 Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& change, Timestamp now) {
     // After a power cut no run is alive: one that was being staged is staged again, one that ran is known by what its
     // launcher left. Both steps are only shown, so they wait for no disk.
     const bool only_shown = change.to == Phase::Staging || change.to == Phase::Running;
     const auto durable = only_shown ? Durable::WithNext : Durable::Now;
-    return database_.write(
+    FAIL_POINT_AT_EXIT("training_jobs.after_create");
+    auto changed = database_.write(
         [&](Transaction& transaction) -> Result<bool> {
             const auto row =
                 TRY(transaction.query_one("SELECT phase, stop_requested FROM training_job WHERE id=?", id));
@@ -421,6 +410,8 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
             return true;
         },
         durable);
+    if (changed && *changed) pass_fail_point(change.to);
+    return changed;
 }
 
 Result<void> TrainingJobStore::explain(int64_t id, std::string_view secondary_status, const std::string& message,
@@ -443,6 +434,7 @@ Result<void> TrainingJobStore::explain(int64_t id, std::string_view secondary_st
 
 Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, std::string_view region,
                                                       std::string_view name, Timestamp now) {
+    FAIL_POINT_AT_EXIT("training_jobs.after_stop");
     return database_.write([&](Transaction& transaction) -> Result<TrainingJobRow> {
         auto row = TRY(load_by_name(transaction, account, region, name));
         if (row.stop_requested || row.phase == Phase::Ended) return row;
@@ -454,6 +446,7 @@ Result<TrainingJobRow> TrainingJobStore::request_stop(std::string_view account, 
 }
 
 Result<bool> TrainingJobStore::request_expiry(int64_t id, StopCause cause, const std::string& message, Timestamp now) {
+    FAIL_POINT_AT_EXIT("training_jobs.after_expiry");
     return database_.write([&](Transaction& transaction) -> Result<bool> {
         const auto row = TRY(transaction.query_one(
             "SELECT phase, training_start FROM training_job WHERE id=? AND stop_requested=0", id));
@@ -472,6 +465,7 @@ Result<bool> TrainingJobStore::request_expiry(int64_t id, StopCause cause, const
 
 Result<TrainingJobRow> TrainingJobStore::request_interruption(std::string_view account, std::string_view region,
                                                               std::string_view name) {
+    FAIL_POINT_AT_EXIT("training_jobs.after_interruption");
     return database_.write([&](Transaction& transaction) -> Result<TrainingJobRow> {
         auto row = TRY(load_by_name(transaction, account, region, name));
         const auto refused = [&](const std::string& why) {
@@ -506,17 +500,20 @@ Result<void> TrainingJobStore::forget_kept(int64_t id) {
 }
 
 Result<void> TrainingJobStore::remove(const TrainingJobRow& row) {
-    return database_.write([&](Transaction& transaction) -> Result<void> {
+    TRY(database_.write([&](Transaction& transaction) -> Result<void> {
         const auto gone =
             TRY(transaction.run("DELETE FROM training_job WHERE id=? AND phase=?", row.id, number_of(Phase::Ended)));
         if (gone == 0) return Error{ErrorKind::Conflict, "the training job has not ended", ""};
         TRY(transaction.run("DELETE FROM training_job_transition WHERE job=?", row.id));
         TRY(transaction.run("DELETE FROM training_job_metric WHERE job=?", row.id));
         return tags_.forget_in(transaction, row.job.arn);
-    });
+    }));
+    names_.remove(row.id, row.job.account, row.job.region);
+    return {};
 }
 
 Result<void> TrainingJobStore::watch_logs(int64_t id, const std::vector<LogPosition>& logs) {
+    FAIL_POINT_AT_EXIT("training_jobs.after_remove");
     return database_.write(
         [&](Transaction& transaction) -> Result<void> {
             for (const auto& log : logs) {

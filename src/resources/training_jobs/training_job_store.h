@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "metadata_store/database.h"
+#include "resources/listing/keyset_list.h"
 #include "resources/metrics/metrics.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
@@ -113,12 +114,16 @@ class TrainingJobStore {
                          Metrics& metrics);
 
   private:
-    TrainingJobStore(metadata_store::Database& database, Tags& tags, TrainingQuotas quotas)
-        : database_(database), tags_(tags), quotas_(std::move(quotas)) {}
+    TrainingJobStore(metadata_store::Database& database, Tags& tags, TrainingQuotas quotas);
 
     metadata_store::Database& database_;
     Tags& tags_;
     const TrainingQuotas quotas_;
+    NameIndex names_;
 };
+
+// How list() asks, for tests of how SQLite answers.
+const ListedTable& listed_training_jobs();
+ListRequest training_job_list(std::string_view account, std::string_view region, const TrainingJobQuery& query);
 
 }  // namespace millwright::resources
