@@ -22,6 +22,8 @@ namespace {
 constexpr size_t kMaxComponentBytes = 255;
 constexpr size_t kMaxPathBytes = 4000;
 constexpr size_t kMaxDepth = 100;
+// What the server keeps in memory while it unpacks: names of folders and links.
+constexpr uint64_t kMaxNameBytes = uint64_t{64} << 20;
 constexpr int64_t kMaxScannedBytes = int64_t{4} << 30;
 
 using ArchiveReader = std::unique_ptr<archive, decltype(&archive_read_free)>;
@@ -68,13 +70,15 @@ class Extraction {
     Result<void> clear_place(const std::string& path);
     Result<void> make_symbolic_links();
     Result<void> count(uint64_t bytes);
+    Result<void> count_entry();
+    Result<void> count_name(const std::string& path);
     Error damaged() const;
 
     archive* reader_;
     Fd root_;
     uint64_t packed_bytes_;
     const ArchiveLimits& limits_;
-    uint64_t bytes_ = 0, entries_ = 0;
+    uint64_t bytes_ = 0, entries_ = 0, name_bytes_ = 0;
     std::unordered_set<std::string> folders_;
     std::map<std::string, std::string> links_;  // path -> target
 };
@@ -90,10 +94,7 @@ Result<void> Extraction::run() {
         const int status = archive_read_next_header(reader_, &entry);
         if (status == ARCHIVE_EOF) break;
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return damaged();
-        if (++entries_ > limits_.max_entries)
-            return Error{ErrorKind::LimitExceeded,
-                         "the archive has more than " + std::to_string(limits_.max_entries) + " entries", ""};
-        TRY(count(0));
+        TRY(count_entry());
         TRY(extract(entry));
     }
     return make_symbolic_links();
@@ -120,6 +121,7 @@ Result<void> Extraction::extract(archive_entry* entry) {
     if (type != AE_IFLNK) return bad_entry(name, "is neither a file nor a folder nor a link");
     const char* target = archive_entry_symlink(entry);
     if (!target || !*target) return bad_entry(name, "is a link to nothing");
+    TRY(count_name(path + target));
     links_[path] = target;
     return {};
 }
@@ -135,8 +137,11 @@ Result<void> Extraction::make_folders(const std::vector<std::string>& parts) {
             return error_from_errno("cannot make a folder of the archive");
         }
         links_.erase(path);
+        TRY(count_name(path));
         folders_.insert(path);
         TRY(count(512));  // folders cost space too
+        // Those that no entry names but a file's path implies: a short archive can imply very many.
+        if (&part != &parts.back()) TRY(count_entry());
     }
     return {};
 }
@@ -195,6 +200,19 @@ Result<void> Extraction::make_symbolic_links() {
         const Fd end(static_cast<int>(syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how)));
         if (!end) return bad_entry(path, "is a link that leads out of its folder or nowhere");
     }
+    return {};
+}
+
+Result<void> Extraction::count_entry() {
+    if (++entries_ > limits_.max_entries)
+        return Error{ErrorKind::LimitExceeded,
+                     "the archive has more than " + std::to_string(limits_.max_entries) + " entries", ""};
+    return count(0);
+}
+
+Result<void> Extraction::count_name(const std::string& path) {
+    name_bytes_ += path.size();
+    if (name_bytes_ > kMaxNameBytes) return Error{ErrorKind::LimitExceeded, "the archive's names are too long", ""};
     return {};
 }
 
