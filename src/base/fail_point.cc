@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace millwright::fail_points {
@@ -70,10 +71,12 @@ void reach(std::string_view name) {
         if (point.name != name) continue;
         const auto time = ++point.reached;
         if (point.only != 0 && time != point.only) continue;
-        if (point.sleep_ms)
+        if (point.sleep_ms) {
             static_cast<void>(poll(nullptr, 0, *point.sleep_ms));
-        else
-            static_cast<void>(kill(getpid(), SIGKILL));
+            continue;
+        }
+        log::warning("fail point " + point.name + " kills this process");
+        static_cast<void>(kill(getpid(), SIGKILL));
     }
 }
 

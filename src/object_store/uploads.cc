@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/encoding.h"
+#include "base/fail_point.h"
 #include "object_store/properties.h"
 #include "object_store/store.h"
 
@@ -100,6 +101,7 @@ Result<UploadInfo> Store::create_upload(std::string_view bucket, std::string_vie
                    bucket_number, key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
         return {};
     }));
+    FAIL_POINT("object_store.after_create_upload");
     return upload;
 }
 
@@ -207,6 +209,7 @@ Result<void> Store::remember_slots(const StoredUpload& upload) {
 // Answers the file the replaced part had for itself.
 Result<std::optional<std::string>> Store::record_part(const std::string& upload, const StoredPart& part,
                                                       std::optional<uint64_t> slot_size) {
+    FAIL_POINT_AT_EXIT("object_store.after_part");
     return database_.write([&](Transaction& tx) -> Result<std::optional<std::string>> {
         const auto row = TRY(tx.query_one("SELECT file FROM upload WHERE id=?", upload));
         if (!row) return no_upload();
@@ -427,6 +430,7 @@ Result<void> Store::commit_completed(const StoredUpload& upload, const std::vect
         TRY(add_version(tx, bucket, object, file, {options.if_none_match, options.if_match}, random_, freed));
         return remember_completed(tx, upload, object);
     }));
+    FAIL_POINT("object_store.after_complete");
     slots_.forget(upload.info.id);
     freed.erase(file);
     remove_files(freed);

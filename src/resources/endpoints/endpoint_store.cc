@@ -1,5 +1,7 @@
 #include "resources/endpoints/endpoint_store.h"
 
+#include "base/fail_point.h"
+
 namespace millwright::resources {
 namespace {
 
@@ -137,6 +139,7 @@ Result<EndpointStore> EndpointStore::open(metadata_store::Database& database, Ta
 
 Result<EndpointRow> EndpointStore::create(const RecordName& name, const DeploymentSpec& deployment,
                                           const TagList& tags) {
+    FAIL_POINT_AT_EXIT("endpoints.after_create");
     const std::string arn = name.arn("endpoint");
     const int64_t now = to_epoch_milliseconds(clock_->now());
     int64_t number = 0;
@@ -162,6 +165,7 @@ Result<EndpointRow> EndpointStore::create(const RecordName& name, const Deployme
 }
 
 Result<EndpointRow> EndpointStore::begin_update(const RecordName& name, const DeploymentSpec& deployment) {
+    FAIL_POINT_AT_EXIT("endpoints.after_begin_update");
     return database_->write([&](Transaction& tx) -> Result<EndpointRow> {
         const EndpointRow before = TRY(find_in(tx, name));
         if (before.status == "Failed")
@@ -180,6 +184,7 @@ Result<EndpointRow> EndpointStore::begin_update(const RecordName& name, const De
 }
 
 Result<EndpointRow> EndpointStore::begin_delete(const RecordName& name) {
+    FAIL_POINT_AT_EXIT("endpoints.after_begin_delete");
     return database_->write([&](Transaction& tx) -> Result<EndpointRow> {
         const EndpointRow before = TRY(find_in(tx, name));
         if (before.status == "Deleting")
@@ -204,6 +209,7 @@ Result<std::vector<EndpointRow>> EndpointStore::all() {
 }
 
 Result<bool> EndpointStore::finish_deployment(const EndpointRow& endpoint, const std::string& deployment) {
+    FAIL_POINT_AT_EXIT("endpoints.after_finish_deployment");
     return database_->write([&](Transaction& tx) -> Result<bool> {
         const auto row = TRY(tx.query_one("SELECT spec FROM endpoint_deployment WHERE id=?", deployment));
         if (!row) return false;
@@ -242,6 +248,7 @@ Result<void> EndpointStore::change_deployment(const EndpointRow& endpoint, const
 }
 
 Result<void> EndpointStore::forget_endpoint(const EndpointRow& endpoint) {
+    FAIL_POINT_AT_EXIT("endpoints.after_forget_endpoint");
     const auto gone = TRY(database_->write([&](Transaction& tx) -> Result<int64_t> {
         TRY(tx.run("DELETE FROM endpoint_deployment WHERE endpoint_arn=?", endpoint.arn));
         const auto rows = TRY(tx.query("DELETE FROM sagemaker_endpoint WHERE arn=? RETURNING rowid", endpoint.arn));
@@ -274,6 +281,7 @@ Result<DeploymentSpec> EndpointStore::deployment(const std::string& id) {
 }
 
 Result<void> EndpointStore::forget_deployment(const std::string& id) {
+    FAIL_POINT_AT_EXIT("endpoints.after_forget_deployment");
     return database_->write([&](Transaction& tx) -> Result<void> {
         TRY(tx.run("DELETE FROM endpoint_deployment WHERE id=?", id));
         return {};
@@ -281,6 +289,7 @@ Result<void> EndpointStore::forget_deployment(const std::string& id) {
 }
 
 Result<void> EndpointStore::add_replica(const ReplicaRow& replica) {
+    FAIL_POINT_AT_EXIT("endpoints.after_add_replica");
     return database_->write([&](Transaction& tx) -> Result<void> {
         TRY(tx.run("INSERT INTO endpoint_replica(run_id, deployment_id, variant, log_stream) VALUES(?,?,?,?)",
                    replica.run_id, replica.deployment, replica.variant, replica.log_stream));
@@ -289,6 +298,7 @@ Result<void> EndpointStore::add_replica(const ReplicaRow& replica) {
 }
 
 Result<void> EndpointStore::forget_replica(const std::string& run_id) {
+    FAIL_POINT_AT_EXIT("endpoints.after_forget_replica");
     return database_->write([&](Transaction& tx) -> Result<void> {
         TRY(tx.run("DELETE FROM endpoint_replica WHERE run_id=?", run_id));
         return {};
