@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail_point.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
@@ -138,6 +139,7 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     TRY(make_directories(folder(), 0700));
     TRY(note_boot(folder()));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
+    FAIL_POINT("training_jobs.after_tree");
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (taken.ready) run_on_spare(spec);
     if (script_) note_in_logs(spec.log_files, script_->environment.choice.note, now());
@@ -303,7 +305,9 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
     // First, because a model that cannot be packed must not take the checkpoints along.
     const auto live = upload_live();
     if (!live && heals(live.error())) return live.error();
+    FAIL_POINT("training_jobs.before_upload");
     const auto artifacts = upload();
+    FAIL_POINT("training_jobs.after_upload");
     if (!artifacts && heals(artifacts.error())) return artifacts.error();
     if (!live) verdict = failed(executors::client_error(live.error().message));
     if (!artifacts) verdict = failed(executors::client_error(artifacts.error().message));
@@ -372,6 +376,7 @@ Result<std::string> TrainingRun::upload() {
     request.target.key += job_.name + "/output/";
     if (plan_.artifact_form == executors::ArtifactForm::Files) request.name = "data";
     TRY(executors::upload_artifacts(context_.parts.objects, paths, request));
+    FAIL_POINT("training_jobs.between_uploads");
     request.inside = request.name = "model";
     request.even_if_empty = true;
     return executors::upload_artifacts(context_.parts.objects, paths, request);
@@ -404,6 +409,7 @@ Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict&
     const bool held =
         ran && outcome->cause != RunOutcome::Cause::LaunchFailed && outcome->cause != RunOutcome::Cause::Lost;
     const bool pooled = TRY(keep_instances(held));
+    FAIL_POINT("training_jobs.before_ended");
     kept_ = TRY(this->change(change)) && change.keep_folder;
     if (pooled && can_be_warm()) context_.pools.stand_ready(id_, warm_spare(context_, commanded(), instances()));
     log::info("training job " + row.job.name + ": " + verdict.status);
