@@ -68,14 +68,13 @@ Result<void> read_headers(std::string_view bytes, EventFrame& frame) {
 }  // namespace
 
 std::string encode_event(std::string_view type, std::string_view payload) {
-    return encode(
-        {{":message-type", "event"}, {":event-type", type}, {":content-type", "application/octet-stream"}}, payload);
+    return encode({{":message-type", "event"}, {":event-type", type}, {":content-type", "application/octet-stream"}},
+                  payload);
 }
 
 std::string encode_exception(std::string_view type, const Json& members) {
-    return encode(
-        {{":message-type", "exception"}, {":exception-type", type}, {":content-type", "application/json"}},
-        members.dump());
+    return encode({{":message-type", "exception"}, {":exception-type", type}, {":content-type", "application/json"}},
+                  members.dump());
 }
 
 Result<std::optional<DecodedFrame>> decode_frame(std::string_view bytes) {

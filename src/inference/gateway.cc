@@ -16,6 +16,7 @@ using std::chrono::steady_clock;
 using Kind = InvocationFailure::Kind;
 
 constexpr size_t kTries = 2;
+constexpr size_t kMaxErrorBody = size_t{64} << 10;  // of a model that refuses a streamed request
 
 // Which variant and which replica takes a request need not be unpredictable, only spread.
 double random_share() {
@@ -89,6 +90,61 @@ Gateway::Gateway(const resources::Routes& routes, resources::Metrics& metrics, c
     : routes_(routes), settings_(settings), metrics_(metrics, clock, settings.metrics_interval) {}
 
 Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation) {
+    return invoke_with(invocation, [&](resources::ReplicaChannel& channel, const VariantRoute&, milliseconds left) {
+        return channel.invoke(invocation.request, left);
+    });
+}
+
+namespace {
+
+// Hands a 2xx on and keeps what a model says when it refuses.
+class Passing final : public resources::ReplyReceiver {
+  public:
+    Passing(InvocationReceiver& to, const std::string& variant) : to_(to), variant_(variant) {}
+
+    bool begin(const ReplicaReply& head) override {
+        reply = head;
+        passing_ = head.status >= 200 && head.status <= 299;
+        begun = passing_;
+        return !passing_ || to_.begin(head, variant_);
+    }
+    bool piece(std::string_view bytes) override {
+        if (passing_) return to_.piece(bytes);
+        reply.body.append(bytes.substr(0, kMaxErrorBody - reply.body.size()));
+        return reply.body.size() < kMaxErrorBody;
+    }
+
+    ReplicaReply reply;
+    bool begun = false;
+
+  private:
+    InvocationReceiver& to_;
+    const std::string& variant_;
+    bool passing_ = false;
+};
+
+}  // namespace
+
+Result<void, InvocationFailure> Gateway::invoke_stream(const Invocation& invocation, InvocationReceiver& receiver) {
+    bool begun = false;
+    const auto attempt = [&](resources::ReplicaChannel& channel, const VariantRoute& variant,
+                             milliseconds left) -> Result<ReplicaReply> {
+        Passing passing(receiver, variant.name);
+        auto outcome =
+            channel.invoke_stream(invocation.request, {left, settings_.timeout, settings_.stream_timeout}, passing);
+        begun = passing.begun;
+        if (outcome || passing.reply.status > 299) return std::move(passing.reply);
+        // What has begun is not tried again elsewhere.
+        if (begun && outcome.error().detail != "timeout") outcome.error().kind = ErrorKind::Internal;
+        return outcome.error();
+    };
+    auto answer = invoke_with(invocation, attempt);
+    if (answer) return {};
+    answer.error().begun = begun;
+    return std::move(answer.error());
+}
+
+Result<Invoked, InvocationFailure> Gateway::invoke_with(const Invocation& invocation, const Try& attempt) {
     // Held until the answer is here: draining waits for it.
     const auto endpoint = routes_.find(invocation.account, invocation.region, invocation.endpoint);
     if (!endpoint) return failure(Kind::UnknownEndpoint, "");
@@ -97,7 +153,7 @@ Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation)
                                       ? variant_by_weight(*endpoint)
                                       : variant_named(*endpoint, invocation.target_variant);
     if (!variant) return failure(Kind::UnknownVariant, std::string(invocation.target_variant));
-    auto answer = call_replica(*endpoint, *variant, invocation);
+    auto answer = call_replica(*endpoint, *variant, invocation, attempt);
     if (!answer)
         metrics_.count({invocation.account, invocation.region, endpoint->name, variant->name},
                        {metric_status(answer.error()), {}, {}, false});
@@ -105,19 +161,19 @@ Result<Invoked, InvocationFailure> Gateway::invoke(const Invocation& invocation)
 }
 
 Result<Invoked, InvocationFailure> Gateway::call_replica(const EndpointRoute& endpoint, const VariantRoute& variant,
-                                                         const Invocation& invocation) {
+                                                         const Invocation& invocation, const Try& attempt) {
     const auto sent = steady_clock::now();
     const auto deadline = sent + settings_.timeout;
     const ReplicaRoute* tried = nullptr;
     InvocationFailure last = failure(Kind::NoReplica, "", endpoint.log_group);
-    for (size_t attempt = 0; attempt < kTries; ++attempt) {
+    for (size_t tries = 0; tries < kTries; ++tries) {
         const ReplicaRoute* replica = choose_replica(variant, tried);
         if (!replica) return last;
         tried = replica;
         const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
         if (left <= milliseconds(0)) return failure(Kind::Timeout, "", endpoint.log_group);
         const Outstanding counted(*replica);
-        auto reply = replica->channel->invoke(invocation.request, left);
+        auto reply = attempt(*replica->channel, variant, left);
         if (!reply) {
             const Error& error = reply.error();
             if (error.detail == "timeout") return failure(Kind::Timeout, "", endpoint.log_group);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ namespace millwright::inference {
 struct GatewaySettings {
     size_t max_body_bytes = size_t{25} << 20;  // of a request and of an answer
     std::chrono::milliseconds timeout{60'000};
+    std::chrono::milliseconds stream_timeout{480'000};  // of a whole streamed answer; its head and pauses: `timeout`
     std::chrono::milliseconds metrics_interval{10'000};
 };
 
@@ -48,6 +50,15 @@ struct InvocationFailure {
     std::string message;  // ModelError: what the model said
     int model_status = 0;
     std::string log_group;  // for everything that reached a replica
+    bool begun = false;     // the receiver of a stream has seen its beginning
+};
+
+// A streamed answer, a 2xx. False from either: the client is gone, the rest is not wanted.
+class InvocationReceiver {
+  public:
+    virtual ~InvocationReceiver() = default;
+    virtual bool begin(const resources::ReplicaReply& head, const std::string& variant) = 0;
+    virtual bool piece(std::string_view bytes) = 0;
 };
 
 // Thread-safe. Takes no lock that another request may hold for long, and allocates little beyond the answer.
@@ -57,13 +68,20 @@ class Gateway {
             const GatewaySettings& settings);
 
     Result<Invoked, InvocationFailure> invoke(const Invocation& invocation);
+    // The answer piece by piece, as the model sends it.
+    Result<void, InvocationFailure> invoke_stream(const Invocation& invocation, InvocationReceiver& receiver);
     const GatewaySettings& settings() const { return settings_; }
     InvocationMetrics& metrics() { return metrics_; }
 
   private:
+    // One try; `left`: until the deadline. Whatever the replica answers is a value.
+    using Try = std::function<Result<resources::ReplicaReply>(
+        resources::ReplicaChannel& channel, const resources::VariantRoute& variant, std::chrono::milliseconds left)>;
+
+    Result<Invoked, InvocationFailure> invoke_with(const Invocation& invocation, const Try& attempt);
     Result<Invoked, InvocationFailure> call_replica(const resources::EndpointRoute& endpoint,
                                                     const resources::VariantRoute& variant,
-                                                    const Invocation& invocation);
+                                                    const Invocation& invocation, const Try& attempt);
 
     const resources::Routes& routes_;
     const GatewaySettings settings_;

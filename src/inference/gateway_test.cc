@@ -7,10 +7,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <thread>
 
 #include "inference/replica_channel.h"
+#include "net/http_server.h"
 
 namespace millwright::inference {
 namespace {
@@ -260,6 +262,52 @@ TEST(ReplicaChannel, SpeaksToAReplicaOverItsSocket) {
         EXPECT_EQ(channel->invoke({"", "", "", "silent"}, 100ms).error().detail, "timeout");
     }
     std::filesystem::remove_all(folder);
+}
+
+// A replica that writes its second piece only once the first has reached the client.
+TEST_F(GatewayTest, PiecesOfAStreamArriveWhileTheModelStillWorks) {
+    std::promise<void> first_has_come;
+    auto come = first_has_come.get_future();
+    net::ServerSettings settings;
+    settings.unix_path = folder_ + "/replica.sock";
+    settings.control_threads = settings.data_threads = settings.inference_threads = 1;
+    const auto model = net::HttpServer::start(
+                           settings, [](const net::Request&) { return net::Pool::Inference; },
+                           [&](net::Request&, net::ResponseWriter& response) {
+                               std::ignore = response.start(200, {{"Content-Type", "text/plain"}});
+                               std::ignore = response.write("one");
+                               EXPECT_EQ(come.wait_for(5s), std::future_status::ready);
+                               std::ignore = response.write("two");
+                               std::ignore = response.finish();
+                           })
+                           .value();
+    auto replica = std::make_shared<ReplicaRoute>();
+    replica->channel = open_replica_channel(settings.unix_path, 1000);
+    VariantRoute variant{"v", 1, false, {replica}};
+    publish({variant});
+    struct Receiver final : InvocationReceiver {
+        explicit Receiver(std::promise<void>& first) : come(first) {}
+        bool begin(const ReplicaReply& head, const std::string& name) override {
+            about = head.content_type + " of " + name;
+            return true;
+        }
+        bool piece(std::string_view bytes) override {
+            if (pieces.empty()) come.set_value();
+            pieces.emplace_back(bytes);
+            return true;
+        }
+        std::promise<void>& come;
+        std::string about;
+        std::vector<std::string> pieces;
+    } receiver(first_has_come);
+    Invocation invocation;
+    invocation.account = "1";
+    invocation.region = "us-west-2";
+    invocation.endpoint = "E";
+    invocation.received = std::chrono::steady_clock::now();
+    EXPECT_TRUE(gateway_->invoke_stream(invocation, receiver));
+    EXPECT_EQ(receiver.about, "text/plain of v");
+    EXPECT_EQ(receiver.pieces, (std::vector<std::string>{"one", "two"}));
 }
 
 }  // namespace

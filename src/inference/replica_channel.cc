@@ -8,6 +8,19 @@ namespace {
 constexpr std::string_view kCustomAttributes = "X-Amzn-SageMaker-Custom-Attributes";
 constexpr size_t kMaxPingAnswer = size_t{1} << 20;
 
+net::Headers headers_of(const resources::ReplicaRequest& request) {
+    net::Headers headers;
+    if (!request.content_type.empty()) headers.add("Content-Type", std::string(request.content_type));
+    if (!request.accept.empty()) headers.add("Accept", std::string(request.accept));
+    if (!request.custom_attributes.empty())
+        headers.add(std::string(kCustomAttributes), std::string(request.custom_attributes));
+    return headers;
+}
+
+resources::ReplicaReply head_of(const net::ClientResponse& answer) {
+    return {answer.status, answer.headers.get("Content-Type"), answer.headers.get(kCustomAttributes), ""};
+}
+
 class HttpReplicaChannel final : public resources::ReplicaChannel {
   public:
     HttpReplicaChannel(const std::string& socket, size_t max_answer_bytes)
@@ -20,18 +33,26 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
 
     Result<resources::ReplicaReply> invoke(const resources::ReplicaRequest& request,
                                            std::chrono::milliseconds timeout) override {
-        net::Headers headers;
-        if (!request.content_type.empty()) headers.add("Content-Type", std::string(request.content_type));
-        if (!request.accept.empty()) headers.add("Accept", std::string(request.accept));
-        if (!request.custom_attributes.empty())
-            headers.add(std::string(kCustomAttributes), std::string(request.custom_attributes));
-        auto answer = TRY(client_->call("POST", "/invocations", headers, request.body, timeout, max_answer_bytes_));
-        resources::ReplicaReply reply;
-        reply.status = answer.status;
-        reply.content_type = answer.headers.get("Content-Type");
-        reply.custom_attributes = answer.headers.get(kCustomAttributes);
+        auto answer =
+            TRY(client_->call("POST", "/invocations", headers_of(request), request.body, timeout, max_answer_bytes_));
+        resources::ReplicaReply reply = head_of(answer);
         reply.body = std::move(answer.body);
         return reply;
+    }
+
+    Result<void> invoke_stream(const resources::ReplicaRequest& request, const resources::StreamPatience& patience,
+                               resources::ReplyReceiver& receiver) override {
+        class Passing final : public net::HttpClient::Receiver {
+          public:
+            explicit Passing(resources::ReplyReceiver& to) : to_(to) {}
+            bool begin(const net::ClientResponse& response) override { return to_.begin(head_of(response)); }
+            bool piece(std::string_view bytes) override { return to_.piece(bytes); }
+
+          private:
+            resources::ReplyReceiver& to_;
+        } passing(receiver);
+        return client_->stream("POST", "/invocations", headers_of(request), request.body,
+                               {patience.head, patience.pause, patience.whole}, passing);
     }
 
   private:

@@ -54,6 +54,7 @@ struct Request {
     Headers headers;
     BodyReader* body = nullptr;  // never null in a handler
     std::string peer;            // address of the client, for the log
+    bool encrypted = false;      // came over TLS
 
     std::string_view raw_path() const;   // target up to '?'
     std::string_view raw_query() const;  // after '?', or empty

@@ -22,6 +22,7 @@ using std::chrono::steady_clock;
 constexpr size_t kMaxIdle = 64;
 constexpr size_t kMaxHeadBytes = 256 * 1024;
 constexpr int kMaxInformational = 16;
+constexpr size_t kStreamBuffer = 64 * 1024;
 
 struct Peer {
     std::string unix_path;  // or else:
@@ -50,6 +51,8 @@ class Client : public HttpClient {
 
     Result<ClientResponse> call(std::string_view method, std::string_view target, const Headers& headers,
                                 std::string_view body, milliseconds timeout, size_t max_body) override;
+    Result<void> stream(std::string_view method, std::string_view target, const Headers& headers, std::string_view body,
+                        const Patience& patience, Receiver& receiver) override;
 
   private:
     Result<std::string> make_head(std::string_view method, std::string_view target, const Headers& headers,
@@ -176,27 +179,50 @@ Framing framing_of(const MessageHead& head, std::string_view method) {
     return head.content_length ? Framing::Length : Framing::UntilClose;
 }
 
+// The head of the final answer.
+Result<MessageHead> receive_final_head(Connection& connection, Monotonic deadline) {
+    for (int i = 0; i < kMaxInformational; ++i) {
+        auto head = TRY(receive_head(connection, deadline));
+        if (head.status >= 200) return head;
+    }
+    return invalid_input("the peer sends no final answer");
+}
+
 struct Received {
     ClientResponse response;
     bool reusable = false;
 };
 
 Result<Received> receive_answer(Connection& connection, std::string_view method, Monotonic deadline, size_t max_body) {
-    for (int i = 0; i < kMaxInformational; ++i) {
-        auto head = TRY(receive_head(connection, deadline));
-        if (head.status < 200) continue;
-        const Framing framing = framing_of(head, method);
-        IncomingBody body(connection.socket, connection.input, framing, head.content_length.value_or(0),
-                          Pace(left_until(deadline)));
-        DeadlineBody reader(body, deadline);
-        Received received;
-        received.response.body = TRY(read_all(reader, max_body));
-        received.response.status = head.status;
-        received.response.headers = std::move(head.headers);
-        received.reusable = head.keep_alive && framing != Framing::UntilClose && connection.input.empty();
-        return received;
+    auto head = TRY(receive_final_head(connection, deadline));
+    const Framing framing = framing_of(head, method);
+    IncomingBody body(connection.socket, connection.input, framing, head.content_length.value_or(0),
+                      Pace(left_until(deadline)));
+    DeadlineBody reader(body, deadline);
+    Received received;
+    received.response.body = TRY(read_all(reader, max_body));
+    received.response.status = head.status;
+    received.response.headers = std::move(head.headers);
+    received.reusable = head.keep_alive && framing != Framing::UntilClose && connection.input.empty();
+    return received;
+}
+
+// True when the connection may carry another request.
+Result<bool> pass_on_body(Connection& connection, MessageHead head, std::string_view method,
+                          const HttpClient::Patience& patience, Monotonic deadline, HttpClient::Receiver& receiver) {
+    const Framing framing = framing_of(head, method);
+    IncomingBody body(connection.socket, connection.input, framing, head.content_length.value_or(0),
+                      Pace(patience.pause));
+    const ClientResponse response{head.status, std::move(head.headers), ""};
+    if (!receiver.begin(response)) return false;
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kStreamBuffer);
+    for (;;) {
+        // A model may think between two words as long as it likes; only pauses and the whole are limited.
+        body.set_pace(Pace(std::min(patience.pause, left_until(deadline))));
+        const size_t got = TRY(body.read({buffer.get(), kStreamBuffer}));
+        if (got == 0) return head.keep_alive && framing != Framing::UntilClose && connection.input.empty();
+        if (!receiver.piece({buffer.get(), got})) return false;
     }
-    return invalid_input("the peer sends no final answer");
 }
 
 Result<Received> exchange(Connection& connection, std::string_view head, std::string_view body, std::string_view method,
@@ -208,6 +234,12 @@ Result<Received> exchange(Connection& connection, std::string_view head, std::st
     auto received = receive_answer(connection, method, deadline, max_body);
     if (received && !sent) received->reusable = false;
     return received;
+}
+
+// The peer may have closed the idle connection just before our request reached it.
+bool was_stale(const Connection& connection, const Error& failure) {
+    return connection.used && !connection.answered && failure.kind == ErrorKind::Unavailable &&
+           failure.detail != kTimeout;
 }
 
 Result<ClientResponse> Client::call(std::string_view method, std::string_view target, const Headers& headers,
@@ -222,11 +254,31 @@ Result<ClientResponse> Client::call(std::string_view method, std::string_view ta
             if (received->reusable) keep(std::move(connection));
             return std::move(received->response);
         }
-        // The peer may have closed the idle connection just before our request reached it.
-        const bool stale = connection.used && !connection.answered && received.error().kind == ErrorKind::Unavailable &&
-                           received.error().detail != kTimeout;
-        if (!stale) return received.error();
+        if (!was_stale(connection, received.error())) return received.error();
         connection = Connection();
+    }
+}
+
+Result<void> Client::stream(std::string_view method, std::string_view target, const Headers& headers,
+                            std::string_view body, const Patience& patience, Receiver& receiver) {
+    const Monotonic begun = steady_clock::now();
+    const std::string request = TRY(make_head(method, target, headers, body.size()));
+    Connection connection = take_idle();
+    for (;;) {
+        if (connection.socket.fd() < 0) connection = TRY(connect(begun + patience.head));
+        Pace pace(left_until(begun + patience.head));
+        const auto sent = connection.socket.send(request, body, pace);
+        if (!sent && sent.error().detail == kTimeout) return sent.error();
+        auto head = receive_final_head(connection, begun + patience.head);
+        if (!head) {
+            if (!was_stale(connection, head.error())) return head.error();
+            connection = Connection();
+            continue;
+        }
+        const bool reusable =
+            TRY(pass_on_body(connection, std::move(*head), method, patience, begun + patience.whole, receiver));
+        if (reusable && sent) keep(std::move(connection));
+        return {};
     }
 }
 

@@ -30,6 +30,24 @@ class HttpClient {
     virtual Result<ClientResponse> call(std::string_view method, std::string_view target, const Headers& headers,
                                         std::string_view body, std::chrono::milliseconds timeout,
                                         size_t max_body = size_t{256} << 20) = 0;
+
+    // The same for an answer that is handed over while it comes.
+    struct Patience {
+        std::chrono::milliseconds head{60'000};   // from the call to the head of the answer
+        std::chrono::milliseconds pause{60'000};  // without a byte of the body
+        std::chrono::milliseconds whole{480'000};
+    };
+    class Receiver {
+      public:
+        virtual ~Receiver() = default;
+        // The head; `response.body` is empty. False: the rest is not wanted, the connection is closed.
+        virtual bool begin(const ClientResponse& response) = 0;
+        virtual bool piece(std::string_view bytes) = 0;  // likewise
+    };
+    // Errors as above; after begin() has been called, they are about the body. No answer is asked for twice once its
+    // first byte came.
+    virtual Result<void> stream(std::string_view method, std::string_view target, const Headers& headers,
+                                std::string_view body, const Patience& patience, Receiver& receiver) = 0;
 };
 
 }  // namespace millwright::net

@@ -185,5 +185,58 @@ TEST(HttpClient, ReachesUnixSocketsWithLongPaths) {
     EXPECT_TRUE(remove_tree(name).has_value());
 }
 
+struct Collected final : HttpClient::Receiver {
+    bool begin(const ClientResponse& response) override {
+        status = response.status;
+        return true;
+    }
+    bool piece(std::string_view bytes) override {
+        body += bytes;
+        return body.size() < enough;
+    }
+    int status = 0;
+    std::string body;
+    size_t enough = 1000;
+};
+
+TEST(HttpClient, StreamsAndKeepsTheConnection) {
+    ScriptedServer server({[](RawPeer& peer) {
+        answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+        answer(peer, "HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nnay");
+    }});
+    const auto client = HttpClient::tcp("127.0.0.1", server.port());
+    Collected first, second;
+    EXPECT_TRUE(client->stream("POST", "/", {}, "x", {}, first));
+    EXPECT_EQ(first.body, "abc");
+    EXPECT_TRUE(client->stream("POST", "/", {}, "x", {}, second));
+    EXPECT_EQ(second.status, 500);
+    EXPECT_EQ(second.body, "nay");
+}
+
+TEST(HttpClient, AStreamEndsByPauseByTheWholeAndByItsReceiver) {
+    const auto trickle = [](RawPeer& peer) {
+        answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+        for (int i = 0; i < 40 && peer.send("1\r\nc\r\n"); ++i) std::this_thread::sleep_for(milliseconds(50));
+    };
+    const auto silent = [](RawPeer& peer) {
+        answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+        peer.receive_all();
+    };
+    ScriptedServer server({trickle, silent, silent});
+    const auto client = HttpClient::tcp("127.0.0.1", server.port());
+    using Patience = HttpClient::Patience;
+    Collected whole, pause, enough;
+    const auto slow = client->stream("POST", "/", {}, "", Patience{.whole = milliseconds(300)}, whole);
+    ASSERT_FALSE(slow);
+    EXPECT_EQ(slow.error().detail, "timeout");
+    EXPECT_EQ(whole.body.substr(0, 3), "abc");
+    const auto stuck = client->stream("POST", "/", {}, "", Patience{.pause = milliseconds(100)}, pause);
+    ASSERT_FALSE(stuck);
+    EXPECT_EQ(stuck.error().detail, "timeout");
+    enough.enough = 1;
+    EXPECT_TRUE(client->stream("POST", "/", {}, "", {}, enough));
+    EXPECT_EQ(enough.body, "ab");
+}
+
 }  // namespace
 }  // namespace millwright::net

@@ -307,6 +307,7 @@ void Server::serve(Connection& connection) {
         request.target = connection.head->target;
         request.headers = std::move(connection.head->headers);
         request.peer = connection.peer;
+        request.encrypted = connection.socket.is_encrypted();
         const Pool wanted = choose_pool_(request);
         if (wanted != connection.pool || served >= kTurn) {
             connection.head->headers = std::move(request.headers);

@@ -307,7 +307,7 @@ std::vector<aws::Service> MillwrightServer::services() {
     aws::Service runtime{.signing_name = "sagemaker",
                          .model = "sagemaker-runtime",
                          .protocol = aws::Protocol::Stream,
-                         .operations = {{"InvokeEndpoint", nullptr}},
+                         .operations = {{"InvokeEndpoint", nullptr}, {"InvokeEndpointWithResponseStream", nullptr}},
                          .stream = services::sagemaker_runtime_handler(*gateway_)};
     return {std::move(sagemaker),
             std::move(runtime),

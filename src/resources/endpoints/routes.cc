@@ -15,6 +15,14 @@ std::string key_of(std::string_view account, std::string_view region, std::strin
 
 }  // namespace
 
+Result<void> ReplicaChannel::invoke_stream(const ReplicaRequest& request, const StreamPatience& patience,
+                                           ReplyReceiver& receiver) {
+    ReplicaReply reply = TRY(invoke(request, patience.head));
+    const std::string body = std::exchange(reply.body, "");
+    if (receiver.begin(reply) && !body.empty()) receiver.piece(body);
+    return {};
+}
+
 std::shared_ptr<const EndpointRoute> Routes::find(std::string_view account, std::string_view region,
                                                   std::string_view name) const {
     const std::string key = key_of(account, region, name);

@@ -28,6 +28,19 @@ struct ReplicaReply {
     std::string content_type, custom_attributes, body;
 };
 
+// An answer that is handed over while it comes. False from either: the client is gone, the rest is not wanted.
+class ReplyReceiver {
+  public:
+    virtual ~ReplyReceiver() = default;
+    virtual bool begin(const ReplicaReply& head) = 0;  // `head.body` is empty
+    virtual bool piece(std::string_view bytes) = 0;
+};
+
+// How long a streamed answer may take: until its head, without a byte, and on the whole.
+struct StreamPatience {
+    std::chrono::milliseconds head{60'000}, pause{60'000}, whole{480'000};
+};
+
 // The way to one replica's /ping and /invocations. Thread-safe.
 class ReplicaChannel {
   public:
@@ -36,6 +49,10 @@ class ReplicaChannel {
     // Whatever the replica answers is a value. Unavailable with detail "timeout": no answer in time;
     // Unavailable: no connection, or it broke; LimitExceeded: the answer is too large.
     virtual Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds timeout) = 0;
+    // The same piece by piece; an error after begin() is about the rest of the body. A channel that cannot stream hands
+    // over the whole answer at once.
+    virtual Result<void> invoke_stream(const ReplicaRequest& request, const StreamPatience& patience,
+                                       ReplyReceiver& receiver);
 };
 
 // Makes the channel to a replica that listens, or will listen, on this unix socket.

@@ -1,5 +1,7 @@
 #include "services/sagemaker_runtime/sagemaker_runtime.h"
 
+#include "aws/access.h"
+#include "aws/event_stream.h"
 #include "base/encoding.h"
 #include "base/strings.h"
 
@@ -41,22 +43,40 @@ bool is_endpoint_name(std::string_view name) {
     return true;
 }
 
-// "/endpoints/<name>/invocations" -> name.
-ApiResult<std::string> endpoint_of(const net::Request& request) {
+enum class Operation { InvokeEndpoint, InvokeEndpointWithResponseStream };
+
+constexpr std::string_view name_of(Operation operation) {
+    return operation == Operation::InvokeEndpoint ? "InvokeEndpoint" : "InvokeEndpointWithResponseStream";
+}
+
+struct Target {
+    std::string endpoint;
+    Operation operation = Operation::InvokeEndpoint;
+};
+
+// "/endpoints/<name>/invocations" and "…/invocations-response-stream".
+ApiResult<Target> target_of(const net::Request& request) {
     const std::vector<std::string_view> parts = split(request.raw_path(), '/');
     const bool known = parts.size() == 4 && parts[0].empty() && parts[1] == "endpoints" && request.method == "POST";
     if (known && parts[3] == "async-invocations")
         return validation_error("Millwright does not support InvokeEndpointAsync yet.");
-    if (known && parts[3] == "invocations-response-stream")
-        return validation_error("Millwright does not support InvokeEndpointWithResponseStream yet.");
-    if (!known || parts[3] != "invocations")
+    const bool stream = known && parts[3] == "invocations-response-stream";
+    if (!known || (parts[3] != "invocations" && !stream))
         return ApiError(404, "UnknownOperationException", "There is no operation " + request.method + " on this path.");
     std::string name = percent_decode(parts[2]);
     if (!is_endpoint_name(name))
         return validation_error(
             "1 validation error detected: Value at 'endpointName' failed to satisfy constraint: Member must "
             "satisfy regular expression pattern: ^[a-zA-Z0-9](-*[a-zA-Z0-9])*");
-    return name;
+    return Target{std::move(name), stream ? Operation::InvokeEndpointWithResponseStream : Operation::InvokeEndpoint};
+}
+
+ApiResult<void> check_access(const Call& call, const Target& target) {
+    const std::string operation(name_of(target.operation));
+    if (call.gate) call.gate->name_operation(operation);
+    return call.require({.action = "sagemaker:" + operation,
+                         .resource = "arn:aws:sagemaker:" + call.caller.region + ":" + call.caller.account +
+                                     ":endpoint/" + to_lower(target.endpoint)});
 }
 
 ApiResult<void> check_headers(const net::Headers& headers) {
@@ -133,30 +153,83 @@ ApiError error_of(const Call& call, const std::string& endpoint, const Invocatio
     return model_error(call, failure, 500, "The container did not give a whole answer (" + failure.message + ").");
 }
 
-ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request& request,
-                                net::ResponseWriter& response) {
+net::Headers answer_headers(std::string_view type_header, const resources::ReplicaReply& reply,
+                            const std::string& variant) {
+    net::Headers headers;
+    if (!reply.content_type.empty()) headers.add(std::string(type_header), reply.content_type);
+    headers.add("x-Amzn-Invoked-Production-Variant", variant);
+    if (!reply.custom_attributes.empty()) headers.add(std::string(kCustomAttributes), reply.custom_attributes);
+    return headers;
+}
+
+// Each piece of the model's answer becomes an event at once.
+class EventReceiver final : public inference::InvocationReceiver {
+  public:
+    explicit EventReceiver(net::ResponseWriter& response) : response_(response) {}
+
+    bool begin(const resources::ReplicaReply& head, const std::string& variant) override {
+        net::Headers headers = answer_headers("X-Amzn-SageMaker-Content-Type", head, variant);
+        headers.add("Content-Type", std::string(aws::kEventStreamType));
+        return response_.start(200, headers).has_value();
+    }
+    bool piece(std::string_view bytes) override {
+        return response_.write(aws::encode_event("PayloadPart", bytes)).has_value();
+    }
+    void end() { (void)response_.finish(); }
+    void fail(std::string_view type, const Json& members) {
+        if (response_.write(aws::encode_exception(type, members))) end();
+    }
+
+  private:
+    net::ResponseWriter& response_;
+};
+
+// The status has been sent: what goes wrong from here on is told in the stream.
+void end_broken_stream(EventReceiver& receiver, const InvocationFailure& failure) {
+    if (failure.kind == Kind::Timeout)
+        return receiver.fail("ModelStreamError",
+                             Json::object({{"Message",
+                                            "The model did not finish sending its response in time. "
+                                            "See " +
+                                                failure.log_group},
+                                           {"ErrorCode", "ModelInvocationTimeExceeded"}}));
+    if (failure.kind == Kind::Broken)
+        return receiver.fail("ModelStreamError",
+                             Json::object({{"Message", "The connection to the model broke (" + failure.message +
+                                                           "). See " + failure.log_group},
+                                           {"ErrorCode", "StreamBroken"}}));
+    receiver.fail("InternalStreamFailure",
+                  Json::object({{"Message", "The stream ended because of an internal failure"}}));
+}
+
+ApiResult<void> invoke(Gateway& gateway, const Call& call, net::Request& request, net::ResponseWriter& response) {
     const auto received = std::chrono::steady_clock::now();
-    const std::string endpoint = TRY(endpoint_of(request));
+    const Target target = TRY(target_of(request));
+    TRY(check_access(call, target));
     TRY(check_headers(request.headers));
     const std::string body = TRY(read_body(*request.body, gateway.settings().max_body_bytes));
     Invocation invocation;
     invocation.account = call.caller.account;
     invocation.region = call.caller.region;
-    invocation.endpoint = endpoint;
+    invocation.endpoint = target.endpoint;
     invocation.target_variant = request.headers.find("X-Amzn-SageMaker-Target-Variant").value_or("");
     invocation.request = {request.headers.find("Content-Type").value_or(""),
                           request.headers.find("Accept").value_or(""),
                           request.headers.find(kCustomAttributes).value_or(""), body};
     invocation.received = received;
+    if (target.operation == Operation::InvokeEndpointWithResponseStream) {
+        // Here the model's answer type is asked for under another name.
+        invocation.request.accept = request.headers.find("X-Amzn-SageMaker-Accept").value_or("");
+        EventReceiver receiver(response);
+        const auto outcome = gateway.invoke_stream(invocation, receiver);
+        if (!outcome && !outcome.error().begun) return error_of(call, target.endpoint, outcome.error());
+        outcome ? receiver.end() : end_broken_stream(receiver, outcome.error());
+        return {};
+    }
     const auto answer = gateway.invoke(invocation);
-    if (!answer) return error_of(call, endpoint, answer.error());
-    net::Headers headers;
-    if (!answer->reply.content_type.empty()) headers.add("Content-Type", answer->reply.content_type);
-    headers.add("x-Amzn-Invoked-Production-Variant", answer->variant);
-    if (!answer->reply.custom_attributes.empty())
-        headers.add(std::string(kCustomAttributes), answer->reply.custom_attributes);
+    if (!answer) return error_of(call, target.endpoint, answer.error());
     // The client is gone if this fails: nobody is left to be told.
-    (void)response.send(200, headers, answer->reply.body);
+    (void)response.send(200, answer_headers("Content-Type", answer->reply, answer->variant), answer->reply.body);
     return {};
 }
 
@@ -164,7 +237,7 @@ ApiResult<void> invoke_endpoint(Gateway& gateway, const Call& call, net::Request
 
 aws::StreamHandler sagemaker_runtime_handler(Gateway& gateway) {
     return [&gateway](const Call& call, net::Request& request, net::ResponseWriter& response) {
-        return invoke_endpoint(gateway, call, request, response);
+        return invoke(gateway, call, request, response);
     };
 }
 

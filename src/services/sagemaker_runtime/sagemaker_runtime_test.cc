@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "aws/event_stream.h"
+
 namespace millwright::services {
 namespace {
 
@@ -43,14 +45,27 @@ class MemoryResponse final : public net::ResponseWriter {
         return internal_error("not here");
     }
     Result<void> send_headers_only(int, const net::Headers&, uint64_t) override { return internal_error("not here"); }
-    Result<void> start(int, const net::Headers&) override { return internal_error("not here"); }
-    Result<void> write(std::string_view) override { return internal_error("not here"); }
-    Result<void> finish() override { return internal_error("not here"); }
+    Result<void> start(int code, const net::Headers& fields) override {
+        status = code;
+        headers = fields;
+        return {};
+    }
+    Result<void> write(std::string_view bytes) override {
+        if (writes_left-- == 0) return Error{ErrorKind::Unavailable, "the client is gone", ""};
+        body += bytes;
+        return {};
+    }
+    Result<void> finish() override {
+        finished = true;
+        return {};
+    }
     bool answered() const override { return status != 0; }
 
     int status = 0;
     net::Headers headers;
     std::string body;
+    bool finished = false;
+    int writes_left = -1;
 };
 
 class EchoChannel final : public resources::ReplicaChannel {
@@ -62,7 +77,20 @@ class EchoChannel final : public resources::ReplicaChannel {
             status, "text/csv", std::string(request.custom_attributes),
             std::string(request.content_type) + "|" + std::string(request.accept) + "|" + std::string(request.body)};
     }
+    Result<void> invoke_stream(const ReplicaRequest& request, const resources::StreamPatience& patience,
+                               resources::ReplyReceiver& receiver) override {
+        if (pieces.empty()) return ReplicaChannel::invoke_stream(request, patience, receiver);
+        if (!receiver.begin({status, "text/plain", std::string(request.accept), ""})) return {};
+        for (const auto& piece : pieces) {
+            ++offered;
+            if (!receiver.piece(piece)) return {};
+        }
+        if (failure) return *failure;
+        return {};
+    }
     int status = 200;
+    std::vector<std::string> pieces;
+    int offered = 0;
     std::optional<Error> failure;
 };
 
@@ -99,9 +127,12 @@ class RuntimeTest : public testing::Test {
         body.known_length = known_length;
         net::Request request{"POST", std::move(target), std::move(headers), &body, ""};
         response_ = MemoryResponse();
+        response_.writes_left = gone_after_;
         return handler_(call, request, response_);
     }
     const std::string path_ = "/endpoints/my-endpoint/invocations";
+    const std::string stream_path_ = path_ + "-response-stream";
+    int gone_after_ = -1;  // writes
 
     std::string folder_;
     std::unique_ptr<metadata_store::Database> database_;
@@ -177,13 +208,79 @@ TEST_F(RuntimeTest, WhatIsNotSupportedIsRefusedByName) {
     }
     EXPECT_EQ(post("/endpoints/my-endpoint/async-invocations").error().message,
               "Millwright does not support InvokeEndpointAsync yet.");
-    EXPECT_EQ(post("/endpoints/my-endpoint/invocations-response-stream").error().message,
-              "Millwright does not support InvokeEndpointWithResponseStream yet.");
     EXPECT_EQ(post("/elsewhere").error().status, 404);
     EXPECT_EQ(post("/endpoints/-bad-/invocations").error().code, "ValidationError");
     EXPECT_EQ(post("/endpoints/a%2Fb/invocations").error().code, "ValidationError");
     EXPECT_EQ(post(path_, {{"X-Amzn-SageMaker-Custom-Attributes", std::string(1025, 'x')}}).error().code,
               "ValidationError");
+}
+
+// The frames of a streamed answer: "event PayloadPart abc".
+std::vector<std::string> frames_of(std::string_view stream) {
+    std::vector<std::string> frames;
+    while (!stream.empty()) {
+        const auto decoded = aws::decode_frame(stream).value();
+        if (!decoded) return {"cut short"};
+        stream.remove_prefix(decoded->consumed);
+        const auto& headers = decoded->frame.headers;
+        frames.push_back(headers[0].second + " " + headers[1].second + " " + decoded->frame.payload);
+    }
+    return frames;
+}
+
+TEST_F(RuntimeTest, StreamsEachPieceAsAnEvent) {
+    channel_->pieces = {"one", "two", "three"};
+    const auto done = post(stream_path_, {{"X-Amzn-SageMaker-Accept", "text/x"}, {"Accept", "*/*"}});
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(response_.status, 200);
+    EXPECT_EQ(response_.headers.get("Content-Type"), "application/vnd.amazon.eventstream");
+    EXPECT_EQ(response_.headers.get("X-Amzn-SageMaker-Content-Type"), "text/plain");
+    EXPECT_EQ(response_.headers.get("x-Amzn-Invoked-Production-Variant"), "AllTraffic");
+    EXPECT_EQ(response_.headers.get("X-Amzn-SageMaker-Custom-Attributes"), "text/x");
+    EXPECT_EQ(frames_of(response_.body),
+              (std::vector<std::string>{"event PayloadPart one", "event PayloadPart two", "event PayloadPart three"}));
+    EXPECT_TRUE(response_.finished);
+}
+
+TEST_F(RuntimeTest, WhatBreaksInAStreamIsToldInIt) {
+    channel_->pieces = {"one"};
+    const std::pair<Error, const char*> cases[] = {
+        {{ErrorKind::Unavailable, "slow", "timeout"}, "ModelInvocationTimeExceeded"},
+        {{ErrorKind::Unavailable, "reset", ""}, "StreamBroken"},
+        {{ErrorKind::InvalidInput, "cut short", ""}, "StreamBroken"}};
+    for (const auto& [error, code] : cases) {
+        channel_->failure = error;
+        ASSERT_TRUE(post(stream_path_));
+        const auto frames = frames_of(response_.body);
+        ASSERT_EQ(frames.size(), 2u);
+        EXPECT_EQ(frames[0], "event PayloadPart one");
+        EXPECT_TRUE(frames[1].starts_with("exception ModelStreamError {")) << frames[1];
+        EXPECT_NE(frames[1].find(code), std::string::npos) << frames[1];
+        EXPECT_TRUE(response_.finished);
+    }
+}
+
+TEST_F(RuntimeTest, WhatFailsBeforeAStreamIsAnOrdinaryError) {
+    channel_->pieces = {"no ", "such ", "thing"};
+    channel_->status = 404;
+    const auto refused = post(stream_path_);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "ModelError");
+    EXPECT_EQ(refused.error().members["OriginalStatusCode"].as_int(), 404);
+    EXPECT_EQ(refused.error().members["OriginalMessage"].as_string(), "no such thing");
+    EXPECT_FALSE(response_.answered());
+    EXPECT_EQ(post("/endpoints/other/invocations-response-stream").error().code, "ValidationError");
+    channel_->pieces.clear();
+    channel_->failure = Error{ErrorKind::Unavailable, "slow", "timeout"};
+    EXPECT_EQ(post(stream_path_).error().code, "ModelError");
+}
+
+TEST_F(RuntimeTest, AClientThatGoesAwayEndsTheStream) {
+    channel_->pieces = {"one", "two", "three"};
+    gone_after_ = 1;
+    EXPECT_TRUE(post(stream_path_));
+    EXPECT_EQ(channel_->offered, 2);
+    EXPECT_EQ(frames_of(response_.body), std::vector<std::string>{"event PayloadPart one"});
 }
 
 }  // namespace
