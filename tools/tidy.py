@@ -14,7 +14,7 @@ BANNED_INCLUDES = {
     "simdjson.h": ("src/base/",),
     "pugixml.hpp": ("src/base/",),
     "sqlite3.h": ("src/metadata_store/",),
-    "openssl/": ("src/base/",),
+    "openssl/": ("src/base/", "src/net/"),
     "xgboost/": ("src/algorithms/xgboost/",),
     "archive.h": ("src/executors/contract/", "src/resources/", "src/inference/"),
     "regex>": (),
