@@ -113,6 +113,18 @@ Result<void> Buckets::set_document(std::string_view name, std::string_view docum
     return changed;
 }
 
+Result<std::vector<std::string>> Buckets::with(std::string_view document) {
+    return database_.read([&](Connection& connection) -> Result<std::vector<std::string>> {
+        std::vector<std::string> names;
+        for (const auto& row : TRY(connection.query("SELECT bucket.name FROM bucket_document JOIN bucket ON "
+                                                    "bucket.id=bucket_document.bucket WHERE bucket_document.name=? "
+                                                    "ORDER BY bucket.name",
+                                                    document)))
+            names.push_back(row.text(0));
+        return names;
+    });
+}
+
 void Buckets::forget(std::string_view name) {
     const MutexLock lock(mutex_);
     ++changes_;

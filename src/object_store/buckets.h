@@ -32,6 +32,7 @@ class Buckets {
     Result<std::vector<BucketInfo>> list(std::string_view account);
     Result<void> set_versioning(std::string_view name, Versioning versioning);
     Result<void> set_document(std::string_view name, std::string_view document, const std::optional<std::string>& text);
+    Result<std::vector<std::string>> with(std::string_view document);
     // After every transaction that changed or deleted the bucket, whatever came of it.
     void forget(std::string_view name);
 

@@ -86,8 +86,8 @@ Timestamp days_after(Timestamp time, int days, LifecycleDay day) {
 }
 
 bool fits_without_tags(const LifecycleFilter& filter, std::string_view key, uint64_t size) {
-    return (!filter.prefix || key.starts_with(*filter.prefix)) &&
-           (!filter.larger_than || size > *filter.larger_than) && (!filter.smaller_than || size < *filter.smaller_than);
+    return (!filter.prefix || key.starts_with(*filter.prefix)) && (!filter.larger_than || size > *filter.larger_than) &&
+           (!filter.smaller_than || size < *filter.smaller_than);
 }
 
 bool fits(const LifecycleFilter& filter, const ObjectInfo& object) {

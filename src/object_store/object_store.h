@@ -256,6 +256,8 @@ class ObjectStore {
     virtual Result<void> set_document(std::string_view bucket, std::string_view name,
                                       const std::optional<std::string>& text) = 0;
 
+    virtual Result<std::vector<std::string>> buckets_with(std::string_view document) = 0;  // names, in order
+
     // `version` is "" for the newest one, "null", or an id. NotFound with kKey, kVersion or kDeleteMarker; Conflict
     // with kDeleteMarker.
     virtual Result<ObjectInfo> put(std::string_view bucket, std::string_view key, const PutOptions& options,

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/encoding.h"
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "object_store/properties.h"
 #include "object_store/schema.h"
@@ -100,6 +101,8 @@ Result<void> Store::set_document(std::string_view bucket, std::string_view name,
     return buckets_.set_document(bucket, name, text);
 }
 
+Result<std::vector<std::string>> Store::buckets_with(std::string_view document) { return buckets_.with(document); }
+
 Result<void> Store::delete_bucket(std::string_view name) {
     FreedFiles freed;
     std::vector<std::string> uploads;
@@ -163,6 +166,7 @@ Result<std::vector<Result<Removed>>> Store::remove(std::string_view bucket, std:
         }
         return answers;
     }));
+    FAIL_POINT("object_store.after_remove");
     remove_files(freed);
     return removed;
 }
@@ -261,6 +265,7 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
 // leaves the old object or the new one, and at most a file without a row.
 Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options) {
     TRY(draft.sync());
+    FAIL_POINT("object_store.after_sync");
     const WriteCondition condition{options.if_none_match, options.if_match};
     FreedFiles freed;
     const auto committed = database_.write([&](Transaction& tx) -> Result<void> {
@@ -273,6 +278,7 @@ Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draf
         keep_if_unknown(draft, committed.error());
         return committed.error();
     }
+    FAIL_POINT("object_store.after_put");
     draft.keep();
     remove_files(freed);
     return object;

@@ -33,6 +33,8 @@ class Store final : public ObjectStore {
     Result<void> set_document(std::string_view bucket, std::string_view name,
                               const std::optional<std::string>& text) override;
 
+    Result<std::vector<std::string>> buckets_with(std::string_view document) override;
+
     Result<ObjectInfo> put(std::string_view bucket, std::string_view key, const PutOptions& options,
                            const Source& source) override;
     Result<ObjectInfo> head(std::string_view bucket, std::string_view key, std::string_view version) override;

@@ -132,12 +132,20 @@ Result<void> set_listen_node(Config& config, const toml::node& node) {
     return set_listen(config, *value);
 }
 
+Result<void> set_lifecycle_day(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 1 || *value > 86'400) return wrong("a number of seconds from 1 to 86400");
+    config.s3_lifecycle_day = std::chrono::seconds(*value);
+    return {};
+}
+
 const std::map<std::string, Setter>& setters() {
     static const std::map<std::string, Setter> all = {
         {"server.listen", set_listen_node},
         {"server.log_level", set_log_level},
         {"s3.domains", host_names(&Config::s3_domains)},
         {"s3.open_buckets", flag(&Config::s3_open_buckets)},
+        {"s3.lifecycle_day_seconds", set_lifecycle_day},
         {"network.egress", set_egress},
         {"network.allow", host_names(&Config::egress_allow)},
         {"tls.certificate", set_tls_certificate},

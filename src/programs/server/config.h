@@ -22,6 +22,7 @@ struct Config {
     uint16_t port = 9770;
     std::vector<std::string> s3_domains = {"localhost"};  // bucket.<domain> addresses a bucket
     bool s3_open_buckets = false;                         // new buckets have access lists, and nothing is blocked
+    std::chrono::seconds s3_lifecycle_day{86'400};        // what lifecycle rules call a day
     std::string region = "us-west-2";                     // of a new data directory
     bool lenient_roles = true;
     bool strict_capacity = false;

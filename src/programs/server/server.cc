@@ -21,6 +21,7 @@
 #include "metadata_store/database.h"
 #include "net/egress_proxy.h"
 #include "net/http_server.h"
+#include "object_store/lifecycle_worker.h"
 #include "object_store/object_store.h"
 #include "programs/server/certificates.h"
 #include "programs/server/control_socket.h"
@@ -70,6 +71,14 @@ void raise_open_file_limit() {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+object_store::LifecycleWorker::Settings lifecycle_settings(const Config& config) {
+    object_store::LifecycleWorker::Settings settings;
+    settings.day.length = config.s3_lifecycle_day;
+    // An hour, of a day of usual length; often enough in tests.
+    settings.pause = std::max<std::chrono::milliseconds>(settings.day.length / 24, std::chrono::milliseconds(200));
+    return settings;
 }
 
 Result<std::unique_ptr<executors::Executor>> open_executor(const Config& config, const std::string& programs) {
@@ -165,6 +174,7 @@ class MillwrightServer final : public Server {
     std::unique_ptr<aws::PageTokens> page_tokens_;
     std::unique_ptr<metadata_store::Database> database_;
     std::unique_ptr<object_store::ObjectStore> objects_;
+    std::unique_ptr<object_store::LifecycleWorker> lifecycle_;
     std::unique_ptr<resources::Identity> identity_;
     std::unique_ptr<resources::Logs> logs_;
     std::unique_ptr<resources::Metrics> metrics_;
@@ -219,6 +229,7 @@ Result<void> MillwrightServer::open_stores() {
     database_ = TRY(metadata_store::Database::open(folder + "/metadata.db",
                                                    {.reserve_bytes = kReserveBytes, .log_bytes = kLogBytes}));
     objects_ = TRY(object_store::ObjectStore::open(folder + "/objects", *database_, system_clock(), system_random()));
+    lifecycle_ = object_store::LifecycleWorker::start(*objects_, system_clock(), lifecycle_settings(config_));
     identity_ = TRY(resources::Identity::open(folder, *database_, system_clock(), system_random(),
                                               {.region = config_.region, .lenient_roles = config_.lenient_roles}));
     logs_ = TRY(resources::Logs::open(folder + "/logs", *database_, system_clock(), system_random()));
