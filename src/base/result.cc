@@ -34,7 +34,8 @@ Error error_from_errno(std::string what) {
     ErrorKind kind = ErrorKind::Internal;
     if (code == ENOENT) kind = ErrorKind::NotFound;
     if (code == EEXIST) kind = ErrorKind::AlreadyExists;
-    if (code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE) kind = ErrorKind::LimitExceeded;
+    if (code == ENOSPC || code == EDQUOT) kind = ErrorKind::LimitExceeded;
+    if (code == EMFILE || code == ENFILE) kind = ErrorKind::Unavailable;  // not a full disk, and it passes
     return {kind, std::move(what), std::strerror(code)};
 }
 Error internal_error(std::string message, std::string detail) {

@@ -25,6 +25,8 @@ ApiError logs_error(const Error& failure, std::string_view kind) {
             return {400, "ResourceAlreadyExistsException", "The specified " + name + " already exists"};
         case ErrorKind::InvalidInput:
             return invalid_parameter(failure.message);
+        case ErrorKind::LimitExceeded:
+            return {400, "LimitExceededException", "The disk of the server is full. Nothing was stored."};
         default:
             return failure;
     }
