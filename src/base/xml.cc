@@ -8,6 +8,7 @@ namespace millwright {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 std::string_view local_name(std::string_view name) {
     const size_t colon = name.find(':');
@@ -76,7 +77,8 @@ std::string XmlWriter::finish() {
 }
 
 void append_xml_text(std::string& out, std::string_view text) {
-    for (const char c : text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
         switch (c) {
             case '&':
                 out += "&amp;";
@@ -94,11 +96,16 @@ void append_xml_text(std::string& out, std::string_view text) {
                 out += "&#13;";
                 break;
             default:
-                // XML 1.0 has no form for other control characters, and parsers refuse a document that holds one.
-                if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n')
-                    out += "\xEF\xBF\xBD";
-                else
+                // XML 1.0 has no form for other control characters, nor for U+FFFE and U+FFFF, and parsers refuse a
+                // document that holds one.
+                if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n') {
+                    out += kReplacement;
+                } else if (text.substr(i, 3) == "\xEF\xBF\xBE" || text.substr(i, 3) == "\xEF\xBF\xBF") {
+                    out += kReplacement;
+                    i += 2;
+                } else {
                     out += c;
+                }
         }
     }
 }

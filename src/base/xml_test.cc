@@ -12,6 +12,14 @@ TEST(Xml, WriterEscapesAndReaderUndoesIt) {
     EXPECT_EQ(root.name, "Root");
     EXPECT_EQ(root.text_of("Key"), "a<b>&\"c\"\r");
 }
+TEST(Xml, WhatXmlCannotHoldIsReplaced) {
+    std::string out;
+    append_xml_text(out, std::string("a\0b\x1b\r\n", 6) + "\xEF\xBF\xBE\xEF\xBF\xBF\xEF\xBF\xBC");
+    EXPECT_EQ(out,
+              "a\xEF\xBF\xBD"
+              "b\xEF\xBF\xBD&#13;\n\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBC");
+}
+
 TEST(Xml, RefusesMalformedAndDeepDocuments) {
     EXPECT_FALSE(parse_xml("<a><b></a>"));
     EXPECT_FALSE(parse_xml(""));

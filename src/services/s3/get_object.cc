@@ -1,4 +1,5 @@
 #include "base/strings.h"
+#include "net/http_parser.h"
 #include "services/s3/bucket_lifecycle.h"
 #include "services/s3/conditions.h"
 #include "services/s3/new_object.h"
@@ -57,9 +58,20 @@ ApiError unsatisfiable(const Exchange& exchange, uint64_t size) {
     return error;
 }
 
+// A value that no header can hold, such as one with a line feed, would end or split the answer.
+ApiResult<void> check_overrides(const Exchange& exchange) {
+    for (const auto& [parameter, header] : kOverrides) {
+        const auto value = exchange.parameter(parameter);
+        if (value && !net::is_field_text(*value))
+            return invalid_argument("Header value cannot be represented using ISO-8859-1.", parameter, *value);
+    }
+    return {};
+}
+
 }  // namespace
 
 ApiResult<void> get_object(Exchange& exchange) {
+    TRY(check_overrides(exchange));
     const auto bucket = TRY(open_bucket(exchange));
     const auto object = exchange.store.get(exchange.bucket(), exchange.key(), version_of(exchange));
     if (!object) return object_error(exchange, object.error());
