@@ -2,6 +2,8 @@
 #include "aws/form_signature.h"
 #include "base/encoding.h"
 #include "base/strings.h"
+#include "net/http_parser.h"
+#include "services/s3/access.h"
 #include "services/s3/form.h"
 #include "services/s3/form_policy.h"
 #include "services/s3/new_object.h"
@@ -168,6 +170,9 @@ ApiResult<void> post_object(Exchange& exchange) {
 
     net::Request request = exchange.request;
     request.headers = headers_of(fields);
+    // A form's value may hold what no header can; the answer to a later GET would.
+    for (const auto& [name, value] : request.headers.all())
+        if (!net::is_field_text(value)) return invalid_argument("Header value cannot be represented.", name, value);
     Exchange upload{call,
                     request,
                     exchange.response,
@@ -178,6 +183,7 @@ ApiResult<void> post_object(Exchange& exchange) {
                     "PutObject"};
     request.headers.set("Host", exchange.header("Host"));
     TRY(in_s3(object_store::check_key(upload.key())));
+    TRY(authorize(upload, "PutObject"));
     const auto bucket = TRY(open_bucket(upload));
     const auto digests = TRY(read_digests(request.headers));
     auto object = TRY(read_object_headers(request.headers));
