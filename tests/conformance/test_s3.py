@@ -153,8 +153,8 @@ def test_hostile_keys_are_plain_keys(s3, bucket, put, name):
 @pytest.mark.parametrize("arguments, code", [
     ({"ChecksumCRC32": "AAAAAA=="}, "BadDigest"),
     ({"ContentMD5": base64.b64encode(hashlib.md5(b"other").digest()).decode()}, "BadDigest"),
-    ({"ACL": "public-read"}, "NotImplemented"),
-    ({"Tagging": "a=b"}, "NotImplemented"),
+    ({"ACL": "public-read"}, "AccessControlListNotSupported"),
+    ({"Tagging": "a=1&a=2"}, "InvalidTag"),
     ({"Metadata": {"a": "x" * 2100}}, "MetadataTooLarge"),
     ({"ExpectedBucketOwner": "111111111111"}, "AccessDenied"),
 ])
