@@ -97,11 +97,13 @@ ApiResult<void> remove_coding(const net::Headers& headers, std::string& body, si
 // "aws-chunked,gzip" -> "gzip": the framing is gone when a handler sees the body.
 void drop_aws_chunked(net::Headers& headers) {
     std::vector<std::string> kept;
-    for (const std::string_view coding : split(headers.find("content-encoding").value_or(""), ','))
+    const std::string codings = headers.get("content-encoding");
+    if (to_lower(codings).find("aws-chunked") == std::string::npos) return;
+    for (const std::string_view coding : split(codings, ','))
         if (!trim(coding).empty() && !equals_ignoring_case(trim(coding), "aws-chunked"))
             kept.emplace_back(trim(coding));
     headers.erase("content-encoding");
-    if (!kept.empty()) headers.add("Content-Encoding", join(kept, ","));
+    if (!kept.empty()) headers.add("Content-Encoding", join(kept, ", "));
 }
 
 struct Table {
