@@ -34,13 +34,15 @@ class SamplingHostMetrics : public HostMetrics {
   public:
     SamplingHostMetrics(const Parts& parts, milliseconds interval)
         : parts_(parts), interval_(interval), thread_([this] { run(); }) {}
-    ~SamplingHostMetrics() override {
+    ~SamplingHostMetrics() override { shut_down(); }
+
+    void shut_down() override {
         {
             MutexLock lock(mutex_);
             stop_ = true;
             changed_.notify_all();
         }
-        thread_.join();
+        if (thread_.joinable()) thread_.join();
     }
 
     void watch(const MeasuredRun& run) override {

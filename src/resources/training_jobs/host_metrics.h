@@ -46,6 +46,8 @@ class HostMetrics {
 
     // From now on; again, for the same run, is fine. A run that ends is forgotten by itself.
     virtual void watch(const MeasuredRun& run) = 0;
+    // Before the executor ends. Nothing is measured any more.
+    virtual void shut_down() = 0;
 };
 
 }  // namespace millwright::resources

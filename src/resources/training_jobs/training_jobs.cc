@@ -105,6 +105,7 @@ class RunningTrainingJobs : public TrainingJobs {
     void release_waiting() override {
         changes_.release();
         pools_->shut_down();
+        host_metrics_->shut_down();
     }
 
   private:
