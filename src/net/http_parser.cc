@@ -1,5 +1,6 @@
 #include "net/http_parser.h"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/status.hpp>
 #include <cstring>
@@ -69,9 +70,36 @@ Result<void> check_framing(const MessageHead& head) {
     if (length && coding) return bad_message("both Content-Length and Transfer-Encoding");
     if (length && (count_fields(head.headers, "Content-Length") > 1 || length->find(',') != std::string_view::npos))
         return bad_message("more than one Content-Length");
+    if (coding && count_fields(head.headers, "Transfer-Encoding") > 1)
+        return bad_message("more than one Transfer-Encoding");
     if (coding && (!head.chunked || !equals_ignoring_case(*coding, "chunked") || head.http_1_0))
         return bad_message("the only transfer coding supported is \"chunked\"");
     return {};
+}
+
+bool is_plain_host_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+}
+
+// A host name or address, with a port or without: nothing that another reader could split elsewhere.
+bool is_plain_host(std::string_view text) {
+    if (text.starts_with('[')) {
+        const size_t end = text.find(']');
+        if (end == std::string_view::npos || end < 3) return false;
+        if (text.substr(1, end - 1).find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos)
+            return false;
+        text.remove_prefix(end + 1);
+    } else {
+        const size_t end = std::min(text.find(':'), text.size());
+        if (end == 0 || !std::all_of(text.begin(), text.begin() + static_cast<ptrdiff_t>(end), is_plain_host_character))
+            return false;
+        text.remove_prefix(end);
+    }
+    constexpr size_t kMostPortDigits = 5;
+    if (text.empty()) return true;
+    text.remove_prefix(1);
+    return text.size() <= kMostPortDigits && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 // RFC 9112 3.2.2: a server accepts the absolute form, and its authority wins over the Host field.
@@ -80,19 +108,32 @@ Result<void> make_origin_form(MessageHead& head) {
     if (!equals_ignoring_case(std::string_view(head.target).substr(0, kScheme.size()), kScheme)) return {};
     const size_t end = std::min(head.target.find_first_of("/?", kScheme.size()), head.target.size());
     const std::string authority = head.target.substr(kScheme.size(), end - kScheme.size());
-    if (authority.empty()) return bad_message("a request target without a host");
+    if (!is_plain_host(authority)) return bad_message("a request target without a host");
     head.headers.set("Host", authority);
     head.target.erase(0, end);
     if (head.target.empty() || head.target.front() != '/') head.target.insert(0, "/");
     return {};
 }
 
+Result<void> check_target(const MessageHead& head) {
+    if (head.target.size() > kMaxTargetBytes)
+        return Error{ErrorKind::LimitExceeded, "the request target is too long", ""};
+    if (head.method == "CONNECT")
+        return head.target.find('/') == std::string::npos && head.target.find(':') != std::string::npos
+                   ? Result<void>()
+                   : bad_message("CONNECT needs host:port");
+    if (head.target == "*" && head.method == "OPTIONS") return {};
+    if (head.target.front() != '/') return bad_message("the request target is not a path");
+    if (head.target.find('#') != std::string::npos) return bad_message("a request target has no fragment");
+    return {};
+}
+
 Result<void> check_request(MessageHead& head) {
-    TRY(make_origin_form(head));
-    if (head.target.front() != '/' && head.target != "*" && head.method != "CONNECT")
-        return bad_message("the request target is not a path");
     const size_t hosts = count_fields(head.headers, "Host");
     if (hosts > 1 || (hosts == 0 && !head.http_1_0)) return bad_message("exactly one Host field is needed");
+    if (hosts == 1 && !is_plain_host(*head.headers.find("Host"))) return bad_message("the Host field names no host");
+    TRY(make_origin_form(head));
+    TRY(check_target(head));
     if (const auto expect = head.headers.find("Expect"); expect && !head.http_1_0) {
         if (!equals_ignoring_case(*expect, "100-continue")) return bad_message("an expectation that cannot be met");
         head.expects_continue = true;
@@ -119,6 +160,8 @@ Result<MessageHead> parse_with_beast(std::string_view text) {
                                         : connection.find("close") == std::string::npos;
     }
     head.chunked = parser.chunked();
+    if (head.headers.all().size() > kMaxFields)
+        return Error{ErrorKind::LimitExceeded, "the request has too many header fields", ""};
     if (const auto length = head.headers.find("Content-Length")) {
         const auto value = parse_int(*length);
         if (!value || *value < 0 || length->front() == '+') return bad_message("bad Content-Length");
@@ -198,6 +241,11 @@ Result<ChunkedDecoder::Piece> ChunkedDecoder::next(std::string_view input, size_
 std::string_view reason_phrase(int status) {
     const auto phrase = http::obsolete_reason(static_cast<http::status>(status));
     return phrase == "<unknown-status>" ? "Unknown" : plain(phrase);
+}
+
+bool is_method_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 bool is_field_text(std::string_view text) {

@@ -40,7 +40,10 @@ class HeadScanner {
 };
 
 // REQUIRES: `head` ends with its empty line, as found by a HeadScanner. An absolute-form request target
-// becomes a path and replaces the Host field.
+// becomes a path and replaces the Host field. LimitExceeded: more than kMaxFields fields, or a target beyond
+// kMaxTargetBytes.
+inline constexpr size_t kMaxFields = 200;
+inline constexpr size_t kMaxTargetBytes = 16 * 1024;
 Result<MessageHead> parse_head(MessageKind kind, std::string_view head);
 
 // Takes the framing off a chunked body, piece by piece. Chunk extensions and trailer fields are checked and
@@ -68,6 +71,8 @@ class ChunkedDecoder {
 
 // "OK" for 200; "Unknown" for codes nobody knows.
 std::string_view reason_phrase(int status);
+// Whether a method, or a token in general, may have this character.
+bool is_method_character(char c);
 // Whether the text may stand in a head without ending a line there.
 bool is_field_text(std::string_view text);
 

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@
 #include <atomic>
 #include <cerrno>
 #include <exception>
+#include <list>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 
@@ -36,6 +39,7 @@
 #include "net/http_writer.h"
 #include "net/socket.h"
 #include "net/socket_address.h"
+#include "net/worker_pause.h"
 
 #ifdef __SANITIZE_THREAD__
 // ThreadSanitizer takes epoll_ctl(2) as a release after the call, when another worker can already have the
@@ -56,6 +60,11 @@ constexpr char kTlsHandshake = 0x16;
 constexpr uint64_t kSmallBody = 16 * 1024;
 // Pipelined requests answered in a row before other connections get their turn.
 constexpr int kTurn = 64;
+constexpr int kMaxEmptyLines = 8;  // before a request
+// Descriptors that connections leave to the rest of the process.
+constexpr size_t kReservedDescriptors = 1024;
+// A worker beyond those that are always there ends when it had nothing to do for this long.
+constexpr milliseconds kSurplusLife{2000};
 constexpr milliseconds kDrainPatience{1000};
 constexpr milliseconds kLinger{2000};
 constexpr uint64_t kLingerLimit = 64 << 20;
@@ -73,11 +82,90 @@ struct Connection {
     ReceiveBuffer input;
     HeadScanner scanner;
     std::optional<MessageHead> head;  // of the request being collected
+    int empty_lines = 0;              // skipped before it
     int64_t message_started = 0;      // when its first byte came
     int64_t lingers_until = 0;        // not 0: answered for the last time, see start_lingering
     uint64_t lingered_bytes = 0;
     Pool pool = Pool::Control;
     std::atomic<int64_t> deadline{kBusy};
+};
+
+// The workers of one pool: `base` of them can always work, whoever else waits.
+class Workers final : public WorkerPause::Pool {
+  public:
+    // `run`: what a thread does; it returns when stop() was called or may_retire() has said yes.
+    Workers(int base, int most, std::function<void()> run) : base_(base), most_(most), run_(std::move(run)) {}
+
+    void start() {
+        const MutexLock lock(mutex_);
+        while (total_ < base_) start_one();
+    }
+    void pause() override {
+        const MutexLock lock(mutex_);
+        ++waiting_;
+        if (total_ - waiting_ < base_ && total_ < most_ && !stopping_) start_one();
+        surplus_ = total_ - waiting_ - base_;
+    }
+    void resume() override {
+        const MutexLock lock(mutex_);
+        --waiting_;
+        surplus_ = total_ - waiting_ - base_;
+    }
+    // Whether more could work than have to.
+    bool has_surplus() const { return surplus_.load(std::memory_order_relaxed) > 0; }
+    // The calling thread ends, and join_retired() takes care of it.
+    bool may_retire() {
+        const MutexLock lock(mutex_);
+        if (total_ - waiting_ <= base_) return false;
+        --total_;
+        surplus_ = total_ - waiting_ - base_;
+        retired_.push_back(std::this_thread::get_id());
+        return true;
+    }
+    void join_retired() {
+        std::list<std::jthread> done;
+        const MutexLock lock(mutex_);
+        for (const auto id : retired_)
+            for (auto it = threads_.begin(); it != threads_.end(); ++it)
+                if (it->get_id() == id) {
+                    done.splice(done.end(), threads_, it);
+                    break;
+                }
+        retired_.clear();
+    }
+    // No thread is started any more; waits for those there are.
+    void stop() {
+        std::list<std::jthread> all;
+        {
+            const MutexLock lock(mutex_);
+            stopping_ = true;
+            all.swap(threads_);
+        }
+    }
+
+  private:
+    void start_one() REQUIRES(mutex_) {
+        try {
+            threads_.emplace_back([this] {
+                WorkerPause::set_pool(this);
+                run_();
+            });
+            ++total_;
+        } catch (const std::system_error& failure) {
+            // The machine allows no more threads: whoever waits keeps its place then.
+            log::warning("cannot start a worker", internal_error("thread", failure.what()));
+        }
+    }
+
+    const int base_, most_;
+    const std::function<void()> run_;
+    Mutex mutex_;
+    int total_ GUARDED_BY(mutex_) = 0;
+    int waiting_ GUARDED_BY(mutex_) = 0;
+    std::atomic<int> surplus_ = 0;
+    bool stopping_ GUARDED_BY(mutex_) = false;
+    std::list<std::jthread> threads_ GUARDED_BY(mutex_);
+    std::vector<std::thread::id> retired_ GUARDED_BY(mutex_);
 };
 
 enum class Arrival { Incomplete, Complete, Lingering, Gone };
@@ -130,7 +218,9 @@ class Server : public HttpServer {
     Mutex mutex_;
     std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_ GUARDED_BY(mutex_);
 
-    std::vector<std::jthread> threads_;
+    std::array<std::unique_ptr<Workers>, 3> workers_;
+    size_t max_connections_ = 0;
+    std::jthread front_;
 };
 
 Result<void> add_to_epoll(int epoll, int fd, void* tag) {
@@ -139,6 +229,14 @@ Result<void> add_to_epoll(int epoll, int fd, void* tag) {
     event.data.ptr = tag;
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return error_from_errno("cannot watch a descriptor");
     return {};
+}
+
+// So many connections as the process can have open beside its files.
+size_t possible_connections(size_t wanted) {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    const size_t files = limit.rlim_cur;
+    return std::min(wanted, files > 2 * kReservedDescriptors ? files - kReservedDescriptors : files / 2);
 }
 
 Result<void> Server::open() {
@@ -156,10 +254,12 @@ Result<void> Server::open() {
         TRY(add_to_epoll(epolls_[i].get(), stop_event_.get(), nullptr));
         // Workers are blocked in the kernel until there is work; more than are needed cost address space
         // only.
-        for (int t = 0; t < std::max(sizes[i], 1); ++t)
-            threads_.emplace_back([this, i] { run_worker(static_cast<Pool>(i)); });
+        workers_[i] = std::make_unique<Workers>(std::max(sizes[i], 1), std::max(settings_.max_threads, sizes[i]),
+                                                [this, i] { run_worker(static_cast<Pool>(i)); });
     }
-    threads_.emplace_back([this] { run_front(); });
+    for (const auto& pool : workers_) pool->start();
+    max_connections_ = possible_connections(settings_.max_connections);
+    front_ = std::jthread([this] { run_front(); });
     return {};
 }
 
@@ -171,7 +271,9 @@ Server::~Server() {
         const MutexLock lock(mutex_);
         for (const auto& [pointer, connection] : connections_) ::shutdown(connection->socket.fd(), SHUT_RD);
     }
-    threads_.clear();
+    if (front_.joinable()) front_.join();
+    for (const auto& pool : workers_)
+        if (pool) pool->stop();
     if (!settings_.unix_path.empty() && listener_) ::unlink(settings_.unix_path.c_str());
 }
 
@@ -187,6 +289,7 @@ void Server::run_front() {
             if (events[static_cast<size_t>(i)].data.ptr == this) accept_all();
         if (now_ms() >= next_sweep) {
             sweep();
+            for (const auto& pool : workers_) pool->join_retired();
             next_sweep = now_ms() + period;
         }
     }
@@ -222,7 +325,7 @@ void Server::admit(Fd fd, std::string peer) {
     bool full;
     {
         const MutexLock lock(mutex_);
-        full = connections_.size() >= settings_.max_connections;
+        full = connections_.size() >= max_connections_;
         if (!full) connections_.emplace(&connection, std::move(owned));
     }
     if (full) {
@@ -281,10 +384,13 @@ void Server::drop(Connection& connection) {
 }
 
 void Server::run_worker(Pool pool) {
+    Workers& workers = *workers_[static_cast<size_t>(pool)];
     for (;;) {
         epoll_event event{};
-        const int count = epoll_wait(epoll_of(pool), &event, 1, -1);
+        const int patience = workers.has_surplus() ? static_cast<int>(kSurplusLife.count()) : -1;
+        const int count = epoll_wait(epoll_of(pool), &event, 1, patience);
         if (stopping_) return;
+        if (count == 0 && workers.may_retire()) return;
         if (count != 1 || event.data.ptr == nullptr) continue;
         auto& connection = *static_cast<Connection*>(event.data.ptr);
         if (connection.deadline.exchange(kBusy) == kDoomed)
@@ -380,9 +486,13 @@ Arrival Server::parse_input(Connection& connection) {
     if (!connection.head) {
         // RFC 9112 2.2: an empty line before the request is not an error.
         while (input.view().starts_with("\r\n")) {
+            if (++connection.empty_lines > kMaxEmptyLines) return refuse(connection, 400, "too many empty lines");
             input.consume(2);
             connection.scanner = {};
         }
+        // Nothing that could become a request is waited for.
+        if (!input.empty() && input.view() != "\r" && !is_method_character(input.view().front()))
+            return refuse(connection, 400, "not an HTTP request; TLS is not spoken here unless [tls] says so");
         const auto end = connection.scanner.find_end(input.view());
         if (!end) return refuse(connection, end.error());
         if (*end == 0) return Arrival::Incomplete;
@@ -390,6 +500,7 @@ Arrival Server::parse_input(Connection& connection) {
         if (!head) return refuse(connection, head.error());
         input.consume(*end);
         connection.scanner = {};
+        connection.empty_lines = 0;
         connection.head = std::move(*head);
         connection.message_started = now_ms();
     }

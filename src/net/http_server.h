@@ -35,8 +35,11 @@ struct ServerSettings {
     int control_threads = 64;
     int data_threads = 32;
     int inference_threads = 32;
+    // For each worker that waits for a peer (see worker_pause.h) another one is started, up to so many in each pool.
+    int max_threads = 1024;
     size_t max_header_bytes = 64 * 1024;
-    size_t max_connections = 10000;
+    // More are answered 503. Not more than the process may open files, less a reserve for everything else.
+    size_t max_connections = 30'000;
     std::chrono::milliseconds header_deadline{10'000};     // from the first byte of a request to its last header
     std::chrono::milliseconds body_idle_deadline{30'000};  // the longest pause inside a body, either direction
     std::chrono::milliseconds keep_alive{75'000};

@@ -170,6 +170,43 @@ TEST_F(HttpServerTest, ABusyPoolDoesNotStopAnother) {
     for (RawPeer& sleeper : sleepers) EXPECT_THAT(sleeper.receive_until("slept"), HasSubstr("slept"));
 }
 
+// One worker, and clients that take or give their bodies slowly: others are served meanwhile.
+TEST_F(HttpServerTest, SlowClientsKeepNoWorkerFromOthers) {
+    settings_.control_threads = 1;
+    start();
+    std::vector<RawPeer> slow;
+    for (int i = 0; i < 6; ++i) {
+        slow.push_back(connect());
+        if (i % 2 == 0)
+            slow.back().send("GET /file HTTP/1.1\r\nHost: h\r\n\r\n");  // and reads nothing of its 3 MB
+        else
+            slow.back().send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nbegin");
+    }
+    std::this_thread::sleep_for(milliseconds(50));
+    for (int i = 0; i < 20; ++i) {
+        RawPeer peer = connect();
+        const auto began = steady_clock::now();
+        peer.send(kPlainGet);
+        EXPECT_THAT(peer.receive_until("hi"), HasSubstr("hi"));
+        EXPECT_LT(steady_clock::now() - began, milliseconds(500));
+    }
+    for (size_t i = 1; i < slow.size(); i += 2) {
+        slow[i].send(std::string(100000 - 5, 'x'));
+        EXPECT_THAT(slow[i].receive_until("xx"), HasSubstr("200 OK"));
+    }
+}
+
+// Without anything that could become a request nobody waits for the deadline.
+TEST_F(HttpServerTest, RefusesAtOnceWhatIsNoHttp) {
+    settings_.header_deadline = milliseconds(60'000);
+    start();
+    const auto began = steady_clock::now();
+    for (const std::string bytes : {"\x16\x03\x01", "\x80\x2e\x01", "\n", " GET / HTTP/1.1", "{}", "\x05\x01"})
+        EXPECT_THAT(closing_answer(bytes), StartsWith("HTTP/1.1 400 ")) << bytes;
+    EXPECT_THAT(closing_answer("\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
+    EXPECT_LT(steady_clock::now() - began, milliseconds(30'000));
+}
+
 TEST_F(HttpServerTest, ReadsAndWritesChunkedBodies) {
     start();
     RawPeer peer = connect();

@@ -12,11 +12,14 @@
 #include <cstring>
 
 #include "net/tls.h"
+#include "net/worker_pause.h"
 
 namespace millwright::net {
 namespace {
 
 constexpr size_t kSendFileStep = size_t{1} << 20;
+// Waits of this length are part of ordinary traffic; beyond it another worker takes over.
+constexpr std::chrono::milliseconds kShortWait{5};
 constexpr size_t kTlsRecord = 16 * 1024;
 constexpr size_t kTlsFileStep = 8 * kTlsRecord;
 
@@ -26,6 +29,18 @@ Error broken_connection(std::string what) {
     Error error = error_from_errno(std::move(what));
     error.kind = ErrorKind::Unavailable;
     return error;
+}
+
+// False when the time is up.
+Result<bool> wait_until(int fd, short events, std::chrono::steady_clock::time_point end) {
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        if (left.count() <= 0) return false;
+        pollfd entry{fd, events, 0};
+        const int ready = ::poll(&entry, 1, static_cast<int>(std::min<int64_t>(left.count(), 1 << 30)));
+        if (ready < 0 && errno != EINTR) return broken_connection("cannot wait for the connection");
+        if (ready > 0) return true;
+    }
 }
 
 // sendfile(2) knows no MSG_NOSIGNAL. The signal is blocked in this thread and taken away again if it came.
@@ -61,17 +76,13 @@ void Pace::moved(size_t bytes) {
 
 Result<void> Pace::wait(int fd, short events) {
     const auto started = std::chrono::steady_clock::now();
-    const auto limit =
-        std::chrono::ceil<std::chrono::milliseconds>(std::min<std::chrono::microseconds>(budget_, idle_));
-    for (;;) {
-        const auto waited =
-            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
-        if (limit <= waited) return timeout_error("the peer is too slow");
-        pollfd entry{fd, events, 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(std::min<int64_t>((limit - waited).count(), 1 << 30)));
-        if (ready < 0 && errno != EINTR) return broken_connection("cannot wait for the connection");
-        if (ready > 0) break;
+    const auto end = started + std::min<std::chrono::microseconds>(budget_, idle_);
+    bool ready = TRY(wait_until(fd, events, std::min(end, started + kShortWait)));
+    if (!ready && end > started + kShortWait) {
+        const WorkerPause pause;
+        ready = TRY(wait_until(fd, events, end));
     }
+    if (!ready) return timeout_error("the peer is too slow");
     budget_ -= std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
     return {};
 }
