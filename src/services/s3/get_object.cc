@@ -51,6 +51,15 @@ ApiResult<Range> wanted_range(const Exchange& exchange, const object_store::Obje
     return range.length == 0 ? Range{} : range;
 }
 
+// A checksum of the whole says nothing about a range, but a part has its own.
+void add_checksums(net::Headers& headers, const Exchange& exchange, const object_store::ObjectInfo& object,
+                   bool whole) {
+    const auto number = parse_int(exchange.parameter("partNumber").value_or(""));
+    for (const auto& part : number ? object_store::parts_of(object) : std::vector<object_store::PartInfo>())
+        if (part.number == *number) return add_checksum_headers(headers, part.checksums, object.checksum_type);
+    if (whole) add_checksum_headers(headers, object.checksums, object.checksum_type);
+}
+
 ApiError unsatisfiable(const Exchange& exchange, uint64_t size) {
     ApiError error(416, "InvalidRange", "The requested range is not satisfiable");
     error.members.set("RangeRequested", exchange.header("Range"));
@@ -89,9 +98,8 @@ ApiResult<void> get_object(Exchange& exchange) {
     if (partial)
         headers.add("Content-Range", "bytes " + std::to_string(first) + "-" + std::to_string(first + length - 1) + "/" +
                                          std::to_string(info.size));
-    // A checksum of the whole says nothing about a part.
-    if (equals_ignoring_case(exchange.header("x-amz-checksum-mode"), "enabled") && length == info.size)
-        add_checksum_headers(headers, info.checksums, info.checksum_type);
+    if (equals_ignoring_case(exchange.header("x-amz-checksum-mode"), "enabled"))
+        add_checksums(headers, exchange, info, length == info.size);
     const int status = partial ? 206 : 200;
     if (exchange.request.method == "HEAD") return sent(exchange.response.send_headers_only(status, headers, length));
     if (object->in_memory())

@@ -76,10 +76,10 @@ ApiResult<void> list_objects_v2(Exchange& exchange) {
     const std::string start_after = exchange.parameter("start-after").value_or("");
     const auto token = exchange.parameter("continuation-token");
     const auto resumed = from_base64(token.value_or(""));
-    if (!resumed || (token && resumed->empty()))
+    if (!resumed)
         return invalid_argument("The continuation token provided is incorrect", "continuation-token",
                                 token.value_or(""));
-    const Listing listing = TRY(read_listing(exchange, token ? *resumed : start_after));
+    const Listing listing = TRY(read_listing(exchange, resumed->empty() ? start_after : *resumed));
     XmlWriter xml;
     write_head(xml, exchange, listing);
     xml.element("KeyCount", std::to_string(listing.page.objects.size() + listing.page.common_prefixes.size()));

@@ -24,6 +24,14 @@ ApiResult<int> part_number(const Exchange& exchange) {
 
 std::string upload_id(const Exchange& exchange) { return exchange.parameter("uploadId").value_or(""); }
 
+// The label the upload was created with; every part's answer repeats it.
+net::Headers encryption_of_upload(const Exchange& exchange) {
+    net::Headers headers;
+    const auto upload = exchange.store.find_upload(exchange.bucket(), exchange.key(), upload_id(exchange));
+    if (upload) add_encryption_headers(headers, upload->options.headers);
+    return headers;
+}
+
 void write_upload(XmlWriter& xml, const object_store::UploadInfo& upload, const std::string& account,
                   bool url_encoded) {
     xml.open("Upload").element("Key", shown(upload.key, url_encoded)).element("UploadId", upload.id);
@@ -77,7 +85,8 @@ ApiResult<void> upload_part(Exchange& exchange) {
     options.compute_checksums = digests.in_trailer;
     const auto part = TRY(in_s3(exchange.store.upload_part(exchange.bucket(), exchange.key(), upload_id(exchange),
                                                            number, options, body_source(exchange.request))));
-    net::Headers headers{{"ETag", quoted(part.etag)}};
+    net::Headers headers = encryption_of_upload(exchange);
+    headers.add("ETag", quoted(part.etag));
     add_checksum_headers(headers, part.checksums, "");
     return exchange.send_empty(200, std::move(headers));
 }
@@ -95,8 +104,12 @@ ApiResult<void> upload_part_copy(Exchange& exchange) {
                 "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are "
                 "the zero-based offsets of the first and last bytes to copy",
                 "x-amz-copy-source-range", *text);
-        if (range.kind == Range::Kind::Unsatisfiable)
-            return ApiError{416, "InvalidRange", "The requested range is not satisfiable"};
+        const auto last = parse_int(trim(std::string_view(*text).substr(text->find('-') + 1)));
+        if (range.kind == Range::Kind::Unsatisfiable || !last ||
+            static_cast<uint64_t>(*last) >= source.object.info.size)
+            return ApiError{416, "InvalidRange",
+                            "The specified copy range is invalid for the source object size: " +
+                                std::to_string(source.object.info.size)};
     }
     object_store::PartOptions options;
     options.length = range.length;
@@ -109,21 +122,20 @@ ApiResult<void> upload_part_copy(Exchange& exchange) {
     xml.element("ETag", quoted(part.etag));
     write_checksums(xml, part.checksums, "");
     xml.close();
-    return exchange.send_xml(xml);
+    net::Headers headers = encryption_of_upload(exchange);
+    if (!source.object.info.version.empty()) headers.add("x-amz-copy-source-version-id", source.object.info.version);
+    return exchange.send_xml(xml, std::move(headers));
 }
 
 ApiResult<void> complete_multipart_upload(Exchange& exchange) {
     const auto bucket = TRY(open_bucket(exchange));
     const auto conditions = TRY(read_write_conditions(exchange.request.headers));
     // Here the checksum headers speak of the object, not of this body.
-    const auto digests = TRY(read_digests(exchange.request.headers));
-    exchange.request.headers.erase("Content-MD5");
-    for (const std::string name : {"crc32", "crc32c", "crc64nvme", "sha1", "sha256"})
-        exchange.request.headers.erase("x-amz-checksum-" + name);
+    const auto expected = TRY(take_object_checksums(exchange.request.headers));
     const auto parts = TRY(parse_completed_parts(TRY(read_document(exchange))));
     if (parts.empty()) return malformed_xml();
     object_store::CompleteOptions options;
-    options.expected_checksums = digests.expected;
+    options.expected_checksums = expected;
     options.if_none_match = conditions.if_none_match;
     options.if_match = conditions.if_match;
     if (const auto text = exchange.request.headers.find("x-amz-mp-object-size")) {

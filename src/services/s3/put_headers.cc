@@ -104,6 +104,22 @@ ApiResult<Digests> read_digests(const net::Headers& headers) {
     return digests;
 }
 
+ApiResult<std::map<std::string, std::string>> take_object_checksums(net::Headers& headers) {
+    net::Headers bare;
+    std::map<std::string, std::string> given;
+    for (const auto& algorithm : kAlgorithms) {
+        const std::string name = std::string(kChecksumPrefix) + std::string(algorithm.header);
+        const auto value = headers.find(name);
+        if (!value) continue;
+        given[std::string(algorithm.name)] = *value;
+        bare.add(name, std::string(value->substr(0, value->find('-'))));
+        headers.erase(name);
+    }
+    headers.erase("Content-MD5");
+    TRY(read_digests(bare));
+    return given;
+}
+
 std::string checksum_of(const std::string& name, std::string_view bytes) {
     const auto* algorithm = std::find_if(std::begin(kAlgorithms), std::end(kAlgorithms),
                                          [&](const Algorithm& known) { return known.name == name; });

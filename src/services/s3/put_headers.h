@@ -20,6 +20,9 @@ struct Digests {
 };
 // InvalidDigest, InvalidRequest.
 aws::ApiResult<Digests> read_digests(const net::Headers& headers);
+// The same headers of a completion, which speak of the object and not of the body; they are removed. A composite value
+// may end with "-<parts>".
+aws::ApiResult<std::map<std::string, std::string>> take_object_checksums(net::Headers& headers);
 // "CRC32" -> base64 of its value for `bytes`. REQUIRES: a known algorithm.
 std::string checksum_of(const std::string& algorithm, std::string_view bytes);
 // x-amz-checksum-algorithm: "" when absent.
