@@ -90,7 +90,8 @@ Result<std::unique_ptr<FileStore>> FileStore::open(const std::string& folder, me
     for (int shard = 0; shard < kShards; ++shard) TRY(make_directories(folder + "/" + shard_name(shard), 0700));
     TRY(sync_directory(folder));
     const auto first_small = static_cast<uint64_t>(last->integer(0)) + 1;
-    return std::unique_ptr<FileStore>(new FileStore(folder, random, first_small));
+    Fd lock = TRY(open_file(folder + "/" + kRemovalLock, O_RDWR | O_CREAT, 0600));
+    return std::unique_ptr<FileStore>(new FileStore(folder, random, database, std::move(lock), first_small));
 }
 
 std::string FileStore::shard_of(std::string_view id) const { return folder_ + "/" + std::string(id.substr(0, 2)); }
@@ -113,7 +114,13 @@ void FileStore::forget_draft(const std::string& id) {
     if (const auto found = drafts_.find(id); found != drafts_.end()) drafts_.erase(found);
 }
 
+Result<void> FileStore::check_room() const {
+    if (database_.is_low_on_space()) return Error{ErrorKind::LimitExceeded, "The disk is full.", ""};
+    return {};
+}
+
 Result<Draft> FileStore::create(Reopening reopening) {
+    TRY(check_room());
     Draft draft = new_draft();
     const mode_t mode = reopening == Reopening::Allowed ? 0600 : kReadOnly;
     draft.fd_ = TRY(open_file(path_of(draft.id_), O_RDWR | O_CREAT | O_EXCL, mode));
@@ -165,8 +172,22 @@ Result<void> FileStore::sync(const std::string& id, int fd) const {
     return sync_directory(shard_of(id));
 }
 
-void FileStore::remove(const std::string& id) const {
+bool FileStore::removals_are_held() const {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    return ::fcntl(lock_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+void FileStore::remove(const std::string& id) {
     if (is_small(id)) return;
+    std::vector<std::string> held_back;
+    {
+        const bool held = removals_are_held();
+        const MutexLock lock(mutex_);
+        if (held) return held_back_.push_back(id);
+        held_back.swap(held_back_);
+    }
+    for (const auto& earlier : held_back) ::unlink(path_of(earlier).c_str());
     if (::unlink(path_of(id).c_str()) != 0 && errno != ENOENT)
         log::warning("object store", error_from_errno("cannot unlink " + path_of(id)));
 }

@@ -28,6 +28,9 @@ namespace millwright::object_store {
 
 class FileStore;
 
+// In the folder; whoever holds a lock on it (audit.h) keeps files from being removed.
+inline constexpr const char* kRemovalLock = "lock";
+
 // Bytes up to this lie in the metadata store.
 inline constexpr size_t kSmallBytes = size_t{16} << 10;
 
@@ -69,7 +72,7 @@ class FileStore {
     static Result<std::unique_ptr<FileStore>> open(const std::string& folder, metadata_store::Database& database,
                                                    Random& random);
 
-    // An empty file, opened for reading and writing. Only one made with Reopening::Allowed can be opened for writing
+    // An empty file, opened for reading and writing. LimitExceeded while the disk is nearly full. Only one made with Reopening::Allowed can be opened for writing
     // again.
     enum class Reopening { Never, Allowed };
     Result<Draft> create(Reopening reopening = Reopening::Never);
@@ -90,7 +93,9 @@ class FileStore {
     Result<void> sync(const std::string& id, int fd) const;
     // The same, and nobody can open the file for writing any more.
     Result<void> seal(const std::string& id, int fd) const;
-    void remove(const std::string& id) const;  // nothing for a small one
+    // Nothing for a small one. While somebody holds removals, it happens after the next removal that nobody holds, or
+    // by remove_orphans() of the next start.
+    void remove(const std::string& id);
 
     // Removes the files of one shard (0 … kShards - 1) that are no drafts and not among those `named` answers: the ids
     // a row names, of those it is given.
@@ -99,19 +104,28 @@ class FileStore {
 
   private:
     friend class Draft;
-    FileStore(std::string folder, Random& random, uint64_t first_small)
-        : folder_(std::move(folder)), random_(random), next_small_(first_small) {}
+    FileStore(std::string folder, Random& random, metadata_store::Database& database, Fd lock, uint64_t first_small)
+        : folder_(std::move(folder)),
+          random_(random),
+          database_(database),
+          lock_(std::move(lock)),
+          next_small_(first_small) {}
     Draft new_draft();
     bool is_draft(const std::string& id);
     void forget_draft(const std::string& id);
+    bool removals_are_held() const;
+    Result<void> check_room() const;
     std::string shard_of(std::string_view id) const;
     std::string path_of(std::string_view id) const;
 
     const std::string folder_;
     Random& random_;
+    metadata_store::Database& database_;
+    const Fd lock_;
     std::atomic<uint64_t> next_small_;
     Mutex mutex_;
     std::multiset<std::string> drafts_ GUARDED_BY(mutex_);
+    std::vector<std::string> held_back_ GUARDED_BY(mutex_);
 };
 
 // The bytes of `source` as a new, read-only file `path`: reflink, else hard link, else copy. AlreadyExists when there

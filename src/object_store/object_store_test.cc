@@ -60,6 +60,40 @@ TEST_F(ObjectStoreTest, KeepsBytesAndPropertiesAcrossARestart) {
     EXPECT_EQ(object->info.storage_class, "STANDARD_IA");
 }
 
+// Pieces of 256 KiB are hashed beside the caller from the second on, by as many threads as there are processors.
+TEST_F(ObjectStoreTest, HashesLargeObjectsRightlyAtEverySizeAndManyAtATime) {
+    std::vector<std::jthread> writers;
+    for (int writer = 0; writer < 8; ++writer)
+        writers.emplace_back([this, writer] {
+            constexpr size_t kPiece = size_t{256} << 10;
+            for (const size_t size : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece, 5 * kPiece + 7, 20 * kPiece}) {
+                std::string bytes(size, '\0');
+                for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 + static_cast<size_t>(writer));
+                PutOptions options;
+                options.length = size;
+                options.compute_checksums = {"CRC32C", "SHA256"};
+                const std::string key = std::to_string(writer);
+                const auto stored = put(key, bytes, options);
+                ASSERT_TRUE(stored) << stored.error().message;
+                EXPECT_EQ(stored->etag, to_hex(digest(DigestKind::Md5, bytes)));
+                EXPECT_EQ(stored->checksums.at("SHA256"), to_base64(digest(DigestKind::Sha256, bytes)));
+                EXPECT_EQ(content(key), bytes);
+            }
+        });
+}
+
+TEST_F(ObjectStoreTest, AStreamThatFailsLateLeavesNothingBehind) {
+    int calls = 0;
+    const auto outcome = store_->put("bucket", "k", {}, [&](std::span<char> buffer) -> Result<size_t> {
+        if (++calls == 30) return invalid_input("cut short");
+        const size_t count = std::min<size_t>(buffer.size(), 100'000);
+        std::fill_n(buffer.begin(), count, 'x');
+        return count;
+    });
+    EXPECT_EQ(outcome.error().message, "cut short");
+    EXPECT_EQ(bodies(), 0u);
+}
+
 TEST_F(ObjectStoreTest, StoresEmptyObjects) {
     ASSERT_TRUE(put("empty", ""));
     EXPECT_EQ(content("empty"), "");

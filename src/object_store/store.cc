@@ -220,7 +220,9 @@ Result<ObjectInfo> Store::adopt_file(std::string_view bucket, std::string_view k
         return Received{std::move(draft), std::move(written)};
     };
     auto taken = TRY(take_over());
-    auto object = TRY(publish(bucket_number, describe(key, options, taken.written), taken.draft, options));
+    // What a job has made is kept as long as there is any room.
+    auto object = TRY(publish(bucket_number, describe(key, options, taken.written), taken.draft, options,
+                              metadata_store::Space::Reserve));
     if (::unlink(path.c_str()) != 0) log::warning("object store", error_from_errno("cannot unlink " + path));
     return object;
 }
@@ -263,17 +265,20 @@ ObjectInfo Store::describe(std::string_view key, const PutOptions& options, cons
 
 // Syncs the file, then commits the row, then unlinks what the key named before: in this order a crash at any point
 // leaves the old object or the new one, and at most a file without a row.
-Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options) {
+Result<ObjectInfo> Store::publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options,
+                                  metadata_store::Space space) {
     TRY(draft.sync());
     FAIL_POINT("object_store.after_sync");
     const WriteCondition condition{options.if_none_match, options.if_match};
     FreedFiles freed;
-    const auto committed = database_.write([&](Transaction& tx) -> Result<void> {
-        freed.clear();
-        const BucketRow row = TRY(find_bucket_row(tx, bucket));
-        TRY(draft.record(tx));
-        return add_version(tx, row, object, draft.id(), condition, random_, freed);
-    });
+    const auto committed = database_.write(
+        [&](Transaction& tx) -> Result<void> {
+            freed.clear();
+            const BucketRow row = TRY(find_bucket_row(tx, bucket));
+            TRY(draft.record(tx));
+            return add_version(tx, row, object, draft.id(), condition, random_, freed);
+        },
+        metadata_store::Durable::Now, space);
     if (!committed) {
         keep_if_unknown(draft, committed.error());
         return committed.error();

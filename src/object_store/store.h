@@ -92,7 +92,8 @@ class Store final : public ObjectStore {
     static Result<std::set<std::string>> forget_upload(Transaction& tx, std::string_view id);
 
     ObjectInfo describe(std::string_view key, const PutOptions& options, const Written& written) const;
-    Result<ObjectInfo> publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options);
+    Result<ObjectInfo> publish(int64_t bucket, ObjectInfo object, Draft& draft, const PutOptions& options,
+                               metadata_store::Space space = metadata_store::Space::Free);
     Result<int64_t> bucket_for_writing(std::string_view bucket, std::string_view key);
     Result<OpenObject> open_object(std::string_view bucket, std::string_view key, std::string_view version);
     Result<std::set<std::string>> named_files(const std::vector<std::string>& ids);

@@ -95,12 +95,14 @@ Result<UploadInfo> Store::create_upload(std::string_view bucket, std::string_vie
     upload.key = key;
     upload.initiated = clock_.now();
     upload.id = upload_id(upload.initiated, random_);
-    TRY(database_.write([&](Transaction& tx) -> Result<void> {
-        const int64_t bucket_number = TRY(find_bucket_row(tx, bucket)).id;
-        TRY(tx.run("INSERT INTO upload(id, bucket, key, initiated, options) VALUES(?,?,?,?,?)", upload.id,
-                   bucket_number, key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
-        return {};
-    }));
+    TRY(database_.write(
+        [&](Transaction& tx) -> Result<void> {
+            const int64_t bucket_number = TRY(find_bucket_row(tx, bucket)).id;
+            TRY(tx.run("INSERT INTO upload(id, bucket, key, initiated, options) VALUES(?,?,?,?,?)", upload.id,
+                       bucket_number, key, to_epoch_milliseconds(upload.initiated), write_options(upload.options)));
+            return {};
+        },
+        metadata_store::Durable::Now, metadata_store::Space::Free));
     FAIL_POINT("object_store.after_create_upload");
     return upload;
 }
@@ -160,6 +162,7 @@ Result<PartInfo> Store::upload_part(std::string_view bucket, std::string_view ke
         return bad_part("Part number must be an integer between 1 and 10000, inclusive", reason::kPartNumber);
     const auto upload = TRY(read_upload(bucket, key, id));
     Expected expected{options.expected_checksums, options.expected_md5, options.compute_checksums};
+    expected.length = options.length;
     if (const auto& algorithm = upload.info.options.checksum_algorithm; !algorithm.empty())
         expected.compute.push_back(algorithm);
     if (options.length && *options.length > kMaxPutBytes)

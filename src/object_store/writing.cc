@@ -10,11 +10,11 @@
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "object_store/file_store.h"
+#include "object_store/hashing.h"
 
 namespace millwright::object_store {
 namespace {
 
-constexpr size_t kBufferBytes = 256 * 1024;
 constexpr uint64_t kWriteBackBytes = uint64_t{16}
                                      << 20;  // hand over to the disk early, so that the sync at the end is short
 
@@ -31,39 +31,60 @@ Result<void> verify(const Hasher::Sums& sums, const Expected& expected) {
     return {};
 }
 
+Result<Hasher> hasher_for(const Expected& expected) {
+    std::vector<std::string> algorithms = expected.compute;
+    for (const auto& [name, value] : expected.checksums) algorithms.push_back(name);
+    return Hasher::create(algorithms);
+}
+
+Result<Written> written(uint64_t size, Hasher::Sums sums, const Expected& expected) {
+    TRY(verify(sums, expected));
+    return Written{size, to_hex(sums.md5), std::move(sums.checksums)};
+}
+
+// Fills the buffer, because network reads are small and each write takes the inode's lock. Less than all is the end.
+Result<size_t> fill(const Source& source, std::span<char> buffer) {
+    size_t filled = 0;
+    while (filled < buffer.size()) {
+        const size_t got = TRY(source(buffer.subspan(filled)));
+        if (got == 0) break;
+        filled += got;
+    }
+    return filled;
+}
+
 // Calls sink(bytes, position) with large pieces of what `source` gives.
 template <typename Sink>
 Result<Written> consume(const Source& source, const Expected& expected, Sink sink) {
-    std::vector<std::string> algorithms = expected.compute;
-    for (const auto& [name, value] : expected.checksums) algorithms.push_back(name);
-    Hasher hasher = TRY(Hasher::create(algorithms));
-    Written written;
-    std::string buffer(kBufferBytes, '\0');
-    for (size_t filled = buffer.size(); filled == buffer.size();) {
-        // Fill the buffer first: network reads are small, and each write takes the inode's lock.
-        filled = 0;
-        while (filled < buffer.size()) {
-            const size_t got = TRY(source(std::span(buffer).subspan(filled)));
-            if (got == 0) break;
-            filled += got;
-        }
-        if (written.size + filled > expected.max_bytes)
+    auto plain = TRY(hasher_for(expected));
+    StreamHasher hasher(std::move(plain));
+    uint64_t size = 0;
+    for (size_t filled = StreamHasher::kBufferBytes; filled == StreamHasher::kBufferBytes;) {
+        const auto buffer = hasher.next_buffer();
+        filled = TRY(fill(source, buffer));
+        if (size + filled > expected.max_bytes)
             return mismatch("Your proposed upload exceeds the maximum allowed size", reason::kSize);
-        const std::string_view bytes = std::string_view(buffer).substr(0, filled);
-        hasher.update(bytes);
-        TRY(sink(bytes, written.size));
-        written.size += filled;
+        const std::string_view bytes = hasher.submit(filled);
+        TRY(sink(bytes, size));
+        size += filled;
     }
-    auto sums = hasher.finish();
-    TRY(verify(sums, expected));
-    written.etag = to_hex(sums.md5);
-    written.checksums = std::move(sums.checksums);
-    return written;
+    return written(size, hasher.finish(), expected);
+}
+
+// So that a disk without room says so at once, and the blocks of a large object lie together.
+Result<void> make_room(int fd, uint64_t offset, const Expected& expected) {
+    constexpr uint64_t kLeast = uint64_t{1} << 20;
+    if (!expected.length || *expected.length < kLeast || *expected.length > expected.max_bytes) return {};
+    if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(*expected.length)) == 0)
+        return {};
+    if (errno == ENOSPC || errno == EDQUOT) return error_from_errno("cannot make room for an object");
+    return {};  // not all file systems can
 }
 
 }  // namespace
 
 Result<Written> write_stream(int fd, uint64_t offset, const Source& source, const Expected& expected) {
+    TRY(make_room(fd, offset, expected));
     uint64_t handed_over = 0;
     return consume(source, expected, [&](std::string_view bytes, uint64_t position) -> Result<void> {
         TRY(write_all_at(fd, bytes, offset + position));
@@ -78,16 +99,13 @@ Result<Written> write_stream(int fd, uint64_t offset, const Source& source, cons
 
 Result<Received> receive(FileStore& files, const Source& source, const Expected& expected) {
     std::string head(kSmallBytes + 1, '\0');
-    size_t filled = 0;
-    while (filled < head.size()) {
-        const size_t got = TRY(source(std::span(head).subspan(filled)));
-        if (got == 0) break;
-        filled += got;
-    }
+    const size_t filled = TRY(fill(source, head));
     head.resize(filled);
-    if (filled <= kSmallBytes) {
-        auto written = TRY(hash_stream(source_of(head), expected));
-        return Received{files.hold(std::move(head)), std::move(written)};
+    if (head.size() <= kSmallBytes) {
+        Hasher hasher = TRY(hasher_for(expected));
+        hasher.update(head);
+        auto small = TRY(written(head.size(), hasher.finish(), expected));
+        return Received{files.hold(std::move(head)), std::move(small)};
     }
     Draft draft = TRY(files.create());
     std::string_view first = head;
@@ -98,8 +116,8 @@ Result<Received> receive(FileStore& files, const Source& source, const Expected&
         first.remove_prefix(count);
         return count;
     };
-    auto written = TRY(write_stream(draft.fd(), 0, whole, expected));
-    return Received{std::move(draft), std::move(written)};
+    auto large = TRY(write_stream(draft.fd(), 0, whole, expected));
+    return Received{std::move(draft), std::move(large)};
 }
 
 Result<Written> hash_stream(const Source& source, const Expected& expected) {
