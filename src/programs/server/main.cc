@@ -12,6 +12,8 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "programs/server/backup_command.h"
+#include "programs/server/check_command.h"
 #include "programs/server/config.h"
 #include "programs/server/cost_command.h"
 #include "programs/server/doctor.h"
@@ -164,6 +166,15 @@ int run(int argc, char** argv) {
     EnvironmentsArguments environments;
     auto* environments_command = subcommand("environments", "The Python environments in the place of framework images");
     add_environments_commands(*environments_command, environments);
+    BackupArguments backup;
+    auto* backup_command = subcommand("backup", "Copy all state to a new folder, while the server runs or not");
+    backup_command->add_option("DEST", backup.destination, "A folder that is not there yet")->required();
+    backup_command->add_flag("--json", backup.json, "As JSON");
+    CheckArguments check;
+    auto* check_command = subcommand("check", "Find out whether the data directory is sound; exits with 1 if not");
+    check_command->add_flag("--deep", check.deep, "Read all objects and compare their MD5");
+    check_command->add_flag("--repair-orphans", check.repair_orphans, "Remove files that no object has");
+    check_command->add_flag("--json", check.json, "As JSON");
     CLI11_PARSE(app, argc, argv);
 
     auto config = load_config(data_dir);
@@ -188,6 +199,13 @@ int run(int argc, char** argv) {
         return diagnosis->can_run_jobs ? 0 : 2;
     }
     if (cost_command->parsed()) return print(cost_text(*config, cost));
+    if (backup_command->parsed()) return print(make_backup(*config, backup));
+    if (check_command->parsed()) {
+        const auto report = check_data_directory(*config, check);
+        if (!report) return failed(report.error());
+        std::fputs(report->text.c_str(), stdout);
+        return report->sound ? 0 : 1;
+    }
     if (jobs_command->parsed()) {
         const auto outcome = run_jobs_command(*config, jobs, folder_of_this_program() + "/millwright-launcher");
         return outcome ? *outcome : failed(outcome.error());
