@@ -209,6 +209,7 @@ class StoredIdentity final : public Identity {
     Result<void> withdraw_job_credentials(std::string_view run_id) override { return sessions_.withdraw(run_id); }
 
   private:
+    std::optional<aws::Credential> look_up(std::string_view access_key_id) const;
     std::function<void()> changed() {
         return [this] { access_.forget(); };
     }
@@ -234,6 +235,15 @@ class StoredIdentity final : public Identity {
 };
 
 std::optional<aws::Credential> StoredIdentity::find_credential(std::string_view access_key_id) const {
+    auto found = look_up(access_key_id);
+    // No session is made for longer. One that has more left was made by a clock that was ahead and has been set back;
+    // it would live for as long as the clock was ahead.
+    constexpr auto kLongestLife = std::chrono::hours(36);
+    if (found && found->expires && *found->expires > clock_.now() + kLongestLife) found->expires = Timestamp{};
+    return found;
+}
+
+std::optional<aws::Credential> StoredIdentity::look_up(std::string_view access_key_id) const {
     if (access_key_id == root_.access_key_id) return root_credential_;
     if (auto cached = cache_.find(access_key_id)) return cached;
     {

@@ -15,9 +15,6 @@ using metadata_store::Transaction;
 constexpr std::string_view kGrantPath = "/v2/credentials/";
 // Expired sessions stay a day, so that a late request is told "expired" and not "unknown key".
 constexpr int64_t kKeepExpiredMs = 24 * 3600 * 1000;
-// No session is made for longer. One that has more left was made by a clock that was wrong and has been set back; it
-// would live for as long as the clock was ahead.
-constexpr auto kLongestLife = std::chrono::hours(36);
 
 std::string encode_documents(const std::optional<std::vector<std::string>>& documents) {
     if (!documents) return "";
@@ -78,7 +75,6 @@ std::optional<aws::Credential> SessionStore::find_credential(std::string_view ac
     credential.secret_access_key = row.text(0);
     credential.session_token = row.text(1);
     credential.expires = from_epoch_milliseconds(row.integer(2));
-    if (*credential.expires > clock_.now() + kLongestLife) credential.expires = Timestamp{};
     credential.caller.account = row.text(3);
     credential.caller.arn = row.text(4);
     credential.caller.user_id = row.text(5);
