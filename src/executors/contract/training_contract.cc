@@ -96,6 +96,8 @@ class Staging {
             return {};
         }
         const auto content = TRY(resolve_channel(store_, channel));
+        if (training_.check_readable)
+            for (const auto& object : content.objects) TRY(training_.check_readable(object.bucket, object.key));
         const auto manifest = manifest_text(content);
         for (const int host : hosts) TRY(write_file(input_of(host) + channel.name + "-manifest", manifest));
         return channel.mode == Channel::Mode::Pipe ? feed(channel, content, hosts) : link(channel, content, hosts);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ struct TrainingDescription {
     std::vector<std::pair<std::string, Json>> further_configs;
     std::vector<InstanceGroup> groups{};  // empty: one, "homogeneousCluster"
     std::vector<LiveOutput> live_outputs{};
+    // Asked for every object of a channel before any is shown; unset: all may be read.
+    std::function<Result<void>(const std::string& bucket, const std::string& key)> check_readable{};
 };
 
 // What the tree adds to the run.

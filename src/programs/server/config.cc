@@ -117,6 +117,18 @@ Result<void> set_spot_billed_share(Config& config, const toml::node& node) {
     config.spot.billed_share = *value;
     return {};
 }
+Result<void> set_audit_file_mib(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 1 || *value > 4096) return wrong("a number from 1 to 4096");
+    config.audit_file_bytes = static_cast<uint64_t>(*value) << 20;
+    return {};
+}
+Result<void> set_audit_files(Config& config, const toml::node& node) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value || *value < 1 || *value > 10'000) return wrong("a number from 1 to 10000");
+    config.audit_files = static_cast<size_t>(*value);
+    return {};
+}
 Result<void> set_egress(Config& config, const toml::node& node) {
     static const std::map<std::string, Egress> words = {
         {"packages", Egress::Packages}, {"all", Egress::All}, {"none", Egress::None}};
@@ -165,6 +177,9 @@ const std::map<std::string, Setter>& setters() {
         {"spot.seed", set_spot_seed},
         {"spot.billed_share", set_spot_billed_share},
         {"metrics.host_interval_seconds", seconds(&Config::host_metrics_interval, 3600)},
+        {"audit.enabled", flag(&Config::audit)},
+        {"audit.file_mib", set_audit_file_mib},
+        {"audit.files", set_audit_files},
         {"waiting.hold_seconds", seconds(&Config::hold, 50)},
     };
     return all;

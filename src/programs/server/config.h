@@ -43,6 +43,9 @@ struct Config {
     std::vector<std::string> proxy_allow;             // what else CONNECT may reach, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory
     std::map<std::string, std::string> file_systems;  // FileSystemId -> absolute folder
+    bool audit = true;                                // a line for every request below <data_dir>/logs/audit
+    uint64_t audit_file_bytes = uint64_t{64} << 20;
+    size_t audit_files = 10;
 };
 
 // As tls_certificate: one that the server's own authority issues.

@@ -9,6 +9,7 @@ namespace millwright::programs {
 namespace {
 
 constexpr const char* kJobs = "/training-jobs";
+constexpr const char* kAccounts = "/accounts";
 
 std::string parameter(const net::Request& request, std::string_view name, const std::string& otherwise) {
     for (const auto& [key, value] : net::parse_query(request.raw_query())) {
@@ -47,6 +48,7 @@ class ControlRequests {
         const auto region = parameter(request, "region", parts_.region);
         const auto path = std::string(request.raw_path());
         if (request.method == "GET" && path == kJobs) return list(region);
+        if (path == kAccounts) return request.method == "POST" ? create_account(request) : accounts();
         const std::string prefix = std::string(kJobs) + "/";
         if (!path.starts_with(prefix)) return not_found("there is no " + path);
         const auto rest = path.substr(prefix.size());
@@ -60,6 +62,22 @@ class ControlRequests {
         if (request.method == "POST" && verb == "interrupt")
             return done(parts_.training_jobs.interrupt(parts_.account, region, name));
         return not_found("there is no " + request.method + " " + path);
+    }
+
+    Result<Json> accounts() const {
+        auto list = Json::array();
+        const auto all = TRY(parts_.identity.accounts());
+        for (const auto& account : all)
+            list.push_back(Json::object({{"AccountId", account.account}, {"Name", account.name}}));
+        return Json::object({{"accounts", std::move(list)}});
+    }
+
+    Result<Json> create_account(const net::Request& request) const {
+        const auto account = TRY(parts_.identity.create_account(parameter(request, "name", "")));
+        return Json::object({{"AccountId", account.account},
+                             {"Name", account.name},
+                             {"AccessKeyId", account.access_key_id},
+                             {"SecretAccessKey", account.secret_access_key}});
     }
 
     static Result<Json> done(const Result<void>& outcome) {

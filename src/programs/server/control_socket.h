@@ -5,6 +5,8 @@
 //   GET  /training-jobs/<name>                 everything about one, see job_card.cc
 //   GET  /training-jobs/<name>/logs            ?host=0&position=0: {"events": […], "position": …, "ended": …}
 //   POST /training-jobs/<name>/stop, …/interrupt
+//   GET  /accounts                             {"accounts": [{"AccountId", "Name"}]}
+//   POST /accounts?name=<name>                 a new one: {"AccountId", "Name", "AccessKeyId", "SecretAccessKey"}
 //
 // ?region= chooses another than the server's. Errors: 400, 404, 409, 500 with {"message"}.
 #pragma once
@@ -13,6 +15,7 @@
 #include <string>
 
 #include "net/http_server.h"
+#include "resources/identity/identity.h"
 #include "resources/logs/logs.h"
 #include "resources/training_jobs/training_jobs.h"
 
@@ -23,6 +26,7 @@ inline constexpr const char* kControlSocket = "control.sock";
 struct ControlledParts {
     resources::TrainingJobs& training_jobs;
     resources::Logs& logs;
+    resources::Identity& identity;
     std::string account, region;
 };
 

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "programs/server/accounts_command.h"
 #include "programs/server/backup_command.h"
 #include "programs/server/check_command.h"
 #include "programs/server/config.h"
@@ -112,6 +113,16 @@ void add_jobs_commands(CLI::App& jobs, JobsArguments& arguments) {
     enter->add_option("COMMAND", arguments.command, "Instead of a shell; put -- before it");
 }
 
+void add_accounts_commands(CLI::App& accounts, AccountsArguments& arguments) {
+    accounts.require_subcommand(1);
+    accounts.add_flag("--json", arguments.json, "As JSON");
+    accounts.add_subcommand("list", "Account ids and names")->fallthrough();
+    auto* create = accounts.add_subcommand("create", "Make an account and print its root keys, this once");
+    create->fallthrough();  // --data-dir and --json may come behind
+    create->add_option("NAME", arguments.name, "A name that no other account has")->required();
+    create->callback([&arguments] { arguments.create = true; });
+}
+
 void add_environments_commands(CLI::App& environments, EnvironmentsArguments& arguments) {
     using Action = EnvironmentsArguments::Action;
     environments.require_subcommand(1);
@@ -175,6 +186,9 @@ int run(int argc, char** argv) {
     check_command->add_flag("--deep", check.deep, "Read all objects and compare their MD5");
     check_command->add_flag("--repair-orphans", check.repair_orphans, "Remove files that no object has");
     check_command->add_flag("--json", check.json, "As JSON");
+    AccountsArguments accounts;
+    auto* accounts_command = subcommand("accounts", "Further accounts, with root keys of their own");
+    add_accounts_commands(*accounts_command, accounts);
     CLI11_PARSE(app, argc, argv);
 
     auto config = load_config(data_dir);
@@ -199,6 +213,7 @@ int run(int argc, char** argv) {
         return diagnosis->can_run_jobs ? 0 : 2;
     }
     if (cost_command->parsed()) return print(cost_text(*config, cost));
+    if (accounts_command->parsed()) return print(accounts_text(*config, accounts));
     if (backup_command->parsed()) return print(make_backup(*config, backup));
     if (check_command->parsed()) {
         const auto report = check_data_directory(*config, check);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "aws/audit_log.h"
 #include "aws/pipeline.h"
 #include "aws/token.h"
 #include "base/files.h"
@@ -29,6 +30,7 @@
 #include "resources/endpoints/endpoint_configs.h"
 #include "resources/endpoints/endpoints.h"
 #include "resources/environments/environments.h"
+#include "resources/identity/access_control.h"
 #include "resources/identity/identity.h"
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
@@ -188,6 +190,7 @@ class MillwrightServer final : public Server {
     std::unique_ptr<resources::EndpointConfigs> endpoint_configs_;
     std::unique_ptr<resources::Endpoints> endpoints_;
     std::unique_ptr<inference::Gateway> gateway_;
+    std::unique_ptr<aws::AuditLog> audit_;
     std::unique_ptr<aws::Front> front_;
     std::unique_ptr<AwsProxy> aws_proxy_;
     std::unique_ptr<net::HttpServer> control_;
@@ -214,12 +217,17 @@ Result<void> MillwrightServer::open(const std::string& programs) {
     TRY(open_stores_and_executor(programs));
     TRY(open_jobs(programs));
     TRY(open_serving(programs));
+    if (config_.audit)
+        audit_ = TRY(aws::AuditLog::open({.folder = config_.data_dir + "/logs/audit",
+                                          .max_file_bytes = config_.audit_file_bytes,
+                                          .max_files = config_.audit_files}));
     front_ = std::make_unique<aws::Front>(
         services(), *identity_, system_clock(), system_random(),
         std::vector<aws::RawRoute>{{"/health", answer_health}, {"/v2/credentials/", container_credentials(*identity_)}},
-        aws::FrontSettings{.bucket_of_host = [domains = config_.s3_domains](std::string_view host) {
-            return s3::bucket_of_host(host, domains);
-        }});
+        aws::FrontSettings{.bucket_of_host = [domains = config_.s3_domains](
+                                                 std::string_view host) { return s3::bucket_of_host(host, domains); },
+                           .authorizer = &identity_->access(),
+                           .audit = audit_.get()});
     return {};
 }
 
@@ -312,6 +320,7 @@ std::vector<aws::Service> MillwrightServer::services() {
                                                           .endpoint_configs = *endpoint_configs_,
                                                           .endpoints = *endpoints_,
                                                           .tags = *tags_,
+                                                          .identity = *identity_,
                                                           .page_tokens = *page_tokens_,
                                                           .longest_hold = config_.hold});
     // The runtime shares the signing name and is what comes without X-Amz-Target.
@@ -334,6 +343,7 @@ std::vector<aws::Service> MillwrightServer::services() {
 Result<void> MillwrightServer::listen() {
     control_ = TRY(start_control_socket(config_.data_dir, {.training_jobs = *training_jobs_,
                                                            .logs = *logs_,
+                                                           .identity = *identity_,
                                                            .account = identity_->root().account,
                                                            .region = identity_->root().region}));
     if (config_.proxy_enabled) aws_proxy_ = TRY(AwsProxy::open(config_));

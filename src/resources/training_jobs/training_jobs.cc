@@ -13,6 +13,7 @@
 #include "executors/contract/failure.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/plan_channels.h"
+#include "resources/training_jobs/role_access.h"
 #include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
 #include "resources/training_jobs/training_job_card.h"
@@ -276,6 +277,7 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     const auto granted = TRY(Result<jobs::Grant>(possible));
     TRY(check_role(asked));
     TRY(check_storage(asked, plan));
+    TRY(check_role_access(parts_.identity, parts_.objects, asked, plan));
 
     TrainingJobRow row;
     auto& job = row.job;
@@ -314,8 +316,10 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
 Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
     const auto arn = job.request["RoleArn"].string_or("");
     const auto role = parts_.identity.resolve_role(job.account, arn);
-    if (role) return {};
-    if (role.error().kind != ErrorKind::NotFound && role.error().kind != ErrorKind::InvalidInput) return role.error();
+    const auto job_arn = training_job_arn(job.account, job.region, job.request["TrainingJobName"].string_or(""));
+    if (role && TRY(parts_.identity.service_may_assume(*role, "sagemaker.amazonaws.com", job_arn))) return {};
+    if (!role && role.error().kind != ErrorKind::NotFound && role.error().kind != ErrorKind::InvalidInput)
+        return role.error();
     return invalid_input(
         "Could not assume role " + arn +
         ". Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.");

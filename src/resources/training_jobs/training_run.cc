@@ -10,6 +10,7 @@
 #include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/machine_restart.h"
+#include "resources/training_jobs/role_access.h"
 #include "resources/training_jobs/run_command.h"
 #include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
@@ -138,7 +139,9 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     const auto row = TRY(context_.store.load(id_));
     TRY(make_directories(folder(), 0700));
     TRY(note_boot(folder()));
-    auto tree = TRY(executors::write_training_tree(context_.parts.objects, plan_.training, folder(), stop));
+    auto training = plan_.training;
+    training.check_readable = TRY(readable_for_role(context_, job_));
+    auto tree = TRY(executors::write_training_tree(context_.parts.objects, training, folder(), stop));
     FAIL_POINT("training_jobs.after_tree");
     auto spec = TRY(run_spec(std::move(tree), runtime_left(row, plan_)));
     if (taken.ready) run_on_spare(spec);

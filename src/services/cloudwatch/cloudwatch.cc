@@ -26,10 +26,11 @@ aws::Service cloudwatch_service(resources::Metrics& metrics) {
                          .operations = {},
                          .stream = nullptr};
     for (const Entry& entry : kOperations)
-        service.operations.push_back(
-            {entry.name, [&metrics, handle = entry.handle](const aws::Call& call, const Json& input) {
-                 return handle(metrics, call, input);
-             }});
+        service.operations.push_back({entry.name,
+                                      [&metrics, handle = entry.handle](const aws::Call& call, const Json& input) {
+                                          return handle(metrics, call, input);
+                                      },
+                                      cloudwatch_access_rule(entry.name)});
     return service;
 }
 

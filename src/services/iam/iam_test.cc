@@ -14,6 +14,8 @@ namespace {
 const char kTrust[] =
     R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]})";
 
+const char kDenyIam[] = R"({"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:*","Resource":"*"}})";
+
 class IamTest : public testing::Test {
   protected:
     void SetUp() override {
@@ -80,7 +82,7 @@ TEST_F(IamTest, PoliciesAreAttachedPutListedAndRemoved) {
     EXPECT_EQ(failure("PutRolePolicy", put), "MalformedPolicyDocument");
     put.set("PolicyDocument", R"({"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}})");
     ASSERT_TRUE(call("PutRolePolicy", put));
-    EXPECT_EQ((*call("ListRolePolicies", role("SageMakerRole")))["PolicyNames"][0].as_string(), "p");
+    EXPECT_EQ((*call("ListRolePolicies", role("SageMakerRole")))["PolicyNames"][1].as_string(), "p");
     EXPECT_TRUE(call("GetRolePolicy", put));
     EXPECT_TRUE(call("DeleteRolePolicy", put));
     EXPECT_EQ(failure("GetRolePolicy", put), "NoSuchEntity");
@@ -123,18 +125,81 @@ TEST_F(IamTest, UsersHaveKeys) {
     EXPECT_EQ((*call("ListUsers", Json::object()))["Users"].size(), 0u);
 }
 
-TEST_F(IamTest, SimulationSaysThatNothingIsDeniedYet) {
+TEST_F(IamTest, SimulationsAskTheEngine) {
     const Json input = Json::object({{"PolicySourceArn", (*call("GetRole", role("SageMakerRole")))["Role"]["Arn"]},
                                      {"ActionNames", Json::array({Json("s3:GetObject"), Json("sagemaker:*")})}});
     const auto answer = call("SimulatePrincipalPolicy", input);
     ASSERT_TRUE(answer);
     ASSERT_EQ((*answer)["EvaluationResults"].size(), 2u);
     EXPECT_EQ((*answer)["EvaluationResults"][1]["EvalDecision"].as_string(), "allowed");
+    Json more = input;
+    more.set("ActionNames", Json::array({Json("iam:CreateUser")}));
+    EXPECT_EQ((*call("SimulatePrincipalPolicy", more))["EvaluationResults"][0]["EvalDecision"].as_string(),
+              "implicitDeny");
+    more.set("PolicyInputList", Json::array({Json(kDenyIam)}));
+    EXPECT_EQ((*call("SimulatePrincipalPolicy", more))["EvaluationResults"][0]["EvalDecision"].as_string(),
+              "explicitDeny");
     Json unknown = input;
     unknown.set("PolicySourceArn", "arn:aws:iam::" + call_.caller.account + ":role/Nobody");
     EXPECT_EQ(failure("SimulatePrincipalPolicy", unknown), "NoSuchEntity");
     unknown.set("PolicySourceArn", "arn:aws:s3:::bucket");
     EXPECT_EQ(failure("SimulatePrincipalPolicy", unknown), "InvalidInput");
+}
+
+TEST_F(IamTest, EveryOperationSaysWhatItNeeds) {
+    for (const aws::Operation& operation : service_.operations) EXPECT_TRUE(operation.access) << operation.name;
+}
+
+TEST_F(IamTest, RulesNameTheThingWithItsPathAndTags) {
+    Json wanted = Json::object({{"UserName", "eve"}, {"Path", "/team/"}});
+    wanted.set("Tags", Json::array({Json::object({{"Key", "Team"}, {"Value", "red"}})}));
+    const auto needed = [&](std::string_view name, const Json& input) {
+        for (const aws::Operation& entry : service_.operations)
+            if (entry.name == name) return entry.access(call_, input).value();
+        return std::vector<aws::Access>();
+    };
+    const std::string arn = "arn:aws:iam::" + call_.caller.account + ":user/team/eve";
+    ASSERT_EQ(needed("CreateUser", wanted).size(), 2u);
+    EXPECT_EQ(needed("CreateUser", wanted)[0].resource, arn);
+    EXPECT_EQ(needed("CreateUser", wanted)[1].action, "iam:TagUser");
+    ASSERT_TRUE(call("CreateUser", wanted));
+    const auto attach = needed("AttachUserPolicy", Json::object({{"UserName", "eve"}, {"PolicyArn", "arn:p"}}));
+    EXPECT_EQ(attach[0].resource, arn);
+    bool tagged = false, named = false;
+    for (const auto& [key, values] : attach[0].context) {
+        tagged |= key == "iam:resourcetag/team" && values == aws::Strings{"red"};
+        named |= key == "iam:policyarn" && values == aws::Strings{"arn:p"};
+    }
+    EXPECT_TRUE(tagged && named);
+}
+
+TEST_F(IamTest, CustomersPoliciesLiveFromCreateToDelete) {
+    const char document[] = R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}})";
+    Json wanted = Json::object({{"PolicyName", "Team"}, {"PolicyDocument", document}});
+    const auto made = call("CreatePolicy", wanted);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(failure("CreatePolicy", wanted), "EntityAlreadyExists");
+    const Json arn = Json::object({{"PolicyArn", (*made)["Policy"]["Arn"]}});
+    Json version = arn;
+    version.set("PolicyDocument", document);
+    EXPECT_EQ((*call("CreatePolicyVersion", version))["PolicyVersion"]["VersionId"].as_string(), "v2");
+    version = arn;
+    version.set("VersionId", "v1");
+    EXPECT_EQ(percent_decode((*call("GetPolicyVersion", version))["PolicyVersion"]["Document"].as_string()), document);
+    EXPECT_EQ(failure("DeletePolicy", arn), "DeleteConflict");
+    version.set("VersionId", "v2");
+    EXPECT_TRUE(call("DeletePolicyVersion", version));
+    Json attach = role("SageMakerRole");
+    attach.set("PolicyArn", arn["PolicyArn"]);
+    ASSERT_TRUE(call("AttachRolePolicy", attach));
+    EXPECT_EQ((*call("ListEntitiesForPolicy", arn))["PolicyRoles"][0]["RoleName"].as_string(), "SageMakerRole");
+    EXPECT_EQ((*call("GetPolicy", arn))["Policy"]["AttachmentCount"].as_int(), 1);
+    EXPECT_EQ((*call("ListPolicies", Json::object({{"Scope", "Local"}})))["Policies"].size(), 1u);
+    EXPECT_EQ(failure("DeletePolicy", arn), "DeleteConflict");
+    ASSERT_TRUE(call("DetachRolePolicy", attach));
+    EXPECT_TRUE(call("DeletePolicy", arn));
+    EXPECT_EQ(failure("GetPolicy", arn), "NoSuchEntity");
+    EXPECT_EQ(failure("AttachRolePolicy", attach), "NoSuchEntity");
 }
 
 }  // namespace

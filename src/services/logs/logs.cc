@@ -27,10 +27,11 @@ aws::Service logs_service(resources::Logs& logs, const Clock& clock) {
                          .operations = {},
                          .stream = nullptr};
     for (const Entry& entry : kOperations)
-        service.operations.push_back(
-            {entry.name, [&logs, &clock, handle = entry.handle](const aws::Call& call, const Json& input) {
-                 return handle(LogsContext{logs, clock}, call, input);
-             }});
+        service.operations.push_back({entry.name,
+                                      [&logs, &clock, handle = entry.handle](const aws::Call& call, const Json& input) {
+                                          return handle(LogsContext{logs, clock}, call, input);
+                                      },
+                                      logs_access_rule(entry.name)});
     return service;
 }
 

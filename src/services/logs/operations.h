@@ -20,4 +20,7 @@ LogsHandler create_log_stream, delete_log_stream, describe_log_streams;
 // events.cc
 LogsHandler put_log_events, get_log_events, filter_log_events;
 
+// access.cc: what an operation needs. Null for one that is not listed there.
+aws::AccessRule logs_access_rule(std::string_view operation);
+
 }  // namespace millwright::services

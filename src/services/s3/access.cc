@@ -5,7 +5,6 @@
 #include "base/strings.h"
 #include "services/s3/acl.h"
 #include "services/s3/public_access.h"
-#include "services/s3/tags.h"
 
 namespace millwright::s3 {
 namespace {
@@ -231,7 +230,13 @@ ApiResult<void> authorize(const Exchange& exchange, std::string_view operation) 
     exchange.call.gate->name_operation(operation);
     const Row* row = find_row(operation);
     if (row == nullptr) return access_denied();
-    if (row->on == On::Keys) return {};
+    if (row->on == On::Keys) {
+        // Each key is asked for by the handler; but nobody's document is not even read where nobody can be granted any.
+        const auto bucket = exchange.store.find_bucket(exchange.bucket());
+        const bool closed = bucket && effective_policy(*bucket, "arn:aws:s3:::" + bucket->name, nullptr, "").empty();
+        if (exchange.call.caller.anonymous() && closed) return access_denied();
+        return {};
+    }
     if (row->on == On::Service) {
         Access access;
         access.action = std::string(row->action);

@@ -1,4 +1,5 @@
 #include "base/encoding.h"
+#include "services/s3/access.h"
 #include "services/s3/conditions.h"
 #include "services/s3/copy_source.h"
 #include "services/s3/new_object.h"
@@ -45,6 +46,7 @@ ApiResult<CopySource> open_copy_source(const Exchange& exchange) {
                                 "x-amz-copy-source", decoded);
     CopySource source{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)), version, {}};
     TRY(open_bucket(exchange, source.bucket, "x-amz-source-expected-bucket-owner"));
+    TRY(require_object(exchange, {"s3:GetObject", source.bucket, source.key, source.version}));
     auto object = exchange.store.get(source.bucket, source.key, source.version);
     if (!object && object.error().kind == ErrorKind::Conflict)  // a delete marker
         return invalid_request(

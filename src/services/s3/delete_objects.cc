@@ -1,4 +1,5 @@
 #include "base/strings.h"
+#include "services/s3/access.h"
 #include "services/s3/documents.h"
 #include "services/s3/object_versions.h"
 #include "services/s3/operations.h"
@@ -64,7 +65,9 @@ ApiResult<void> delete_objects(Exchange& exchange) {
     XmlWriter xml;
     xml.open("DeleteResult", kXmlNamespace);
     for (const auto& object : document.objects) {
-        const auto usable = in_s3(object_store::check_key(object.key));
+        auto usable = in_s3(object_store::check_key(object.key));
+        if (usable)
+            usable = require_object(exchange, {"s3:DeleteObject", exchange.bucket(), object.key, object.version});
         if (!usable) {
             write_error(xml, object, usable.error().code, usable.error().message);
             continue;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+#include "services/s3/access.h"
 #include "services/s3/cors.h"
 #include "services/s3/operations.h"
 
@@ -175,7 +177,11 @@ ApiResult<void> run(Exchange& exchange) {
     if (exchange.call.caller.anonymous() && (exchange.bucket().empty() || route->handle == create_bucket))
         return access_denied();
     exchange.operation = route->name;
-    return route->handle(exchange);
+    // The sender of a form is known only when the form has been read.
+    if (route->handle != post_object) TRY(authorize(exchange, route->name));
+    auto result = route->handle(exchange);
+    if (!result) return hide_missing_key(exchange, std::move(result).error());
+    return {};
 }
 
 ApiResult<void> serve(const aws::Call& call, net::Request& request, net::ResponseWriter& response,
@@ -198,7 +204,10 @@ ApiResult<void> serve(const aws::Call& call, net::Request& request, net::Respons
 
 aws::Service s3_service(object_store::ObjectStore& store, S3Settings settings) {
     aws::Service service{"s3", "s3", aws::Protocol::Stream, {}, {}};
-    for (const auto& route : kRoutes) service.operations.push_back({route.name, {}});
+    for (const auto& route : kRoutes) {
+        CHECK(has_access_row(route.name));
+        service.operations.push_back({route.name, {}});
+    }
     service.takes_anonymous = true;
     service.stream = [&store, settings = std::move(settings)](const aws::Call& call, net::Request& request,
                                                               net::ResponseWriter& response) {

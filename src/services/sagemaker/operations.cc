@@ -2,6 +2,9 @@
 
 #include <memory>
 
+#include "base/check.h"
+#include "services/sagemaker/access.h"
+
 namespace millwright::services {
 namespace {
 
@@ -50,10 +53,13 @@ aws::Service sagemaker_service(const SageMaker& sagemaker) {
                          .operations = {},
                          .stream = nullptr};
     for (const auto& entry : kOperations) {
-        service.operations.push_back(
-            {entry.name, [shared, handle = entry.handle](const aws::Call& call, const Json& input) {
-                 return handle(*shared, call, input);
-             }});
+        aws::AccessRule access = sagemaker_access_rule({shared->tags, shared->identity}, entry.name);
+        CHECK(access);
+        service.operations.push_back({entry.name,
+                                      [shared, handle = entry.handle](const aws::Call& call, const Json& input) {
+                                          return handle(*shared, call, input);
+                                      },
+                                      std::move(access)});
     }
     return service;
 }

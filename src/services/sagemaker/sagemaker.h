@@ -7,6 +7,7 @@
 #include "aws/service.h"
 #include "aws/token.h"
 #include "resources/endpoints/endpoints.h"
+#include "resources/identity/identity.h"
 #include "resources/models/models.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
@@ -20,6 +21,7 @@ struct SageMaker {
     resources::EndpointConfigs& endpoint_configs;
     resources::Endpoints& endpoints;
     resources::Tags& tags;
+    resources::Identity& identity;
     const aws::PageTokens& page_tokens;
     std::chrono::milliseconds longest_hold{20'000};  // of a polling Describe; 0: answered at once
     std::shared_ptr<RecentLooks> looks = std::make_shared<RecentLooks>();
