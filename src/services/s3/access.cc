@@ -190,6 +190,8 @@ Access access_to(const Exchange& exchange, const ObjectAccess& wanted) {
     add_request_keys(exchange, access);
     if (access.action == "s3:PutObject") add_request_tags(exchange, access);
     access.find_context = existing_tags(exchange, wanted);
+    // A name that is taken is told as such, whoever has it.
+    if (access.action == "s3:CreateBucket") return access;
     const auto bucket = exchange.store.find_bucket(wanted.bucket);
     if (!bucket) return access;  // judged by the caller's own policies; the handler says that it is missing
     access.resource_account = bucket->account;

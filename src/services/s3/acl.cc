@@ -156,7 +156,7 @@ ApiResult<std::optional<Acl>> canned_acl(std::string_view name, const AclContext
             canned.grantee == "bucket owner" ? context.bucket_owner : std::string(canned.grantee);
         if (grantee.empty() || grantee == context.owner) return std::optional<Acl>(acl);
         for (const auto permission : split(canned.permissions, ','))
-            acl.grants.push_back({grantee, std::string(permission)});
+            acl.grants.insert(acl.grants.end() - 1, {grantee, std::string(permission)});
         return std::optional<Acl>(acl);
     }
     return invalid_argument("Argument format not recognized", "x-amz-acl", name);

@@ -32,7 +32,7 @@ TEST(Acl, ComesFromCannedNamesAndFromGrants) {
     const auto canned = acl_of_headers({{"x-amz-acl", "public-read-write"}}, kContext);
     ASSERT_TRUE(canned && *canned);
     EXPECT_EQ((*canned)->grants,
-              (std::vector<Grant>{{kMe, "FULL_CONTROL"}, {"AllUsers", "READ"}, {"AllUsers", "WRITE"}}));
+              (std::vector<Grant>{{"AllUsers", "READ"}, {"AllUsers", "WRITE"}, {kMe, "FULL_CONTROL"}}));
     const auto granted =
         acl_of_headers({{"x-amz-grant-read", "id=\"" + owner_id(kOther) +
                                                  "\", "

@@ -188,6 +188,9 @@ ApiResult<void> put_bucket_policy(Exchange& exchange) {
         return ApiError{400, "PolicyTooLarge", "Policy exceeds the maximum allowed document size."};
     const auto policy = resources::parse_bucket_policy(text, exchange.bucket());
     if (!policy) return ApiError{400, "MalformedPolicy", policy.error().message};
+    for (const auto& statement : (*policy)->statements)
+        if (statement.allow && statement.principals.negated)
+            return ApiError{400, "MalformedPolicy", "Allow with NotPrincipal is not allowed."};
     if (public_access_of(bucket).block_public_policy && resources::is_public(**policy)) return access_denied();
     TRY(in_s3(exchange.store.set_document(exchange.bucket(), kPolicyDocument, text)));
     return exchange.send_empty(204);
