@@ -431,7 +431,11 @@ void Server::rest(Connection& connection, Arrival arrival) {
     if (arrival == Arrival::Lingering)
         patience = milliseconds(connection.lingers_until - now_ms());
     else if (connection.head)
-        patience = settings_.body_idle_deadline;
+        // As a whole, not from byte to byte: otherwise a body that drips would never end.
+        patience = milliseconds(connection.message_started + settings_.body_idle_deadline.count() +
+                                static_cast<int64_t>(connection.head->content_length.value_or(0)) * 1000 /
+                                    Pace::kSlowestBytesPerSecond -
+                                now_ms());
     else if (!connection.input.empty() || connection.stage == Stage::Handshake)
         patience = milliseconds(connection.message_started + settings_.header_deadline.count() - now_ms());
     park(connection, patience, connection.socket.wanted_events() == POLLOUT ? EPOLLOUT : EPOLLIN);
