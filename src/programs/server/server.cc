@@ -333,7 +333,8 @@ std::vector<aws::Service> MillwrightServer::services() {
             std::move(runtime),
             s3::s3_service(*objects_, {.domains = config_.s3_domains,
                                        .open_buckets = config_.s3_open_buckets,
-                                       .credentials = identity_.get()}),
+                                       .credentials = identity_.get(),
+                                       .accounts = [this] { return account_numbers(*identity_); }}),
             services::logs_service(*logs_),
             services::cloudwatch_service(*metrics_),
             services::sts_service(*identity_),
@@ -373,6 +374,14 @@ std::string as_markdown(const Json& described) {
         out += '\n';
     }
     return out;
+}
+
+// Whom access control lists can name.
+std::vector<std::string> account_numbers(resources::Identity& identity) {
+    std::vector<std::string> numbers;
+    if (const auto accounts = identity.accounts())
+        for (const auto& account : *accounts) numbers.push_back(account.account);
+    return numbers;
 }
 
 }  // namespace

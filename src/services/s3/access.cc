@@ -202,6 +202,18 @@ Access access_to(const Exchange& exchange, const ObjectAccess& wanted) {
     return access;
 }
 
+// Where lists decide, a missing object has none that could refuse its reader: who may list the bucket is told that it
+// is missing, also without a permission on the object.
+bool may_know_it_is_missing(const Exchange& exchange, std::string_view action) {
+    if (action != "s3:GetObject") return false;
+    const auto bucket = exchange.store.find_bucket(exchange.bucket());
+    if (!bucket || ownership_of(*bucket) == Ownership::BucketOwnerEnforced) return false;
+    const auto object = exchange.store.head(exchange.bucket(), exchange.key());
+    if (object || object.error().kind != ErrorKind::NotFound) return false;
+    const auto may_list = exchange.call.may(access_to(exchange, {"s3:ListBucket", exchange.bucket(), ""}));
+    return may_list && *may_list;
+}
+
 // What a request needs beside its main permission.
 std::vector<std::string_view> more_actions(const Exchange& exchange, std::string_view operation) {
     std::vector<std::string_view> out;
@@ -247,6 +259,7 @@ ApiResult<void> authorize(const Exchange& exchange, std::string_view operation) 
     }
     ObjectAccess wanted{row->action, exchange.bucket(), row->on == On::Object ? exchange.key() : ""};
     if (row->on == On::Object) wanted.version = exchange.parameter("versionId").value_or("");
+    if (row->on == On::Object && may_know_it_is_missing(exchange, row->action)) return {};
     TRY(require_object(exchange, wanted));
     for (const std::string_view action : more_actions(exchange, operation)) {
         wanted.action = action;
