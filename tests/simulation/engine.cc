@@ -20,8 +20,12 @@ Engine::Engine(const EngineSettings& settings, Launchers& launchers, Random& ran
     supervisor_ = with_fault(
         settings.fault, dice,
         jobs::Supervisor::start(
-            {.machine = {.cpus = 4, .memory_bytes = uint64_t{16} << 30}, .workers = 2, .provisioners = 1}, *executor_));
+            {.machine = {.cpus = 4, .memory_bytes = uint64_t{16} << 30}, .workers = 2, .provisioners = 2}, *executor_));
+    if (settings.environments)
+        environments_ = std::make_unique<SimulatedEnvironments>(*Scheduler::current(), *settings.environments);
     TrainingJobSettings job_settings;
+    job_settings.runner_program = "/bin/millwright-runner";
+    job_settings.python_folder = settings.root;
     job_settings.folder = settings.root + "/jobs";
     job_settings.algorithms_program = "/bin/millwright-algorithms";
     job_settings.forward_to = "127.0.0.1:9770";
@@ -30,7 +34,7 @@ Engine::Engine(const EngineSettings& settings, Launchers& launchers, Random& ran
     job_settings.spot.mean_between_interruptions = settings.mean_between_interruptions;
     job_settings.keep_failed = 2;
     jobs_ = must(TrainingJobs::open(job_settings, {*database_, *objects_, *executor_, *supervisor_, *identity_, *logs_,
-                                                   *metrics_, *tags_, clock, random}),
+                                                   *metrics_, *tags_, clock, random, environments_.get()}),
                  "opening the training jobs");
 }
 

@@ -10,6 +10,7 @@
 #include "metadata_store/database.h"
 #include "object_store/object_store.h"
 #include "resources/training_jobs/training_jobs.h"
+#include "simulation/environments.h"
 #include "simulation/faults.h"
 #include "simulation/launchers.h"
 
@@ -37,6 +38,7 @@ struct EngineSettings {
     resources::TrainingQuotas quotas;
     std::chrono::seconds mean_between_interruptions{0};
     Fault fault = Fault::None;
+    BuiltEnvironments* environments = nullptr;  // null: no script jobs
 };
 
 class Engine {
@@ -59,6 +61,7 @@ class Engine {
     std::unique_ptr<resources::Metrics> metrics_;
     std::unique_ptr<resources::Tags> tags_;
     std::unique_ptr<executors::Executor> executor_;
+    std::unique_ptr<resources::Environments> environments_;
     std::unique_ptr<jobs::Supervisor> supervisor_;
     std::unique_ptr<resources::TrainingJobs> jobs_;
 };

@@ -113,6 +113,8 @@ void Simulation::run_here(uint64_t seed, const Options& options, bool prepares, 
                 must(engine.objects().create_bucket(engine.account(), kRegion, kBucket), "a bucket");
                 must(engine.objects().put(kBucket, "data/train/a.csv", {}, object_store::source_of("1,2\n")),
                      "an object");
+                must(engine.objects().put(kBucket, "code/source.tar", {}, object_store::source_of(source_archive())),
+                     "the source code");
             }));
         });
         std::filesystem::remove_all(root + "/.saved");

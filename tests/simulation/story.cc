@@ -75,11 +75,13 @@ Story::Story(Scheduler& scheduler, const std::string& root, Fault fault)
     clients_ = static_cast<int>(dice_.between(1, 4));
     operations_ = static_cast<int>(dice_.between(5, 40));
     spot_ = dice_.chance(0.5);
-    pools_ = dice_.chance(0.4);
+    pools_ = dice_.chance(0.5);
+    scripts_ = dice_.chance(0.4);
+    settings_.environments = &environments_;
     checkpoints_ = dice_.chance(0.2);
     jumps_ = dice_.chance(0.25);
     if (dice_.chance(0.3)) settings_.quotas.jobs_per_account = dice_.between(1, 4);
-    if (dice_.chance(0.3)) settings_.mean_between_interruptions = std::chrono::seconds(dice_.between(1, 20));
+    if (spot_ && dice_.chance(0.6)) settings_.mean_between_interruptions = std::chrono::seconds(dice_.between(1, 20));
 }
 
 Story::~Story() = default;
@@ -202,6 +204,14 @@ Json Story::request(const std::string& name, int attempt) {
         condition.set("MaxWaitTimeInSeconds", condition["MaxRuntimeInSeconds"].int_or(0) + dice_.spread(1, 3000));
     } else if (pools_ && dice_.chance(0.6)) {
         resources.set("KeepAlivePeriodInSeconds", dice_.between(1, 600));
+    }
+    if (scripts_ && dice_.chance(0.7)) {
+        const char* image = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0";
+        document.set("AlgorithmSpecification", Json::object({{"TrainingInputMode", "File"}, {"TrainingImage", image}}));
+        document.set("HyperParameters",
+                     Json::object({{"seed", std::to_string(attempt)},
+                                   {"sagemaker_program", "\"train.py\""},
+                                   {"sagemaker_submit_directory", "\"s3://bucket/code/source.tar\""}}));
     }
     if (dice_.chance(0.1)) condition.set("MaxPendingTimeInSeconds", dice_.between(7200, 9000));
     if (dice_.chance(0.5)) document.set("RetryStrategy", Json::object({{"MaximumRetryAttempts", dice_.between(1, 4)}}));

@@ -83,8 +83,10 @@ class Story {
     Launchers launchers_;
     SimulatedRandom random_;
     EngineSettings settings_;
+    BuiltEnvironments environments_;
     int names_ = 1, clients_ = 1, operations_ = 0;
-    bool spot_ = false, pools_ = false, checkpoints_ = false, jumps_ = false, jumped_ = false, cut_ = false;
+    bool spot_ = false, pools_ = false, scripts_ = false, checkpoints_ = false, jumps_ = false, jumped_ = false,
+         cut_ = false;
 
     std::unique_ptr<Engine> engine_;
     bool open_ = false, shutting_down_ = false;
