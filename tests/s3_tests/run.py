@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
-from server import ROOT, Server  # noqa: E402
+from server import BIN, ROOT, Server  # noqa: E402
 
 FILES = ["test_s3.py", "test_headers.py"]
 PASSING = HERE / "passing.txt"
@@ -59,14 +59,13 @@ GROUPS = [
 
 
 def clients_of(server):
-    """Keys for the users the suite speaks as."""
+    """Root keys of the accounts the suite speaks as: {name: (access key id, secret, account)}."""
     root = server.credentials
-    iam = server.client("iam")
     users = {"main": (root["AccessKeyId"], root["SecretAccessKey"], root["AccountId"])}
     for name in ("alt", "tenant"):
-        iam.create_user(UserName=name)
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        users[name] = (key["AccessKeyId"], key["SecretAccessKey"], root["AccountId"])
+        made = json.loads(subprocess.run([BIN / "millwright", "accounts", "create", name, "--json", "--data-dir", server.folder],
+                                         check=True, capture_output=True, text=True, timeout=60).stdout)
+        users[name] = (made["AccessKeyId"], made["SecretAccessKey"], made["AccountId"])
     return users
 
 
@@ -79,7 +78,7 @@ def write_configuration(path, server, users):
 
     text = f"[DEFAULT]\nhost = localhost\nport = {server.port}\nis_secure = False\nssl_verify = False\n"
     text += "[fixtures]\nbucket prefix = mw-{random}-\n"
-    text += section("s3 main", "main", "api_name = us-east-1\nkms_keyid = key-1\nkms_keyid2 = key-2\n")
+    text += section("s3 main", "main", "api_name = \nkms_keyid = key-1\nkms_keyid2 = key-2\n")
     text += section("s3 alt", "alt") + section("s3 tenant", "tenant", "tenant = other\n")
     text += section("iam", "main") + section("iam root", "main") + section("iam alt root", "alt")
     path.write_text(text)
@@ -183,7 +182,7 @@ def main():
         options.checkout = options.checkout.resolve()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            server = Server(folder / "data", config="[s3]\nopen_buckets = true\n").start()
+            server = Server(folder / "data", config="[s3]\nopen_buckets = true\nlifecycle_day_seconds = 10\n").start()
             try:
                 outcomes = run_suite(options, folder, server)
             finally:

@@ -56,6 +56,7 @@ def pytest_runtest_protocol(item):
         return (yield)
     finally:
         signal.alarm(0)
+        write_down(item.config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,6 +83,12 @@ def reason_of(call):
     return f"{call.when} {place} {call.excinfo.typename}: {text[0]}"[:300]
 
 
+def write_down(config):
+    """After each test, so that a run that is cut short has told what it knows."""
+    with open(RESULT + ".new", "w") as file:
+        json.dump(config.outcomes, file)
+    os.replace(RESULT + ".new", RESULT)
+
+
 def pytest_sessionfinish(session):
-    with open(RESULT, "w") as file:
-        json.dump(session.config.outcomes, file, indent=1, sort_keys=True)
+    write_down(session.config)

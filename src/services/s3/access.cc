@@ -202,15 +202,25 @@ Access access_to(const Exchange& exchange, const ObjectAccess& wanted) {
     return access;
 }
 
-// Where lists decide, a missing object has none that could refuse its reader: who may list the bucket is told that it
-// is missing, also without a permission on the object.
-bool may_know_it_is_missing(const Exchange& exchange, std::string_view action) {
-    if (action != "s3:GetObject") return false;
-    const auto bucket = exchange.store.find_bucket(exchange.bucket());
-    if (!bucket || ownership_of(*bucket) == Ownership::BucketOwnerEnforced) return false;
-    const auto object = exchange.store.head(exchange.bucket(), exchange.key());
+Access access_to_list(const Exchange& exchange) {
+    Access access = access_to(exchange, {"s3:ListBucket", exchange.bucket(), ""});
+    for (auto& [key, values] : access.context)
+        if (key == "s3:prefix") values = {exchange.key()};
+    return access;
+}
+
+// Where a policy or lists let in who may not read the object: who may list the bucket for the key's prefix is told that
+// it is missing.
+bool may_know_it_is_missing(const Exchange& exchange, const ObjectAccess& wanted) {
+    if (wanted.action != "s3:GetObject") return false;
+    const auto bucket = exchange.store.find_bucket(wanted.bucket);
+    const bool lists = bucket && ownership_of(*bucket) != Ownership::BucketOwnerEnforced;
+    if (!bucket || (!lists && !bucket->document(kPolicyDocument))) return false;
+    const auto may_read = exchange.call.may(access_to(exchange, wanted));
+    if (!may_read || *may_read) return false;
+    const auto object = exchange.store.head(wanted.bucket, wanted.key, wanted.version);
     if (object || object.error().kind != ErrorKind::NotFound) return false;
-    const auto may_list = exchange.call.may(access_to(exchange, {"s3:ListBucket", exchange.bucket(), ""}));
+    const auto may_list = exchange.call.may(access_to_list(exchange));
     return may_list && *may_list;
 }
 
@@ -259,7 +269,7 @@ ApiResult<void> authorize(const Exchange& exchange, std::string_view operation) 
     }
     ObjectAccess wanted{row->action, exchange.bucket(), row->on == On::Object ? exchange.key() : ""};
     if (row->on == On::Object) wanted.version = exchange.parameter("versionId").value_or("");
-    if (row->on == On::Object && may_know_it_is_missing(exchange, row->action)) return {};
+    if (row->on == On::Object && may_know_it_is_missing(exchange, wanted)) return {};
     TRY(require_object(exchange, wanted));
     for (const std::string_view action : more_actions(exchange, operation)) {
         wanted.action = action;
@@ -270,7 +280,7 @@ ApiResult<void> authorize(const Exchange& exchange, std::string_view operation) 
 
 ApiError hide_missing_key(const Exchange& exchange, ApiError error) {
     if (!exchange.call.gate || error.code != "NoSuchKey") return error;
-    const auto may_list = exchange.call.may(access_to(exchange, {"s3:ListBucket", exchange.bucket(), ""}));
+    const auto may_list = exchange.call.may(access_to_list(exchange));
     if (!may_list || *may_list) return error;
     return access_denied();
 }

@@ -40,7 +40,10 @@ struct Meaning {
 const std::vector<Meaning>& meanings() {
     static const std::vector<Meaning> all = {
         {AclOf::Bucket, "READ", {"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"}},
-        {AclOf::Bucket, "WRITE", {"s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"}},
+        {AclOf::Bucket,
+         "WRITE",
+         {"s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload",
+          "s3:ListMultipartUploadParts"}},
         {AclOf::Bucket, "READ_ACP", {"s3:GetBucketAcl"}},
         {AclOf::Bucket, "WRITE_ACP", {"s3:PutBucketAcl"}},
         {AclOf::Object, "READ", {"s3:GetObject", "s3:GetObjectVersion"}},
