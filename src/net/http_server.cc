@@ -223,6 +223,12 @@ class Server : public HttpServer {
     std::jthread front_;
 };
 
+// What a peer does not take would stay in the kernel's memory long after the connection was closed.
+void reset_on_close(int fd) {
+    const linger at_once{1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 Result<void> add_to_epoll(int epoll, int fd, void* tag) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -568,6 +574,7 @@ Arrival Server::answer(Connection& connection, Request& request) {
     request.body = &body;
     HttpWriter writer(connection.socket, head, body, settings_.body_idle_deadline, !stopping_);
     call_handler(request, writer);
+    if (writer.broken()) reset_on_close(connection.socket.fd());
     if (!writer.complete()) return Arrival::Gone;
     if (writer.reusable() && body.drain(HttpWriter::kDrainLimit, kDrainPatience)) return Arrival::Complete;
     return body.finished() ? Arrival::Gone : start_lingering(connection);

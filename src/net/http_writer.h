@@ -30,6 +30,7 @@ class HttpWriter : public ResponseWriter {
     // The answer is complete and the connection may carry another one.
     bool reusable() const { return state_ == State::Complete && keep_alive_; }
     bool complete() const { return state_ == State::Complete; }
+    bool broken() const { return state_ == State::Broken; }
 
     // An unread body up to this size is read and dropped so that the connection lives on.
     static constexpr uint64_t kDrainLimit = 1 << 20;
