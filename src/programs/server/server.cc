@@ -154,6 +154,14 @@ std::string address_for_jobs(const Config& config) {
     return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(config.port);
 }
 
+// Whom access control lists can name.
+std::vector<std::string> account_numbers(resources::Identity& identity) {
+    std::vector<std::string> numbers;
+    if (const auto accounts = identity.accounts())
+        for (const auto& account : *accounts) numbers.push_back(account.account);
+    return numbers;
+}
+
 // Members are in the order in which they are built; each uses only those above it.
 class MillwrightServer final : public Server {
   public:
@@ -374,14 +382,6 @@ std::string as_markdown(const Json& described) {
         out += '\n';
     }
     return out;
-}
-
-// Whom access control lists can name.
-std::vector<std::string> account_numbers(resources::Identity& identity) {
-    std::vector<std::string> numbers;
-    if (const auto accounts = identity.accounts())
-        for (const auto& account : *accounts) numbers.push_back(account.account);
-    return numbers;
 }
 
 }  // namespace
