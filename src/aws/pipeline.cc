@@ -131,6 +131,8 @@ struct Exchange {
     std::optional<ModelOperation> operation = {};
     Call call = {};
     std::string error_code = {};
+    std::optional<CredentialScope> scope = {};  // as claimed
+    std::optional<CheckedClaims> claims = {};   // until they are verified
 };
 
 // Lends a decoded body to a handler. The server drains its own reader afterwards, also when the handler throws.
@@ -184,7 +186,7 @@ struct Front::Impl {
     ApiResult<void> serve_anonymous(Exchange& exchange, const AuthFailure& failure) const;
     ApiResult<void> serve_document(Exchange& exchange, PayloadKind kind) const;
     ApiResult<std::string> verified_body(Exchange& exchange, PayloadKind kind) const;
-    ApiResult<Verified> verify(const Exchange& exchange, std::string_view hash) const;
+    ApiResult<Verified> verify(Exchange& exchange, std::string_view hash) const;
     ApiResult<Json> run_json(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run_query(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run(Exchange& exchange, const Operation& operation, const Json& input) const;
@@ -229,15 +231,17 @@ Front::Impl::Impl(std::vector<Service> services, const CredentialSource& credent
 // The order is the point of this file.
 ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
     // Claims before the body: nobody without a known key and a fresh, complete signature makes us read one.
-    const auto scope = claimed_scope(exchange.request);
+    const auto& scope = exchange.scope;
     exchange.wire = wire_of(exchange.request, scope ? scope->service : "");
     exchange.response.set_s3_style(exchange.wire == Wire::S3);
     exchange.gate.set_style(style_of(exchange.wire));
     // A browser asks before it sends a request, and signs nothing; what the URL carries belongs to that later request.
     if (exchange.wire == Wire::S3 && exchange.request.method == "OPTIONS")
         return serve_anonymous(exchange, {AuthFailureKind::Anonymous, ""});
-    const auto kind = verifier.check_claims(exchange.request);
-    if (!kind) return serve_anonymous(exchange, kind.error());
+    auto claims = verifier.check_claims(exchange.request);
+    if (!claims) return serve_anonymous(exchange, claims.error());
+    const PayloadKind kind = claims->kind();
+    exchange.claims = std::move(*claims);
 
     // The service before the body too: it decides how much of a body is read, and whether it is read here at all.
     TRY(find_service(exchange, scope->service));
@@ -249,7 +253,7 @@ ApiResult<void> Front::Impl::serve(Exchange& exchange) const {
 
     // Signature, operation, decoding, validation and handler follow in serve_…; a document is parsed only once its
     // signature holds, so that parsers see bytes of known senders only.
-    return exchange.stream ? serve_stream(exchange, *kind) : serve_document(exchange, *kind);
+    return exchange.stream ? serve_stream(exchange, kind) : serve_document(exchange, kind);
 }
 
 // Nobody may do what a bucket's own policy allows everybody; the service asks the gate before it reads the body.
@@ -288,8 +292,8 @@ ApiResult<void> Front::Impl::find_service(Exchange& exchange, std::string_view s
     return {};
 }
 
-ApiResult<Verified> Front::Impl::verify(const Exchange& exchange, std::string_view hash) const {
-    auto verified = verifier.verify(exchange.request, hash);
+ApiResult<Verified> Front::Impl::verify(Exchange& exchange, std::string_view hash) const {
+    auto verified = verifier.verify(*std::exchange(exchange.claims, std::nullopt), exchange.request, hash);
     if (!verified) return auth_error(verified.error(), style_of(exchange.wire));
     return std::move(*verified);
 }
@@ -458,11 +462,13 @@ const RawRoute* Front::Impl::find_raw_route(std::string_view path) const {
 void Front::Impl::answer(Exchange& exchange) const {
     // Container credentials (whose Authorization is no signature) and health. A signed request for such a path means a
     // bucket of that name.
-    if (const RawRoute* route = claimed_scope(exchange.request) ? nullptr : find_raw_route(exchange.request.raw_path()))
+    exchange.scope = claimed_scope(exchange.request);
+    if (const RawRoute* route = exchange.scope ? nullptr : find_raw_route(exchange.request.raw_path()))
         return route->handle(exchange.request, exchange.response);
     exchange.call.user_agent = exchange.request.headers.get("user-agent");
     exchange.call.referer = exchange.request.headers.get("referer");
     exchange.call.source_address = address_of(exchange.request.peer);
+    exchange.call.secure = exchange.request.encrypted;
     exchange.call.gate = &exchange.gate;
     exchange.call.polling = is_polling_client(exchange.call.user_agent);
     if (auto served = serve(exchange); !served) send_error(exchange, std::move(served).error());
@@ -477,7 +483,7 @@ void Front::Impl::report(const Exchange& exchange, std::chrono::microseconds tak
     record.account = caller.account;
     record.arn = caller.arn;
     record.access_key_id = caller.access_key_id;
-    const auto scope = claimed_scope(exchange.request);
+    const auto& scope = exchange.scope;
     if (scope && caller.anonymous()) record.claimed_key_id = scope->access_key_id;
     record.region = scope ? scope->region : "";
     record.service = exchange.table ? exchange.table->service.signing_name : scope ? scope->service : "";

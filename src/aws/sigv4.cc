@@ -38,6 +38,14 @@ Fields header_fields(std::string_view authorization) {
     return fields;
 }
 
+// The Credential field alone; the first one counts, as above.
+std::string_view claimed_credential(std::string_view authorization) {
+    constexpr std::string_view kName = "Credential=";
+    for (const std::string_view part : split(authorization, ','))
+        if (const std::string_view text = trim(part); text.starts_with(kName)) return text.substr(kName.size());
+    return "";
+}
+
 Fields query_fields(std::string_view raw_query) {
     Fields fields;
     for (const std::string_view piece : split(raw_query, '&')) {
@@ -232,38 +240,29 @@ PayloadCheck payload_check(PayloadKind kind, const net::Headers& headers, const 
 
 }  // namespace
 
+struct CheckedClaims::Parts {
+    Claim claim;
+    Credential credential;
+    std::string declared_hash;
+};
+
+CheckedClaims::CheckedClaims(PayloadKind kind, std::unique_ptr<Parts> parts) : kind_(kind), parts_(std::move(parts)) {}
+CheckedClaims::~CheckedClaims() = default;
+CheckedClaims::CheckedClaims(CheckedClaims&&) noexcept = default;
+CheckedClaims& CheckedClaims::operator=(CheckedClaims&&) noexcept = default;
+
 std::string CredentialScope::text() const { return date + "/" + region + "/" + service + "/aws4_request"; }
 
 std::optional<CredentialScope> claimed_scope(const net::Request& request) {
     const auto authorization = request.headers.find("authorization");
     if (authorization && authorization->starts_with(sigv4::kAlgorithm))
-        return parse_credential(field(header_fields(authorization->substr(sigv4::kAlgorithm.size())), "Credential"));
+        return parse_credential(claimed_credential(authorization->substr(sigv4::kAlgorithm.size())));
     if (has_query_signature(request))
         return parse_credential(field(query_fields(request.raw_query()), "X-Amz-Credential"));
     if (const auto old = presigned_v2::parse(request); old && !authorization)
         return CredentialScope{old->access_key_id, "", "", "s3"};
     return std::nullopt;
 }
-
-namespace {
-
-struct Checked {
-    Claim claim;
-    Credential credential;
-};
-
-// Everything but the signature itself, which needs the body.
-Result<Checked, AuthFailure> check_claim(const net::Request& request, const CredentialSource& credentials,
-                                         Timestamp now) {
-    Claim claim = TRY(parse_claim(request));
-    auto credential = credentials.find_credential(claim.scope.access_key_id);
-    if (!credential) return AuthFailure{AuthFailureKind::UnknownKey, ""};
-    TRY(check_time(claim, now));
-    TRY(check_signed_names(request.headers, claim.signed_names));
-    return Checked{std::move(claim), *std::move(credential)};
-}
-
-}  // namespace
 
 namespace {
 
@@ -305,35 +304,51 @@ Result<Verified, AuthFailure> SignatureVerifier::verify_v2(const net::Request& r
     return verified;
 }
 
-Result<PayloadKind, AuthFailure> SignatureVerifier::check_claims(const net::Request& request) const {
-    if (signed_the_old_way(request)) return TRY(verify_v2(request, false)).payload.kind;
-    const Checked checked = TRY(check_claim(request, credentials_, clock_.now()));
-    return kind_of(declared_hash(request), checked.claim.scope.service, checked.claim.presigned);
+Result<CheckedClaims, AuthFailure> SignatureVerifier::check_claims(const net::Request& request) const {
+    if (signed_the_old_way(request)) {
+        const Verified known = TRY(verify_v2(request, false));
+        return CheckedClaims(known.payload.kind, nullptr);
+    }
+    auto parts = std::make_unique<CheckedClaims::Parts>();
+    parts->claim = TRY(parse_claim(request));
+    auto credential = credentials_.find_credential(parts->claim.scope.access_key_id);
+    if (!credential) return AuthFailure{AuthFailureKind::UnknownKey, ""};
+    TRY(check_time(parts->claim, clock_.now()));
+    TRY(check_signed_names(request.headers, parts->claim.signed_names));
+    parts->credential = *std::move(credential);
+    parts->declared_hash = declared_hash(request);
+    const PayloadKind kind = TRY(kind_of(parts->declared_hash, parts->claim.scope.service, parts->claim.presigned));
+    return CheckedClaims(kind, std::move(parts));
 }
 
 Result<Verified, AuthFailure> SignatureVerifier::verify(const net::Request& request,
                                                         std::string_view body_sha256_hex) const {
-    if (signed_the_old_way(request)) return verify_v2(request, true);
-    const Timestamp now = clock_.now();
-    auto [claim, credential] = TRY(check_claim(request, credentials_, now));
-    const std::string declared = declared_hash(request);
-    const PayloadKind kind = TRY(kind_of(declared, claim.scope.service, claim.presigned));
-    const std::string hash = kind == PayloadKind::Buffered ? std::string(body_sha256_hex)
-                             : declared.empty()            ? std::string(sigv4::kUnsignedPayload)
-                                                           : declared;
+    auto claims = TRY(check_claims(request));
+    return verify(std::move(claims), request, body_sha256_hex);
+}
+
+Result<Verified, AuthFailure> SignatureVerifier::verify(CheckedClaims claims, const net::Request& request,
+                                                        std::string_view body_sha256_hex) const {
+    if (!claims.parts_) return verify_v2(request, true);
+    const Claim& claim = claims.parts_->claim;
+    Credential& credential = claims.parts_->credential;
+    const std::string& declared = claims.parts_->declared_hash;
+    const std::string hash = claims.kind() == PayloadKind::Buffered ? std::string(body_sha256_hex)
+                             : declared.empty()                     ? std::string(sigv4::kUnsignedPayload)
+                                                                    : declared;
 
     const std::string canonical = sigv4::canonical_request(request, claim.scope.service, claim.signed_names, hash);
     const std::string key = signing_key(claim.scope, credential.secret_access_key);
     const std::string to_sign = sigv4::string_to_sign(claim.time, claim.scope.text(), canonical);
     if (!constant_time_equal(to_hex(hmac_sha256(key, to_sign)), claim.signature))
         return AuthFailure{AuthFailureKind::BadSignature, "", canonical};
-    // Only who holds the secret learns that its token is wrong or old.
-    TRY(check_token(credential, claim, now));
+    // Only who holds the secret learns that its token is wrong or old; and it may have grown old with the body.
+    TRY(check_token(credential, claim, clock_.now()));
 
     credential.caller.region = claim.scope.region;
     credential.caller.access_key_id = claim.scope.access_key_id;
     return Verified{std::move(credential), claim.scope, claim.presigned,
-                    payload_check(kind, request.headers, declared, claim, key)};
+                    payload_check(claims.kind(), request.headers, declared, claim, key)};
 }
 
 std::string SignatureVerifier::signing_key(const CredentialScope& scope, const std::string& secret) const {

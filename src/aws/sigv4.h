@@ -84,6 +84,23 @@ struct Verified {
     PayloadCheck payload;
 };
 
+// What a request claims, checked as far as it can be without its body.
+class CheckedClaims {
+  public:
+    struct Parts;
+    CheckedClaims(PayloadKind kind, std::unique_ptr<Parts> parts);
+    ~CheckedClaims();
+    CheckedClaims(CheckedClaims&&) noexcept;
+    CheckedClaims& operator=(CheckedClaims&&) noexcept;
+
+    PayloadKind kind() const { return kind_; }
+
+  private:
+    friend class SignatureVerifier;
+    PayloadKind kind_;
+    std::unique_ptr<Parts> parts_;  // null for presigned URLs of the old form
+};
+
 // Thread-safe.
 class SignatureVerifier {
   public:
@@ -95,9 +112,12 @@ class SignatureVerifier {
 
     // Everything that can be checked before the body is read: form, key, time, signed headers. Buffered means "read the
     // body and pass its hash to verify()"; nobody without a known key makes the server read a body.
-    Result<PayloadKind, AuthFailure> check_claims(const net::Request& request) const;
-    // The whole check, check_claims() included.
+    Result<CheckedClaims, AuthFailure> check_claims(const net::Request& request) const;
+    // The rest of it. REQUIRES: the claims are of this request, which has not changed since.
     // `body_sha256_hex`: hash of the whole body for Buffered, otherwise ignored.
+    Result<Verified, AuthFailure> verify(CheckedClaims claims, const net::Request& request,
+                                         std::string_view body_sha256_hex) const;
+    // Both at once.
     Result<Verified, AuthFailure> verify(const net::Request& request, std::string_view body_sha256_hex) const;
 
   private:
