@@ -84,6 +84,7 @@ class InotifyScraper : public MetricScraper {
     Result<std::shared_ptr<const Definitions>> compile(const Json& definitions);
     Result<void> read_all(Watch& watch);
     Result<void> read_log(Watch& watch, LogPosition& log);
+    Result<void> step_back(Watch& watch, LogPosition& log);
     void follow(const std::stop_token& stop);
     void take_events();
     int until_next_due();
@@ -190,11 +191,21 @@ Result<void> InotifyScraper::read_all(Watch& watch) {
 
 Result<void> InotifyScraper::read_log(Watch& watch, LogPosition& log) {
     for (;;) {
-        const auto events = TRY(read_events(log.path, log.offset, kEventsAtOnce, kBytesAtOnce));
+        const auto read = read_events(log.path, log.offset, kEventsAtOnce, kBytesAtOnce);
+        if (!read && read.error().kind == ErrorKind::InvalidInput) return step_back(watch, log);
+        const auto events = TRY(read);
         if (events.empty()) return {};
         TRY(store_.advance(watch.job.id, log, events.back().end, find_samples(watch, events), metrics_));
         log.offset = events.back().end;
     }
+}
+
+// A power cut takes the end of a log, which nobody has synced, but not the position, which was committed.
+Result<void> InotifyScraper::step_back(Watch& watch, LogPosition& log) {
+    const uint64_t end = TRY(end_of_events(log.path));
+    TRY(store_.advance(watch.job.id, log, end, {}, metrics_));
+    log.offset = end;
+    return {};
 }
 
 void InotifyScraper::follow(const std::stop_token& stop) {
