@@ -83,9 +83,26 @@ def run_script(totals, script):
     totals.add(script, max(count - failed, 0), failed, 0, time.time() - start, [script] * failed)
 
 
+def run_smokes(totals):
+    """Each fuzz target over its seeds and the same changes of them every time."""
+    start, failing = time.time(), []
+    smokes = sorted(BIN.glob("*_smoke"))
+    for smoke in smokes:
+        try:
+            result = subprocess.run([smoke], capture_output=True, text=True, errors="replace", timeout=120, cwd=ROOT)
+            output, code = result.stdout + result.stderr, result.returncode
+        except subprocess.TimeoutExpired as expired:
+            output, code = f"{expired}", -1
+        if code != 0:
+            failing.append(smoke.name)
+            print(output[-4000:])
+    totals.add("fuzz smokes", len(smokes) - len(failing), len(failing) + (not smokes), 0, time.time() - start, failing)
+
+
 def run_units(totals):
     print("\n== Unit tests", flush=True)
     binaries = sorted(BIN.glob("*_tests"))
+    run_smokes(totals)
     if not binaries:
         totals.add("unit tests", 0, 1, 0, 0, ["no test binary was built"])
     # One at a time: several of them measure time or own the whole machine's namespaces.

@@ -127,9 +127,10 @@ std::vector<std::string> meaning(const net::Request& request) {
     std::vector<std::string> out{request.method,
                                  path_meaning(path, claim["Credential"].find("/s3/") != std::string::npos), time};
     for (const auto& [name, value] : parameters) out.push_back("?" + name + "=" + value);
-    for (const char* name : {"algorithm", "Credential", "SignedHeaders", "Signature"}) out.push_back(claim[name]);
-    for (const std::string& name : pieces(lower(claim["SignedHeaders"]), ';'))
-        out.push_back(name + ":" + headers[name]);
+    for (const char* name : {"algorithm", "Credential", "Signature"}) out.push_back(claim[name]);
+    // The canonical request names them in lower case and without blanks, however they were written.
+    for (const std::string& piece : pieces(lower(claim["SignedHeaders"]), ';'))
+        out.push_back(squeezed(piece) + ":" + headers[squeezed(piece)]);
     // These are refused unless they are signed, so one more or less is a difference.
     for (const auto& [name, value] : headers)
         if (name.starts_with("x-amz-")) out.push_back(name + ":" + value);
@@ -411,8 +412,11 @@ class Trial {
             ASSERT_LT(breaches_, 10u);
         }
         EXPECT_EQ(breaches_, 0u);
-        for (const Change& change : kChanges)
+        for (const Change& change : kChanges) {
+            // A signature does not cover the order; only where a name stands twice does it say something.
+            if (std::string_view(change.name).ends_with("in another order")) continue;
             EXPECT_GT(by_change_[change.name], 0u) << "'" << change.name << "' never changed anything";
+        }
         std::cout << changed_ << " changed requests refused, " << same_ << " changes without meaning not counted\n";
     }
 

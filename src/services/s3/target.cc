@@ -55,6 +55,7 @@ aws::ApiResult<Target> find_target(std::string_view host, std::string_view raw_p
         raw_path = slash == std::string_view::npos ? std::string_view() : raw_path.substr(slash + 1);
     }
     target.key = percent_decode(raw_path);
+    if (target.bucket.empty() && !target.key.empty()) return invalid_uri();  // "//key" must not mean the service
     return target;
 }
 
