@@ -224,6 +224,20 @@ bool may_know_it_is_missing(const Exchange& exchange, const ObjectAccess& wanted
     return may_list && *may_list;
 }
 
+// Whoever may write by the bucket's list owns what he writes, and says with it who else may read it.
+bool writes_by_list(const Exchange& exchange) {
+    const auto bucket = exchange.store.find_bucket(exchange.bucket());
+    if (!bucket || ownership_of(*bucket) == Ownership::BucketOwnerEnforced) return false;
+    const auto& caller = exchange.call.caller;
+    const Acl acl = stored_acl(bucket->document(kAclDocument), bucket->account);
+    if (acl.is_public() && public_access_of(*bucket).ignore_public_acls) return false;
+    return std::any_of(acl.grants.begin(), acl.grants.end(), [&](const Grant& grant) {
+        const bool named = grant.grantee == kEveryone ||
+                           (!caller.anonymous() && (grant.grantee == kAnyAccount || grant.grantee == caller.account));
+        return named && grant.permission == "WRITE";
+    });
+}
+
 // What a request needs beside its main permission.
 std::vector<std::string_view> more_actions(const Exchange& exchange, std::string_view operation) {
     std::vector<std::string_view> out;
@@ -234,7 +248,7 @@ std::vector<std::string_view> more_actions(const Exchange& exchange, std::string
     for (const auto& [name, value] : exchange.request.headers.all()) {
         const std::string lower = to_lower(name);
         if (lower != "x-amz-acl" && !lower.starts_with("x-amz-grant-")) continue;
-        out.push_back("s3:PutObjectAcl");
+        if (!writes_by_list(exchange)) out.push_back("s3:PutObjectAcl");
         break;
     }
     return out;
@@ -267,6 +281,8 @@ ApiResult<void> authorize(const Exchange& exchange, std::string_view operation) 
         access.resource = "arn:aws:s3:::*";
         return exchange.call.require(access);
     }
+    // Names of buckets are no secret: whoever asks for one that is not there is told so by the handler.
+    if (exchange.call.caller.anonymous() && !exchange.store.find_bucket(exchange.bucket())) return {};
     ObjectAccess wanted{row->action, exchange.bucket(), row->on == On::Object ? exchange.key() : ""};
     if (row->on == On::Object) wanted.version = exchange.parameter("versionId").value_or("");
     if (row->on == On::Object && may_know_it_is_missing(exchange, wanted)) return {};

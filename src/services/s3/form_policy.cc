@@ -55,7 +55,8 @@ ApiResult<FormPolicy> parse_form_policy(std::string_view document) {
     FormPolicy policy;
     if (!(*json)["expiration"].is_string()) return invalid_policy("Policy missing expiration.");
     const auto expiration = parse_iso8601((*json)["expiration"].as_string());
-    if (!expiration) return invalid_policy("Invalid 'expiration' value.");
+    if (!expiration || (*json)["expiration"].as_string().find('T') == std::string::npos)
+        return invalid_policy("Invalid 'expiration' value.");
     policy.expiration = *expiration;
     const Json& conditions = (*json)["conditions"];
     if (!conditions.is_array()) return invalid_policy("Policy missing conditions.");
