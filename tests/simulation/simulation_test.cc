@@ -37,6 +37,10 @@ TEST(SimulationTest, EverySeedHolds) {
             ++found;
             ADD_FAILURE() << "seed " << seed << ": " << outcome.failure;
         }
+        if ((seed - first + 1) % 1000 == 0) {
+            std::printf("%llu seeds\n", static_cast<unsigned long long>(seed - first + 1));
+            std::fflush(stdout);
+        }
         runs += outcome.runs;
         switches += outcome.switches;
         const auto& t = outcome.totals;
