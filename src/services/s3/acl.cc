@@ -199,7 +199,9 @@ void write_acl(XmlWriter& xml, const Acl& acl) {
     xml.open("AccessControlPolicy", kXmlNamespace);
     write_owner(xml, "Owner", acl.owner);
     xml.open("AccessControlList");
-    for (const auto& grant : acl.grants) {
+    std::vector<Grant> grants = acl.grants;
+    std::stable_partition(grants.begin(), grants.end(), [](const Grant& grant) { return is_group(grant.grantee); });
+    for (const auto& grant : grants) {
         xml.open("Grant").open("Grantee").attribute("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance");
         if (is_group(grant.grantee)) {
             xml.attribute("xsi:type", "Group");

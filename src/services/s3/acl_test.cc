@@ -49,7 +49,7 @@ TEST(Acl, ComesFromCannedNamesAndFromGrants) {
 }
 
 TEST(Acl, ReadsTheDocumentsAndTheTextItWrites) {
-    const Acl acl{kMe, {{kMe, "FULL_CONTROL"}, {kOther, "READ_ACP"}, {"AllUsers", "READ"}}};
+    const Acl acl{kMe, {{"AllUsers", "READ"}, {kMe, "FULL_CONTROL"}, {kOther, "READ_ACP"}}};
     XmlWriter xml;
     write_acl(xml, acl);
     const auto parsed = parse_acl(xml.finish(), kContext);

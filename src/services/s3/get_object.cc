@@ -80,6 +80,9 @@ ApiResult<void> check_overrides(const Exchange& exchange) {
 }  // namespace
 
 ApiResult<void> get_object(Exchange& exchange) {
+    if (exchange.has_header("x-amz-server-side-encryption"))
+        return invalid_argument("x-amz-server-side-encryption header is not supported for this operation.",
+                                "x-amz-server-side-encryption", exchange.header("x-amz-server-side-encryption"));
     TRY(check_overrides(exchange));
     const auto bucket = TRY(open_bucket(exchange));
     const auto object = exchange.store.get(exchange.bucket(), exchange.key(), version_of(exchange));
