@@ -356,6 +356,8 @@ TEST_F(FrontTest, ChoosesPoolsByScopeAndPath) {
     EXPECT_EQ(pool("sagemaker", "/", {{"X-Amz-Target", "SageMaker.ListModels"}}), net::Pool::Control);
     net::Request anonymous;
     anonymous.target = "/b/k";
+    EXPECT_EQ(front->choose_pool(anonymous), net::Pool::Data);
+    anonymous.headers.set("X-Amz-Target", "SageMaker.ListModels");
     EXPECT_EQ(front->choose_pool(anonymous), net::Pool::Control);
 }
 

@@ -252,3 +252,45 @@ def test_attackers_slow_nobody_down_and_are_cut(alone):
     while threads(alone.process.pid) > 200 and time.monotonic() < deadline:
         time.sleep(0.5)
     assert threads(alone.process.pid) <= 200, "workers that are needed no more have not ended"
+
+
+def test_describes_that_are_held_keep_nobody_out(alone):
+    """More waiting clients than the control plane has workers."""
+    import uuid
+
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    s3, sm = alone.client("s3"), alone.client("sagemaker")
+    s3.create_bucket(Bucket="waiting", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_object(Bucket="waiting", Key="train/a.csv", Body=b"1,2\n" * 100)
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    sm.create_training_job(
+        TrainingJobName=name, RoleArn=f"arn:aws:iam::{alone.account}:role/SageMakerRole",
+        AlgorithmSpecification={"TrainingInputMode": "File",
+                                "TrainingImage": "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0",
+                                "ContainerEntrypoint": ["sleep", "12"]},
+        OutputDataConfig={"S3OutputPath": "s3://waiting/out"},
+        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5},
+        StoppingCondition={"MaxRuntimeInSeconds": 300})
+    raw = []
+    keys = alone.boto_session().get_credentials()
+    for _ in range(100):
+        request = AWSRequest("POST", alone.url + "/", data=json.dumps({"TrainingJobName": name}), headers={
+            "X-Amz-Target": "SageMaker.DescribeTrainingJob", "Content-Type": "application/x-amz-json-1.1",
+            "User-Agent": "Boto3/1.40 AWS-SageMaker-Python-SDK/2.0 Python/3.11"})
+        SigV4Auth(keys, "sagemaker", "us-west-2").add_auth(request)
+        prepared = request.prepare()
+        peer = socket.create_connection(("127.0.0.1", alone.port), timeout=60)
+        head = "".join(f"{k}: {v}\r\n" for k, v in prepared.headers.items() if k != "Content-Length")
+        body = prepared.body if isinstance(prepared.body, bytes) else prepared.body.encode()
+        peer.sendall(f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{alone.port}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        raw.append(peer)
+    time.sleep(0.5)
+    begun = time.monotonic()
+    for _ in range(20):
+        sm.list_training_jobs()
+    seconds = time.monotonic() - begun
+    print(f"\n20 lists beside 100 held Describes: {seconds:.2f} s, {threads(alone.process.pid)} threads")
+    assert seconds < 5
+    for peer in raw:
+        assert peer.recv(100).startswith(b"HTTP/1.1 200")

@@ -1,3 +1,4 @@
+#include "net/worker_pause.h"
 #include "services/sagemaker/operations.h"
 #include "services/sagemaker/record_pages.h"
 
@@ -25,9 +26,11 @@ Json variant_summary(const resources::Endpoint& endpoint, const resources::Endpo
 aws::ApiResult<Json> describe_endpoint(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const aws::Caller& caller = call.caller;
     const std::string& name = input["EndpointName"].as_string();
-    const auto endpoint =
-        call.polling ? sagemaker.endpoints.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold)
-                     : sagemaker.endpoints.describe(caller.account, caller.region, name);
+    const auto held = [&] {
+        const net::WorkerPause pause;
+        return sagemaker.endpoints.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold);
+    };
+    const auto endpoint = call.polling ? held() : sagemaker.endpoints.describe(caller.account, caller.region, name);
     if (!endpoint) return record_error(endpoint.error());
     Json answer = Json::object({{"EndpointName", endpoint->name.name},
                                 {"EndpointArn", endpoint->arn},

@@ -1,3 +1,4 @@
+#include "net/worker_pause.h"
 #include "services/sagemaker/errors.h"
 #include "services/sagemaker/operations.h"
 #include "services/sagemaker/warm_pool.h"
@@ -126,10 +127,12 @@ bool is_wait(const SageMaker& sagemaker, const aws::Call& call, const std::strin
 aws::ApiResult<Json> describe_training_job(SageMaker& sagemaker, const aws::Call& call, const Json& input) {
     const auto& caller = call.caller;
     const auto name = input["TrainingJobName"].string_or("");
+    const auto held = [&] {
+        const net::WorkerPause pause;
+        return sagemaker.training_jobs.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold);
+    };
     const auto job =
-        is_wait(sagemaker, call, name)
-            ? sagemaker.training_jobs.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold)
-            : sagemaker.training_jobs.describe(caller.account, caller.region, name);
+        is_wait(sagemaker, call, name) ? held() : sagemaker.training_jobs.describe(caller.account, caller.region, name);
     sagemaker.looks->answered(look(call, name), std::chrono::steady_clock::now());
     if (!job) return training_job_error(job.error());
     return describe(*job);
