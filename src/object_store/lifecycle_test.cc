@@ -258,5 +258,20 @@ TEST_F(LifecycleTest, TheThreadWorksAndStops) {
     EXPECT_TRUE(idle) << "and ends at once, in the middle of its pause";
 }
 
+TEST_F(LifecycleTest, AClockThatLeapsAheadIsBelievedOnePauseLater) {
+    constexpr auto kPause = std::chrono::milliseconds(200);
+    LifecycleRule one = rule();
+    one.days = 400;
+    set_rules({one});
+    write("a");
+    const auto worker = LifecycleWorker::start(*store_, clock_, {.pause = kPause});
+    std::this_thread::sleep_for(kPause / 4);  // the first round is over
+    const auto leap = std::chrono::steady_clock::now();
+    advance_days(3650);
+    for (int i = 0; i < 1000 && !keys().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_TRUE(keys().empty());
+    EXPECT_GE(std::chrono::steady_clock::now() - leap, kPause);
+}
+
 }  // namespace
 }  // namespace millwright::object_store

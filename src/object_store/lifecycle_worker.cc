@@ -24,6 +24,28 @@ std::string common_prefix(const std::vector<LifecycleRule>& rules) {
     return prefix.value_or("");
 }
 
+// What ends too early cannot be brought back. So a clock that leaps ahead while we look is believed one pause later,
+// when somebody may have set it right.
+class Pace {
+  public:
+    explicit Pace(const Clock& clock) : clock_(clock) { has_leapt(); }
+    bool has_leapt() {
+        constexpr auto kMost = std::chrono::hours(24);
+        const auto wall = clock_.now();
+        const auto steady = std::chrono::steady_clock::now();
+        const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(steady - steady_);
+        const bool leapt = wall - wall_ > passed + kMost;
+        wall_ = wall;
+        steady_ = steady;
+        return leapt;
+    }
+
+  private:
+    const Clock& clock_;
+    Timestamp wall_{};
+    std::chrono::steady_clock::time_point steady_{};
+};
+
 bool same(const Result<BucketInfo>& bucket, const std::string& document) {
     if (!bucket) return false;
     const std::string* now = bucket->document(kLifecycleDocument);
@@ -237,8 +259,12 @@ void LifecycleWorker::run(const std::stop_token& stop) {
         const MutexLock lock(mutex);
         stopped.notify_all();
     });
+    Pace pace(clock_);
     while (!stop.stop_requested()) {
-        if (step()) continue;
+        const bool wait = !in_round_ && pace.has_leapt();
+        if (wait)
+            log::warning("lifecycle", Error{ErrorKind::Unavailable, "the clock has leapt ahead: nothing ends yet", ""});
+        if (!wait && step()) continue;
         const auto next = std::chrono::steady_clock::now() + settings_.pause;
         const MutexLock lock(mutex);
         while (!stop.stop_requested() && stopped.wait_until(mutex, next)) continue;
