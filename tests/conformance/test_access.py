@@ -176,6 +176,15 @@ def test_roles_limit_what_jobs_read_and_write(sm, role, iam, bucket, training_re
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
 
 
+def test_models_read_what_their_role_may_read(sm, s3, role, bucket, unique):
+    s3.put_object(Bucket=bucket, Key=f"models/{unique}.tar.gz", Body=b"x")
+    image = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
+    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/models/{unique}.tar.gz"}
+    arn = role(allow("s3:GetObject", f"arn:aws:s3:::{bucket}/other/*"))
+    code, text = error_of(sm.create_model, ModelName=unique, ExecutionRoleArn=arn, PrimaryContainer=container)
+    assert code == "ValidationException" and text.startswith(f"Could not access model data at s3://{bucket}/models/")
+
+
 def test_sessions_are_narrowed_and_federated(server, bucket):
     sts = server.client("sts")
     arn = f"arn:aws:iam::{server.account}:role/SageMakerRole"

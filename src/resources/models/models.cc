@@ -1,5 +1,6 @@
 #include "resources/models/models.h"
 
+#include "resources/identity/role_reach.h"
 #include "resources/images/images.h"
 #include "resources/models/supported_members.h"
 
@@ -65,6 +66,26 @@ Result<void> check_data_exists(object_store::ObjectStore& objects, const ModelDa
     return {};
 }
 
+// Whether the role may read the data; without a role it must be the account's own.
+Result<void> check_data_access(const Models::Parts& parts, std::string_view account, const Role* role,
+                               const ModelData& data) {
+    const auto uri = object_store::parse_s3_uri(data.uri);
+    if (!uri) return {};  // refused with its own text
+    const auto bucket = parts.objects.find_bucket(uri->bucket);
+    if (!bucket) return {};
+    const std::string* policy = bucket->document("policy");
+    const ReachedBucket reached{bucket->name, bucket->account, policy ? std::string_view(*policy) : ""};
+    const bool allowed =
+        role ? TRY(RoleReach(parts.identity, *role).may_read(reached, uri->key)) : bucket->account == account;
+    if (allowed) return {};
+    return invalid_input(
+        "Could not access model data at " + data.uri + ". Please ensure that the role \"" + (role ? role->arn : "") +
+        "\" exists and that its trust relationship policy allows the action \"sts:AssumeRole\" for the "
+        "service principal \"sagemaker.amazonaws.com\". Also ensure that the role has \"s3:GetObject\" "
+        "permissions and that the object is located in " +
+        bucket->region + ".");
+}
+
 Model model_of(const RecordName& name, const Row& row) {
     Model model;
     model.name = name;
@@ -127,6 +148,9 @@ Result<void> Models::check(std::string_view account, std::string_view source_arn
             return invalid_input("Could not assume role " + arn +
                                  ". Please ensure that the role exists and allows principal "
                                  "'sagemaker.amazonaws.com' to assume the role.");
+        TRY(check_data_access(parts_, account, &*role, container.data));
+    } else {
+        TRY(check_data_access(parts_, account, nullptr, container.data));
     }
     return check_data_exists(parts_.objects, container.data);
 }

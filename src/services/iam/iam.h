@@ -1,5 +1,4 @@
-// The IAM service: roles, their policies, users and access keys. Policies are stored and listed; this release
-// does not evaluate them (docs/reference/identity.md).
+// The IAM service: roles, users, groups, access keys and the policies of all of them (docs/reference/identity.md).
 #pragma once
 
 #include "aws/service.h"
