@@ -4,6 +4,7 @@
 usage: operations_doc.py [--check]    --check: exit with 1 when the committed page is not what would be written
 """
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/reference/operations.md"
+BIN = Path(os.environ.get("MILLWRIGHT_BIN", ROOT / "build/release/bin"))
 INTRODUCTION = """# Operations
 
 Written by `tools/operations_doc.py` from the operation tables of the server (`millwright operations`); do not edit.
@@ -37,8 +39,7 @@ def held_by(operation, sources):
 
 
 def page():
-    described = json.loads(subprocess.run([ROOT / "build/release/bin/millwright", "operations"], check=True, capture_output=True,
-                                          text=True).stdout)
+    described = json.loads(subprocess.run([BIN / "millwright", "operations"], check=True, capture_output=True, text=True).stdout)
     sources = test_sources()
     parts = [INTRODUCTION]
     for service in described:
