@@ -86,6 +86,9 @@ class TrainingJobStore {
     Result<TrainingJobPage> list(std::string_view account, std::string_view region, const TrainingJobQuery& query,
                                  Timestamp now);
 
+    // Before, lists with NameContains walk an index; true soon after the start.
+    bool names_are_read() { return names_.ready(); }
+
     // False when the row is not in one of `from`.
     Result<bool> change(int64_t id, const TrainingJobChange& change, Timestamp now);
     // What a queued job is doing: secondary status Starting (its environment is being made) or Pending (it waits for
