@@ -19,22 +19,24 @@ bool has_broken_escape(std::string_view path) {
     return false;
 }
 
-// "s3.us-west-2.amazonaws.com", "s3-us-west-2…", "s3.dualstack.us-west-2…", or "<bucket>." before one of them.
+// "s3.us-west-2.amazonaws.com", "s3-us-west-2…", "s3.dualstack.us-west-2…", or "<bucket>." before one of them. The last
+// such label is S3's: buckets may have names like "s3-logs", too.
 std::string bucket_of_aws_host(std::string_view host) {
+    std::string_view bucket;
     for (size_t at = 0; at != std::string_view::npos;) {
         const std::string_view rest = host.substr(at);
-        if (rest.starts_with("s3.") || rest.starts_with("s3-")) return std::string(host.substr(0, at ? at - 1 : 0));
+        if (rest.starts_with("s3.") || rest.starts_with("s3-")) bucket = host.substr(0, at ? at - 1 : 0);
         const size_t dot = host.find('.', at);
         at = dot == std::string_view::npos ? dot : dot + 1;
     }
-    return "";
+    return std::string(bucket);
 }
 
 }  // namespace
 
 std::string bucket_of_host(std::string_view host, const std::vector<std::string>& domains) {
     const std::string name = to_lower(without_port(host));
-    if (name.ends_with(".amazonaws.com")) return bucket_of_aws_host(name);
+    if (name.ends_with(".amazonaws.com") || name.ends_with(".amazonaws.com.cn")) return bucket_of_aws_host(name);
     for (const auto& domain : domains) {
         if (name.size() <= domain.size() + 1 || !name.ends_with("." + domain)) continue;
         const std::string bucket = name.substr(0, name.size() - domain.size() - 1);

@@ -14,6 +14,9 @@ TEST(BucketOfHost, KnowsVirtualHostStyle) {
     EXPECT_EQ(bucket_of_host("bkt.s3.us-west-2.amazonaws.com", kDomains), "bkt");
     EXPECT_EQ(bucket_of_host("a.b.s3.amazonaws.com:443", kDomains), "a.b");
     EXPECT_EQ(bucket_of_host("bkt.s3-us-west-2.amazonaws.com", kDomains), "bkt");
+    EXPECT_EQ(bucket_of_host("s3-logs.s3.us-west-2.amazonaws.com", kDomains), "s3-logs");
+    EXPECT_EQ(bucket_of_host("a.s3.b.s3.us-west-2.amazonaws.com", kDomains), "a.s3.b");
+    EXPECT_EQ(bucket_of_host("bkt.s3.cn-north-1.amazonaws.com.cn", kDomains), "bkt");
     EXPECT_EQ(bucket_of_host("bkt.s3.dualstack.us-west-2.amazonaws.com", kDomains), "bkt");
 }
 
