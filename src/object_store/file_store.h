@@ -72,8 +72,8 @@ class FileStore {
     static Result<std::unique_ptr<FileStore>> open(const std::string& folder, metadata_store::Database& database,
                                                    Random& random);
 
-    // An empty file, opened for reading and writing. LimitExceeded while the disk is nearly full. Only one made with Reopening::Allowed can be opened for writing
-    // again.
+    // An empty file, opened for reading and writing. LimitExceeded while the disk is nearly full. Only one made with
+    // Reopening::Allowed can be opened for writing again.
     enum class Reopening { Never, Allowed };
     Result<Draft> create(Reopening reopening = Reopening::Never);
     // A file with the bytes of `source`: shared (reflink, hard link) where the file system can, else copied.
