@@ -251,8 +251,9 @@ ApiResult<std::optional<std::string>> acl_of_new_object(const object_store::Buck
     const std::string canned = headers.get("x-amz-acl");
     const Ownership ownership = ownership_of(bucket);
     if (ownership == Ownership::BucketOwnerEnforced) {
-        // What makes no difference may be said.
-        if (asked && canned != "bucket-owner-full-control") TRY(check_acl(bucket, *asked));
+        // What makes no difference may be said: s3cmd copies with "private".
+        const bool same = asked && asked->only_owner() && asked->owner == context.bucket_owner;
+        if (asked && !same && canned != "bucket-owner-full-control") TRY(check_acl(bucket, *asked));
         return std::optional<std::string>();
     }
     if (asked) TRY(check_acl(bucket, *asked));

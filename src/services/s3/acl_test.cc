@@ -67,7 +67,8 @@ TEST(Acl, ReadsTheDocumentsAndTheTextItWrites) {
 
 TEST(Acl, IsRefusedWhereListsAreDisabledOrPublicOnesBlocked) {
     const auto closed = bucket_with({});
-    EXPECT_EQ(acl_of_new_object(closed, {{"x-amz-acl", "private"}}, kContext).error().code,
+    EXPECT_FALSE(*acl_of_new_object(closed, {{"x-amz-acl", "private"}}, kContext)) << "of the owner's own object";
+    EXPECT_EQ(acl_of_new_object(closed, {{"x-amz-acl", "public-read"}}, kContext).error().code,
               "AccessControlListNotSupported");
     EXPECT_FALSE(*acl_of_new_object(closed, {{"x-amz-acl", "bucket-owner-full-control"}}, kContext));
     const auto blocked = bucket_with({{std::string(kOwnershipDocument), "ObjectWriter"}});
