@@ -178,6 +178,40 @@ TEST_F(MigrationTest, AnEarlierStoreIsUsedOn) {
     EXPECT_TRUE(logs_->find_stream({kAccount, kRegion, "/my/group", "one"}));
 }
 
+TEST_F(MigrationTest, NoListOfTrainingJobsScansATable) {
+    ASSERT_TRUE(open());
+    using resources::TrainingJobQuery;
+    const auto now = std::optional(system_clock().now());
+    for (int filters = 0; filters < 64; ++filters)
+        for (const auto sort_by : {TrainingJobQuery::SortBy::Name, TrainingJobQuery::SortBy::CreationTime,
+                                   TrainingJobQuery::SortBy::Status}) {
+            TrainingJobQuery query;
+            query.sort_by = sort_by;
+            query.ascending = filters % 2 == 0;
+            if (filters & 1) query.name_contains = "job";
+            if (filters & 2) query.status_equals = "Failed";
+            if (filters & 4) query.created_after = now;
+            if (filters & 8) query.modified_before = now;
+            if (filters & 16) query.modified_after = now;
+            if (filters & 32) query.warm_pool_status_equals = "Available";
+            const auto request = resources::training_job_list(kAccount, kRegion, query);
+            auto statements = resources::probing_statements(resources::listed_training_jobs(), request);
+            statements.push_back(*resources::walking_statement(resources::listed_training_jobs(), request));
+            statements.push_back(*resources::picking_statement(resources::listed_training_jobs(), request, {1, 2}));
+            for (const auto& statement : statements) {
+                const auto plan = database_->read([&](Connection& c) {
+                    return c.query_values("EXPLAIN QUERY PLAN " + statement.sql, statement.parameters);
+                });
+                ASSERT_TRUE(plan) << plan.error().detail;
+                for (const auto& step : *plan)
+                    EXPECT_TRUE(step.text(3).find("SCAN training_job") == std::string::npos &&
+                                step.text(3).find("SCAN warm_pool") == std::string::npos)
+                        << step.text(3) << "\n"
+                        << statement.sql;
+            }
+        }
+}
+
 TEST_F(MigrationTest, AStoreOfALaterVersionIsRefusedInClearWords) {
     ASSERT_TRUE(open());
     const auto components = database_->read([](Connection& c) {
