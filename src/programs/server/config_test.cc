@@ -98,5 +98,23 @@ TEST_F(ConfigTest, SpotAndKeptFiles) {
               "config.toml: spot.billed_share: expected a share above 0 and up to 1");
 }
 
+TEST_F(ConfigTest, TlsAndProxy) {
+    const auto config = load(
+        "[tls]\ncertificate = \"/c.pem\"\nkey = \"/k.pem\"\nnames = [\"models.example\"]\n"
+        "[proxy]\nenabled = false\nallow = [\".example.org\"]\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->tls_certificate, "/c.pem");
+    EXPECT_EQ(config->tls_key, "/k.pem");
+    EXPECT_EQ(config->tls_names, std::vector<std::string>{"models.example"});
+    EXPECT_FALSE(config->proxy_enabled);
+    EXPECT_EQ(config->proxy_allow, std::vector<std::string>{".example.org"});
+    EXPECT_TRUE(load("[tls]\ncertificate = \"own\"\n"));
+    EXPECT_EQ(load("[tls]\ncertificate = \"cert.pem\"\n").error().message,
+              "config.toml: tls.certificate: expected \"own\" or an absolute path");
+    for (const char* half : {"[tls]\ncertificate = \"/c.pem\"\n", "[tls]\nkey = \"/k.pem\"\n",
+                             "[tls]\ncertificate = \"own\"\nkey = \"/k.pem\"\n"})
+        EXPECT_NE(load(half).error().message.find("tls.key"), std::string::npos) << half;
+}
+
 }  // namespace
 }  // namespace millwright::programs
