@@ -21,6 +21,12 @@ ApiResult<Acl> asked_acl(const Exchange& exchange, const AclContext& context) {
     return parse_acl(text, context);
 }
 
+// What the owner of a bucket without lists may say all the same: s3cmd gives a copy the list of its source.
+bool changes_nothing(const Exchange& exchange, const object_store::BucketInfo& bucket, const Acl& acl) {
+    return ownership_of(bucket) == Ownership::BucketOwnerEnforced && acl.only_owner() && acl.owner == bucket.account &&
+           exchange.call.caller.account == bucket.account;
+}
+
 }  // namespace
 
 ApiResult<void> get_acl(Exchange& exchange) {
@@ -40,6 +46,7 @@ ApiResult<void> put_acl(Exchange& exchange) {
     const auto bucket = TRY(open_bucket(exchange));
     if (exchange.key().empty()) {
         const Acl acl = TRY(asked_acl(exchange, context_of(exchange, bucket.account, bucket.account)));
+        if (changes_nothing(exchange, bucket, acl)) return exchange.send_empty(200);
         TRY(check_acl(bucket, acl));
         const auto text = acl.only_owner() ? std::nullopt : std::optional(format_acl(acl));
         TRY(in_s3(exchange.store.set_document(exchange.bucket(), kAclDocument, text)));
@@ -48,6 +55,7 @@ ApiResult<void> put_acl(Exchange& exchange) {
     const auto object = TRY(in_s3(exchange.store.head(exchange.bucket(), exchange.key(), version_of(exchange))));
     const std::string owner = stored_acl(kept_acl(object.headers), bucket.account).owner;
     const Acl acl = TRY(asked_acl(exchange, context_of(exchange, owner, bucket.account)));
+    if (changes_nothing(exchange, bucket, acl)) return exchange.send_empty(200);
     TRY(check_acl(bucket, acl));
     const bool plain = acl.only_owner() && acl.owner == bucket.account;
     TRY(in_s3(exchange.store.set_header(exchange.bucket(), exchange.key(), version_of(exchange),
