@@ -99,6 +99,7 @@ class TrainingRun : public jobs::Work {
     int starts_in_vain_ = 0;                   // that ended before the first instruction
     bool kept_ = false;                        // the files stay
     bool reuses_ = false;                      // instances of a warm pool
+    bool no_room_ = false;                     // its files fill the disk: they must go
 };
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
@@ -307,13 +308,20 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
     auto verdict = judge(row.stop_cause, outcome, failed_run());
     // First, because a model that cannot be packed must not take the checkpoints along.
     const auto live = upload_live();
-    if (!live && heals(live.error())) return live.error();
+    // What a failed run leaves is not worth waiting for room that perhaps only its own end can make.
+    const bool has_failed = verdict.status == "Failed";
+    const auto waits = [&](const Error& error) {
+        return heals(error) && !(has_failed && error.kind == ErrorKind::LimitExceeded);
+    };
+    if (!live && waits(live.error())) return live.error();
     FAIL_POINT("training_jobs.before_upload");
     const auto artifacts = upload();
     FAIL_POINT("training_jobs.after_upload");
-    if (!artifacts && heals(artifacts.error())) return artifacts.error();
-    if (!live) verdict = failed(executors::client_error(live.error().message));
-    if (!artifacts) verdict = failed(executors::client_error(artifacts.error().message));
+    if (!artifacts && waits(artifacts.error())) return artifacts.error();
+    no_room_ = has_failed && ((!live && live.error().kind == ErrorKind::LimitExceeded) ||
+                              (!artifacts && artifacts.error().kind == ErrorKind::LimitExceeded));
+    if (!live && !no_room_) verdict = failed(executors::client_error(live.error().message));
+    if (!artifacts && !no_room_) verdict = failed(executors::client_error(artifacts.error().message));
     return end(row, verdict, artifacts ? *artifacts : "", outcome);
 }
 
@@ -408,7 +416,7 @@ Result<After> TrainingRun::end(const TrainingJobRow& row, const TrainingVerdict&
         change.training_seconds = time.training_seconds;
         change.billable_seconds = time.billable_seconds;
     }
-    change.keep_folder = ran && verdict.status == "Failed" && context_.settings.keep_failed > 0;
+    change.keep_folder = ran && !no_room_ && verdict.status == "Failed" && context_.settings.keep_failed > 0;
     const bool held =
         ran && outcome->cause != RunOutcome::Cause::LaunchFailed && outcome->cause != RunOutcome::Cause::Lost;
     const bool pooled = TRY(keep_instances(held));
