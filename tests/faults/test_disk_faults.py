@@ -76,7 +76,7 @@ class Patient:
     def works(self):
         """Whether a write of each kind is taken."""
         try:
-            client(self.server, "s3").put_object(Bucket=BUCKET, Key="data/probe", Body=b"1")
+            client(self.server, "s3").put_object(Bucket=BUCKET, Key="probes/probe", Body=b"1")
             client(self.server, "iam").create_user(UserName=f"probe-{time.monotonic_ns()}")
             return True
         except ClientError:

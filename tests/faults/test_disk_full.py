@@ -148,7 +148,8 @@ def test_full_of_objects(small):
     create_when_there_is_room(small, "after")
     s3.put_object(Bucket=BUCKET, Key="more", Body=b"x" * MIB)
     assert bad_ends(small, ["after"]) == []
-    assert sm.describe_training_job(TrainingJobName="after")["TrainingJobStatus"] == "Completed"
+    after = sm.describe_training_job(TrainingJobName="after")
+    assert after["TrainingJobStatus"] == "Completed", after.get("FailureReason")
     print(f"{len(keys)} objects until full, {room >> 10} KiB left then; slowest answer {timed.slowest * 1000:.0f} ms")
     assert timed.slowest < SECONDS_TO_ANSWER
 
@@ -220,7 +221,7 @@ def test_full_of_what_a_job_writes(small):
             timed(sm.describe_training_job, TrainingJobName="filler")
             timed(s3.list_objects_v2, Bucket=BUCKET)
             try:
-                timed(s3.put_object, Bucket=BUCKET, Key="data/other", Body=b"y" * 10000)
+                timed(s3.put_object, Bucket=BUCKET, Key="probes/other", Body=b"y" * 10000)
             except ClientError as error:
                 worst.append(error.response["Error"]["Code"])
             time.sleep(0.02)
@@ -243,7 +244,8 @@ def test_full_of_what_a_job_writes(small):
         time.sleep(0.05)
     create_when_there_is_room(small, "after")
     assert bad_ends(small, ["after"]) == []
-    assert sm.describe_training_job(TrainingJobName="after")["TrainingJobStatus"] == "Completed"
+    after = sm.describe_training_job(TrainingJobName="after")
+    assert after["TrainingJobStatus"] == "Completed", after.get("FailureReason")
 
 
 def test_what_was_acknowledged_on_a_full_disk_is_there_after_a_crash(small):
