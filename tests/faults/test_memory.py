@@ -166,7 +166,7 @@ def test_a_small_server_with_large_books_and_many_clients_is_never_killed(group,
         print(f"{ROWS} jobs, {CONNECTIONS} connections: started in {started:.2f} s, answers {counts}, at most {resident} MiB "
               f"resident, {group.highest() >> 20} MiB of {LIMIT >> 20} with the cache of files, {group.kills()} kills")
         assert started < 2 and server.process.poll() is None and group.kills() == 0
-        assert counts.get("200", 0) > 1000 and set(counts) <= {"200", "503"}
+        assert counts.get("200", 0) > 100 and set(counts) <= {"200", "503"}
         assert sm.describe_training_job(TrainingJobName="later")["TrainingJobStatus"] == "Completed"
     finally:
         server.end_everything()
