@@ -229,8 +229,11 @@ std::vector<std::string> constraints(const Shape& shape, const Json& value, Whic
     }
     const std::string form = is_number(shape.type()) ? "Member must have value " : "Member must have length ";
     const double size = value.is_null() ? 0 : measure(shape, value);
-    if (const auto max = shape.max()) add(size <= *max, form + "less than or equal to " + limit_text(*max));
-    if (const auto min = shape.min()) add(size >= *min, form + "greater than or equal to " + limit_text(*min));
+    // NaN and the infinities, which the protocols can carry, lie within no limits.
+    const bool finite = std::isfinite(size);
+    if (const auto max = shape.max()) add(finite && size <= *max, form + "less than or equal to " + limit_text(*max));
+    if (const auto min = shape.min())
+        add(finite && size >= *min, form + "greater than or equal to " + limit_text(*min));
     if (!shape.pattern().empty())
         add(value.is_string() && matches_model_pattern(shape, value.as_string()),
             "Member must satisfy regular expression pattern: " + std::string(shape.pattern()));

@@ -44,6 +44,17 @@ TEST(Validate, NamesAMissingMember) {
     EXPECT_EQ(refusal("DescribeTrainingJob", R"({"TrainingJobName": null})"), refusal("DescribeTrainingJob", "{}"));
 }
 
+TEST(Validate, NumbersThatAreNotFiniteLieWithinNoLimits) {
+    for (const std::string number : {"NaN", "Infinity", "-Infinity"})
+        EXPECT_NE(
+            refusal("UpdateEndpointWeightsAndCapacities",
+                    R"({"EndpointName": "e", "DesiredWeightsAndCapacities": [{"VariantName": "a", "DesiredWeight": ")" +
+                        number + R"("}]})")
+                .find("Member must have value greater than or equal to 0"),
+            std::string::npos)
+            << number;
+}
+
 TEST(Validate, ReportsSeveralErrorsInOneAnswer) {
     const std::string text = refusal("CreateTrainingJob", training_with(R"("job-1")", R"("no spaces")"));
     EXPECT_EQ(text,
