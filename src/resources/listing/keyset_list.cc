@@ -160,6 +160,9 @@ std::vector<ListStatement> probing_statements(const ListedTable& table, const Li
 Result<ListStatement> walking_statement(const ListedTable& table, const ListRequest& request) {
     auto statement = begin_page(table, request, " INDEXED BY " + index_of_order(table, request));
     add_filters(statement, table, request.filter);
+    // What was modified before was created before, and there the walk may begin.
+    if (table.modified_after_creation)
+        where_times(statement, table.table + "." + table.created, std::nullopt, request.filter.modified_before);
     TRY(add_position_and_order(statement, table, request));
     return statement;
 }

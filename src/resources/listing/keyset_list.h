@@ -31,6 +31,7 @@ struct ListedTable {
     std::string name = "name_key", created = "created_ms", modified = "modified_ms", status = "status";
     // The table has the indexes with status, and with the time of modification; else it has no such filters.
     bool has_status = true, has_modified = true;
+    bool modified_after_creation = false;  // in every row, whatever the clock does
 };
 
 struct ListFilter {

@@ -289,7 +289,8 @@ const ListedTable kListed{
     .tie = "id",
     .name = "name",
     .created = "created",
-    .modified = "modified"};
+    .modified = "modified",
+    .modified_after_creation = true};
 
 }  // namespace
 
