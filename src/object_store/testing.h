@@ -77,7 +77,8 @@ class StoreTest : public testing::Test {
     std::vector<std::string> files() const {
         std::vector<std::string> found;
         for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ + "/objects"))
-            if (!entry.is_directory() && entry.path().filename() != kRemovalLock) found.push_back(entry.path().string());
+            if (!entry.is_directory() && entry.path().filename() != kRemovalLock)
+                found.push_back(entry.path().string());
         return found;
     }
 

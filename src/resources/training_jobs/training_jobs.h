@@ -159,8 +159,8 @@ class TrainingJobs {
     // How long the instances stay after the job's end; 0 releases them. The job's ARN. Conflict: its warm pool is over.
     virtual Result<std::string> set_keep_alive(std::string_view account, std::string_view region, std::string_view name,
                                                std::chrono::seconds keep_alive) = 0;
-    // The server is stopping: every describe_changed answers at once from here on, and no thread of this object uses the
-    // executor by itself any more. (Works do until the supervisor is shut down.)
+    // The server is stopping: every describe_changed answers at once from here on, and no thread of this object uses
+    // the executor by itself any more. (Works do until the supervisor is shut down.)
     virtual void release_waiting() = 0;
 };
 
