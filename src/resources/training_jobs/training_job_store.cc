@@ -266,11 +266,11 @@ Result<void> meter(Transaction& transaction, int64_t id, Tags& tags) {
 
 // The first time that there is a ledger: jobs of a Millwright before it are metered as far as they are known.
 Result<void> meter_earlier_jobs(Database& database, Tags& tags) {
-    const auto rows = TRY(database.read([](Connection& connection) {
-        return connection.query(
-            "SELECT id FROM training_job WHERE phase=? AND training_seconds IS NOT NULL AND NOT EXISTS "
-            "(SELECT 1 FROM ledger_entry)",
-            number_of(Phase::Ended));
+    const auto rows = TRY(database.read([](Connection& connection) -> Result<std::vector<metadata_store::Row>> {
+        const auto metered = TRY(connection.query_one("SELECT 1 FROM ledger_entry LIMIT 1"));
+        if (metered) return std::vector<metadata_store::Row>();  // and every start would look at all jobs
+        return connection.query("SELECT id FROM training_job WHERE phase=? AND training_seconds IS NOT NULL",
+                                number_of(Phase::Ended));
     }));
     if (rows.empty()) return {};
     return database.write([&](Transaction& transaction) -> Result<void> {
