@@ -1,6 +1,7 @@
 #include "programs/server/server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -62,8 +63,15 @@ Result<Fd> lock_data_directory(const std::string& folder) {
         return Error{ErrorKind::Denied,
                      folder + " can be changed by every user of this machine; run: chmod go-w " + folder, ""};
     Fd lock = TRY(open_file(folder + "/lock", O_RDWR | O_CREAT, 0600));
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    // A server that was killed while it started a program leaves the lock to that child for a moment.
+    constexpr int kTries = 100, kPauseMilliseconds = 20;
+    for (int tries = 0; flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+        if (tries < kTries) {
+            ::poll(nullptr, 0, kPauseMilliseconds);
+            continue;
+        }
         return Error{ErrorKind::Conflict, "another server is already running with " + folder, ""};
+    }
     return lock;
 }
 
