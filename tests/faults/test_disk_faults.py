@@ -11,7 +11,7 @@ import shutil
 import time
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 from disk_model import CALLS, Cut, Disk, DiskModel
 from promises import BUCKET, Promises, Workload, bad_ends, broken_promises, client, notes_of, prepare
 from server import Server
@@ -79,7 +79,7 @@ class Patient:
             client(self.server, "s3").put_object(Bucket=BUCKET, Key="probes/probe", Body=b"1")
             client(self.server, "iam").create_user(UserName=f"probe-{time.monotonic_ns()}")
             return True
-        except ClientError:
+        except (ClientError, EndpointConnectionError, HTTPClientError):  # not the first: it saw the failure late and ended
             return False
 
     def complaints(self, jobs=()):
