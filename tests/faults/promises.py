@@ -108,7 +108,7 @@ class Workload:
         self.kinds = [self.objects, self.uploads, self.records, self.streams] + ([self.jobs] if jobs else [])
 
     def run(self, deadline=120):
-        threads = [threading.Thread(target=self._guarded, args=(kind,)) for kind in self.kinds]
+        threads = [threading.Thread(target=self._guarded, args=(kind,), daemon=True) for kind in self.kinds]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -226,7 +226,7 @@ def test_full_of_what_a_job_writes(small):
                 worst.append(error.response["Error"]["Code"])
             time.sleep(0.02)
 
-    thread = threading.Thread(target=others)
+    thread = threading.Thread(target=others, daemon=True)
     thread.start()
     try:
         assert bad_ends(small, ["filler"], seconds=90) == []

@@ -53,7 +53,7 @@ class Records:
         self.kept.mkdir()
         self.runs = set()
         self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.follow)
+        self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
 
     def follow(self):
@@ -104,7 +104,7 @@ class Clients:
         self.unexpected = []
         self.ending = threading.Event()
         roles = [self.create, self.create, self.create, self.stop, self.delete, self.put, self.put_in_parts, self.serve]
-        self.threads = [threading.Thread(target=self.work, args=(role, n)) for n, role in enumerate(roles)]
+        self.threads = [threading.Thread(target=self.work, args=(role, n), daemon=True) for n, role in enumerate(roles)]
         for thread in self.threads:
             thread.start()
 

@@ -37,7 +37,7 @@ class Creator:
 
     def __init__(self, server):
         self.server, self.acknowledged, self.ending = server, {}, threading.Event()
-        self.thread = threading.Thread(target=self.work)
+        self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def work(self):
