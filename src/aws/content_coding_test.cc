@@ -1,24 +1,11 @@
 #include "aws/content_coding.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
+
+#include "base/gzip_for_tests.h"
 
 namespace millwright::aws {
 namespace {
-
-std::string gzip(std::string_view text) {
-    z_stream stream = {};
-    EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    std::string out(deflateBound(&stream, text.size()) + 32, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = static_cast<uInt>(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-}
 
 TEST(ContentCoding, GivesBackWhatWasCompressed) {
     const std::string text(100'000, 'x');

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "net/egress_rules.h"
+#include "net/openssl_freed.h"
 
 namespace millwright::net {
 namespace {
@@ -24,13 +25,6 @@ constexpr long kLeafDays = 30;
 constexpr std::chrono::hours kKept{24};
 constexpr int kSerialBits = 127;
 
-template <auto free>
-struct Freed {
-    template <typename T>
-    void operator()(T* object) const {
-        free(object);
-    }
-};
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;

@@ -12,6 +12,8 @@
 #include <climits>
 #include <cstdint>
 
+#include "net/openssl_freed.h"
+
 namespace millwright::net {
 namespace {
 
@@ -25,13 +27,6 @@ std::string openssl_text() {
     return text;
 }
 
-template <auto free>
-struct Freed {
-    template <typename T>
-    void operator()(T* object) const {
-        free(object);
-    }
-};
 using ContextPointer = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
 using SslPointer = std::unique_ptr<SSL, Freed<SSL_free>>;
 using CertificatePointer = std::unique_ptr<X509, Freed<X509_free>>;

@@ -135,3 +135,15 @@ def mounts_and_cgroups(folder, runs):
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
     groups = [path for path in Path("/sys/fs/cgroup").glob("**/millwright*/*") if path.name.split(".")[0] in runs]
     return mounts + [str(path) for path in groups]
+
+
+def processes_of(folder):
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if str(folder).encode() in command and b"serve" not in command:
+            found.append((entry.name, command))
+    return found

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from quick import Client, Refused
-from server import BIN, ROOT, Server, launchers_of, mounts_and_cgroups
+from server import BIN, ROOT, Server, launchers_of, mounts_and_cgroups, processes_of
 
 KILLS = int(os.environ.get("MILLWRIGHT_KILLS", "50"))
 SEED = int(os.environ.get("MILLWRIGHT_KILL_SEED", "20261122"))
@@ -347,18 +347,6 @@ def check_job(client, name, clients, runs):
     billed = job.get("TrainingTimeInSeconds", 0)
     assert ran - 0.01 <= billed <= ran + 1, (name, billed, runs, statuses)
     return billed - ran
-
-
-def processes_of(folder):
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-        except OSError:
-            continue
-        if str(folder).encode() in command and b"serve" not in command:
-            found.append((entry.name, command))
-    return found
 
 
 def namespaces():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import resumable
-from server import Server, launchers_of, mounts_and_cgroups
+from server import Server, launchers_of, mounts_and_cgroups, processes_of
 
 KILLS = int(os.environ.get("MILLWRIGHT_TRAINING_KILLS", "30"))
 STEPS = 40
@@ -75,18 +75,6 @@ def lines_of(logs, name):
         return []
     page = logs.get_log_events(logGroupName=GROUP, logStreamName=streams[0]["logStreamName"], startFromHead=True)
     return [event["message"] for event in page["events"]]
-
-
-def processes_of(folder):
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-        except OSError:
-            continue
-        if str(folder).encode() in command and b"serve" not in command:
-            found.append((entry.name, command))
-    return found
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <filesystem>
 #include <iostream>
@@ -14,6 +13,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "base/gzip_for_tests.h"
 #include "executors/contract/archive.h"
 
 namespace millwright::executors {
@@ -84,20 +84,6 @@ std::string pax(const std::string& records, char type = 'x') { return tar_entry(
 std::string gnu_long(char type, const std::string& text) { return tar_entry({"././@LongLink", type, text + '\0'}); }
 
 std::string finished(const std::string& entries) { return entries + std::string(1024, '\0'); }
-
-std::string gzip(const std::string& bytes) {
-    z_stream stream = {};
-    EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    std::string out(deflateBound(&stream, bytes.size()) + 64, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    stream.avail_in = static_cast<uInt>(bytes.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-}
 
 // --- What is tried: name -> archive as sent.
 

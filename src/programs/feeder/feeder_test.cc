@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
 
+#include "base/gzip_for_tests.h"
 #include "programs/feeder/epoch.h"
 #include "programs/feeder/fifo.h"
 
@@ -24,20 +24,6 @@ namespace {
 using executors::FeedChannel;
 using executors::FeedSpec;
 using namespace std::chrono_literals;
-
-std::string gzip(const std::string& bytes) {
-    z_stream stream{};
-    EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    std::string out(deflateBound(&stream, bytes.size()) + 64, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    stream.avail_in = static_cast<uInt>(bytes.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-}
 
 std::string u32(uint32_t value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
 std::string record(const std::string& payload) {
