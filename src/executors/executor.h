@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "oci/image.h"
 
 namespace millwright::executors {
 
@@ -38,12 +39,26 @@ struct Mount {
     bool through_links = true;  // false: fails when a part of `source` is a symbolic link by then
 };
 
+// The image whose file system the hosts of a run have instead of the host's own. Prepared by executors/images.h.
+struct RunImage {
+    std::string reference, digest;    // for people
+    std::string engine_image;         // what the container engine knows it by; empty: without an engine
+    std::vector<std::string> layers;  // without an engine: folders of unpacked layers, the lowest first, never written
+    oci::ImageConfig config;
+    // Replaces the image's; with it, the image's Cmd is dropped, also when RunSpec::command is empty.
+    std::optional<std::vector<std::string>> entrypoint;
+    // Of <folder>/<algo-N>/ml the sub-folders are mounted below /opt/ml, which is the image's own otherwise.
+};
+
 struct RunSpec {
     std::string id;      // hex; unique for all time
     std::string folder;  // exists; <folder>/<algo-N>/ml becomes /opt/ml of host N (writable)
     int hosts = 1;
-    std::vector<std::string> command;  // argv[0] absolute (a path of the host's file system) or found on PATH
-    std::map<std::string, std::string> environment;
+    // argv[0] absolute (a path of the host's file system) or found on PATH. With an image: takes the place of its Cmd,
+    // behind the entry point; empty: Cmd.
+    std::vector<std::string> command;
+    std::map<std::string, std::string> environment;  // with an image: over the image's own
+    std::optional<RunImage> image;
     std::vector<Mount> mounts;
     std::vector<std::string> log_files;  // one per host: stdout and stderr, in the form of base/event_file.h
     Limits limits;
@@ -55,7 +70,8 @@ struct RunSpec {
     std::chrono::seconds stop_grace{120};             // SIGTERM … SIGKILL of the whole tree
     // One entry per host where hosts differ (instance groups); empty: all as `limits`.
     std::vector<Limits> host_limits;
-    std::string working_folder = "/opt/ml";  // of the commands, inside; exists there
+    std::string working_folder = "/opt/ml";  // of the commands, inside; exists there. With an image: the image's own
+    uint16_t served_port = 0;                // inside; reached from outside by served_at(). 0: none
     // Inside, 169.254.170.2:3128 is forwarded to the HTTP proxy behind this unix socket. Empty: not.
     std::string egress_socket;
     // Programs of ours that accompany the run outside of its namespaces, as the server's user: feeders of pipes.
@@ -118,6 +134,12 @@ class Executor {
     // Of each host, in order. NotFound: the run is not known, or has ended.
     virtual Result<std::vector<HostUsage>> usage(const std::string& id) {
         return not_found("this executor does not measure " + id);
+    }
+
+    // How to connect from here to RunSpec::served_port of a host: "unix:/path" or "tcp:127.0.0.1:49153". Known once the
+    // run has started and for as long as it runs, also after adopt(). NotFound: no such run or port.
+    virtual Result<std::string> served_at(const std::string& id, int host) {
+        return not_found("this executor serves no port of " + id + " host " + std::to_string(host));
     }
 
     // A spare is a run that has everything but its work: hosts, limits, network and the mounts of `spec`, and in each
