@@ -12,7 +12,7 @@ import json
 import pathlib
 import sys
 
-SERVICES = ["sagemaker", "sagemaker-runtime", "logs", "cloudwatch", "iam", "sts", "s3"]
+SERVICES = ["sagemaker", "sagemaker-runtime", "logs", "cloudwatch", "iam", "sts", "s3", "ecr"]
 # S3's handlers read headers, queries and XML themselves; only the names of its operations are wanted.
 OPERATION_NAMES_ONLY = {"s3"}
 

@@ -9,7 +9,7 @@
 namespace millwright::aws {
 namespace {
 
-constexpr const char* kServices[] = {"sagemaker", "sagemaker-runtime", "logs", "cloudwatch", "iam", "sts", "s3"};
+constexpr const char* kServices[] = {"sagemaker", "sagemaker-runtime", "logs", "cloudwatch", "iam", "sts", "s3", "ecr"};
 
 TEST(ServiceModel, KnowsTheServicesAndNoOthers) {
     for (const char* name : kServices) ASSERT_TRUE(find_service(name)) << name;

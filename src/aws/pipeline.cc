@@ -186,6 +186,9 @@ struct Front::Impl {
     ApiResult<void> serve_anonymous(Exchange& exchange, const AuthFailure& failure) const;
     ApiResult<void> serve_document(Exchange& exchange, PayloadKind kind) const;
     ApiResult<std::string> verified_body(Exchange& exchange, PayloadKind kind) const;
+    size_t document_limit(const Table& table) const {
+        return std::max(settings.max_document_bytes, table.service.max_document_bytes);
+    }
     ApiResult<Verified> verify(Exchange& exchange, std::string_view hash) const;
     ApiResult<Json> run_json(Exchange& exchange, const std::string& body) const;
     ApiResult<Json> run_query(Exchange& exchange, const std::string& body) const;
@@ -326,8 +329,9 @@ ApiResult<void> Front::Impl::serve_stream(Exchange& exchange, PayloadKind kind) 
 }
 
 ApiResult<std::string> Front::Impl::verified_body(Exchange& exchange, PayloadKind kind) const {
+    const size_t limit = document_limit(*exchange.table);
     if (kind == PayloadKind::Buffered) {
-        auto body = net::read_all(*exchange.request.body, settings.max_document_bytes);
+        auto body = net::read_all(*exchange.request.body, limit);
         if (!body) return body_error(body.error());
         exchange.call.caller = TRY(verify(exchange, sha256_hex(*body))).credential.caller;
         return std::move(*body);
@@ -335,14 +339,14 @@ ApiResult<std::string> Front::Impl::verified_body(Exchange& exchange, PayloadKin
     const Verified verified = TRY(verify(exchange, ""));
     exchange.call.caller = verified.credential.caller;
     PayloadReader reader(verified.payload, *exchange.request.body);
-    auto body = net::read_all(reader, settings.max_document_bytes);
+    auto body = net::read_all(reader, limit);
     if (body) return std::move(*body);
     return reader.failure() ? *reader.failure() : body_error(body.error());
 }
 
 ApiResult<void> Front::Impl::serve_document(Exchange& exchange, PayloadKind kind) const {
     std::string body = TRY(verified_body(exchange, kind));
-    TRY(remove_coding(exchange.request.headers, body, settings.max_document_bytes));
+    TRY(remove_coding(exchange.request.headers, body, document_limit(*exchange.table)));
     const bool json = exchange.request.headers.has("x-amz-target");
     exchange.wire = json ? Wire::AwsJson : Wire::Query;
     exchange.gate.set_style(style_of(exchange.wire));

@@ -73,6 +73,7 @@ struct Service {
     StreamHandler stream;  // for Protocol::Stream, or rest paths beside awsJson ones (sagemaker: /endpoints/…)
     // Requests without any signature reach `stream` with an anonymous caller (S3).
     bool takes_anonymous = false;
+    size_t max_document_bytes = 0;  // of its requests, where the front's limit is too low (layers inside JSON)
 };
 
 // The secret behind an access key, and who that is.
