@@ -1,0 +1,58 @@
+// Images without a container engine: manifests and blobs come from image sources (our registry, imported files), layers
+// are unpacked once and shared by all runs, which mount them below a writable layer of their own.
+//
+//   <folder>/layers/<sha256 of the blob>/root    the unpacked layer, never written again
+//                                      /lock    locked (shared) by the launchers of runs that use it; its time of
+//                                               change is the last use
+//                                      /layer.json  {"diff_id", "bytes", "files"}
+//   <folder>/unpacking/<random>                  being made; removed by the next start
+//   <folder>/imported                            an OCI image layout, see image_layout.h
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "executors/images.h"
+#include "oci/image_source.h"
+
+namespace millwright::executors {
+
+struct UnpackSettings {
+    std::string folder;  // "<data>/images", on the disk of the runs; made when missing
+    // Asked in this order; they outlive the object.
+    std::vector<oci::ImageSource*> sources;
+    // Layers that no living run uses go this long after their last use; all such layers, the oldest first, when less
+    // than `disk_reserve_bytes` is free. Never within `grace`: a run may be about to start.
+    std::chrono::seconds keep_unused = std::chrono::hours(7 * 24);
+    std::chrono::seconds grace = std::chrono::hours(1);
+    std::chrono::seconds sweep_every = std::chrono::minutes(10);
+    // Unpacking stops when less is free: the disk belongs to jobs and objects too.
+    uint64_t disk_reserve_bytes = uint64_t{1} << 30;
+    uint64_t max_layer_bytes = uint64_t{64} << 30;  // unpacked
+};
+
+struct UnpackedLayer {
+    std::string digest;  // of the blob
+    uint64_t bytes = 0, files = 0;
+    std::chrono::system_clock::time_point used;
+    bool in_use = false;  // by a living run
+};
+
+class UnpackedImages : public Images {
+  public:
+    // What is unpacked, for `millwright images list`.
+    virtual std::vector<UnpackedLayer> layers() = 0;
+    // Removes layers that nothing uses and that are older than `unused_for`; what sweeps do by themselves. Returns the
+    // bytes that were freed.
+    virtual uint64_t remove_unused(std::chrono::seconds unused_for) = 0;
+    virtual Json describe() const = 0;
+};
+
+// A thread of its own removes what is no longer needed.
+Result<std::unique_ptr<UnpackedImages>> make_unpacked_images(UnpackSettings settings);
+
+}  // namespace millwright::executors
