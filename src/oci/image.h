@@ -46,10 +46,14 @@ struct Index {
 bool is_index(std::string_view media_type);
 bool is_manifest(std::string_view media_type);  // of one image or artifact
 bool is_layer(std::string_view media_type);     // tar, gzip or zstd, ours to unpack
-// InvalidInput: not JSON, not of this kind, or a member that must be there is missing or wrong.
+// Among these: layers that clients do not push, because their bytes are to be had elsewhere only.
+bool is_foreign_layer(std::string_view media_type);
+// InvalidInput: not JSON, not of this kind, or a member that must be there is missing or wrong. A document that could
+// be read in two ways (a member twice, layers in an index) is refused. LimitExceeded: more than kMaxManifestBytes.
 Result<Manifest> parse_manifest(std::string_view text);
 Result<Index> parse_index(std::string_view text);
-// The entry for this machine's architecture and Linux; NotFound names what there is.
+// The entry for that architecture and system, of the wanted variant rather than of another one, or one that does not
+// say; NotFound names what there is.
 Result<Descriptor> choose_platform(const Index& index, const Platform& wanted);
 Platform this_platform();
 
