@@ -138,6 +138,25 @@ Result<void> set_egress(Config& config, const toml::node& node) {
     config.egress = word->second;
     return {};
 }
+Result<void> set_container_engine(Config& config, const toml::node& node) {
+    static const std::map<std::string, ContainerEngineWish> words = {{"auto", ContainerEngineWish::Auto},
+                                                                     {"docker", ContainerEngineWish::Docker},
+                                                                     {"podman", ContainerEngineWish::Podman},
+                                                                     {"none", ContainerEngineWish::None}};
+    const auto value = node.value_exact<std::string>();
+    const auto word = value ? words.find(*value) : words.end();
+    if (word == words.end()) return wrong("\"auto\", \"docker\", \"podman\" or \"none\"");
+    config.container_engine = word->second;
+    return {};
+}
+Result<void> set_container_socket(Config& config, const toml::node& node) {
+    auto value = node.value_exact<std::string>();
+    constexpr std::string_view kScheme = "unix://";  // as DOCKER_HOST has it
+    if (value && value->starts_with(kScheme)) value->erase(0, kScheme.size());
+    if (!value || !value->starts_with('/')) return wrong("an absolute path, or unix:// and one");
+    config.container_socket = *value;
+    return {};
+}
 Result<void> set_listen_node(Config& config, const toml::node& node) {
     const auto value = node.value_exact<std::string>();
     if (!value) return wrong("\"HOST:PORT\"");
@@ -165,6 +184,8 @@ const std::map<std::string, Setter>& setters() {
         {"tls.names", host_names(&Config::tls_names)},
         {"proxy.enabled", flag(&Config::proxy_enabled)},
         {"proxy.allow", host_names(&Config::proxy_allow)},
+        {"containers.engine", set_container_engine},
+        {"containers.socket", set_container_socket},
         {"environments.folder", folder(&Config::environments)},
         {"identity.region", text(&Config::region)},
         {"identity.lenient_roles", flag(&Config::lenient_roles)},
@@ -213,8 +234,23 @@ Result<void> set_quota(Config& config, const std::string& name, const toml::node
     return {};
 }
 
+// "registry.example.com" = { user = "…", password_file = "/…" }
+Result<void> set_registry(Config& config, const std::string& host, const toml::node& node) {
+    const auto* table = node.as_table();
+    const auto member = [&](const char* name) {
+        const auto* found = table ? table->get(name) : nullptr;
+        return found ? found->value_exact<std::string>().value_or("") : "";
+    };
+    RegistryLogin login{member("user"), member("password_file")};
+    const bool complete = table && table->size() == 2 && !login.user.empty() && login.password_file.starts_with('/');
+    if (!complete) return wrong("{ user = \"NAME\", password_file = \"/PATH\" }");
+    config.registries[host] = std::move(login);
+    return {};
+}
+
 const std::map<std::string, NamedSetter>& section_setters() {
-    static const std::map<std::string, NamedSetter> all = {{"file_systems", set_file_system}, {"quotas", set_quota}};
+    static const std::map<std::string, NamedSetter> all = {
+        {"file_systems", set_file_system}, {"quotas", set_quota}, {"registries", set_registry}};
     return all;
 }
 

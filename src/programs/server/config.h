@@ -16,6 +16,15 @@ namespace millwright::programs {
 // What jobs without network isolation reach outside this machine: package indexes, everything public, or nothing.
 enum class Egress { Packages, All, None };
 
+// What runs images: an engine when one answers, one kind of engine, or namespaces of our own.
+enum class ContainerEngineWish { Auto, Docker, Podman, None };
+
+// How to log in to a registry other than our own.
+struct RegistryLogin {
+    std::string user;
+    std::string password_file;  // absolute; its first line is the password
+};
+
 struct Config {
     std::string data_dir;  // absolute
     std::string address = "127.0.0.1";
@@ -43,6 +52,9 @@ struct Config {
     std::vector<std::string> proxy_allow;             // what else CONNECT may reach, see net/egress_rules.h
     std::string environments;                         // folder of the Python environments; empty: in the data directory
     std::map<std::string, std::string> file_systems;  // FileSystemId -> absolute folder
+    ContainerEngineWish container_engine = ContainerEngineWish::Auto;
+    std::string container_socket;                     // absolute path of the engine's socket; empty: looked for
+    std::map<std::string, RegistryLogin> registries;  // by host, "registry.example.com:5000"
     bool audit = true;                                // a line for every request below <data_dir>/logs/audit
     uint64_t audit_file_bytes = uint64_t{64} << 20;
     size_t audit_files = 10;

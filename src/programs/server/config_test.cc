@@ -116,5 +116,26 @@ TEST_F(ConfigTest, TlsAndProxy) {
         EXPECT_NE(load(half).error().message.find("tls.key"), std::string::npos) << half;
 }
 
+TEST_F(ConfigTest, ContainerEngineAndRegistries) {
+    EXPECT_EQ(load("")->container_engine, ContainerEngineWish::Auto);
+    const auto config = load(
+        "[containers]\nengine = \"podman\"\nsocket = \"unix:///run/podman.sock\"\n"
+        "[registries]\n\"registry.example:5000\" = { user = \"ann\", password_file = \"/p\" }\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->container_engine, ContainerEngineWish::Podman);
+    EXPECT_EQ(config->container_socket, "/run/podman.sock");
+    EXPECT_EQ(config->registries.at("registry.example:5000").user, "ann");
+    EXPECT_EQ(config->registries.at("registry.example:5000").password_file, "/p");
+    EXPECT_EQ(load("[containers]\nsocket = \"/a.sock\"\n")->container_socket, "/a.sock");
+    EXPECT_EQ(load("[containers]\nengine = \"lxc\"\n").error().message,
+              "config.toml: containers.engine: expected \"auto\", \"docker\", \"podman\" or \"none\"");
+    EXPECT_EQ(load("[containers]\nsocket = \"tcp://1.2.3.4\"\n").error().message,
+              "config.toml: containers.socket: expected an absolute path, or unix:// and one");
+    for (const char* wrong : {"\"ann\"", "{ user = \"ann\" }", "{ user = \"ann\", password_file = \"p\" }",
+                              "{ user = \"ann\", password_file = \"/p\", more = 1 }"})
+        EXPECT_EQ(load(std::string("[registries]\n\"r.example\" = ") + wrong + "\n").error().message,
+                  "config.toml: registries.r.example: expected { user = \"NAME\", password_file = \"/PATH\" }");
+}
+
 }  // namespace
 }  // namespace millwright::programs
