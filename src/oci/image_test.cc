@@ -23,7 +23,13 @@ Json manifest() {
 Json on(Json entry, const std::string& os, const std::string& architecture, const std::string& variant = "") {
     Json platform = Json::object({{"os", os}, {"architecture", architecture}});
     if (!variant.empty()) platform.set("variant", variant);
-    return entry.set("platform", platform);
+    entry.set("platform", platform);
+    return entry;
+}
+
+std::string text_with(Json json, const std::string& member, Json value) {
+    json.set(member, std::move(value));
+    return json.dump();
 }
 
 Json index_of(Json::Array entries) {
@@ -47,8 +53,10 @@ TEST(ManifestTest, TellsItsLayersInOrder) {
 
 TEST(ManifestTest, ArtifactsHaveASubjectATypeAndAnnotations) {
     Json json = manifest();
-    json.set("artifactType", "application/vnd.example+type").set("subject", descriptor(kManifestType, 'd'));
-    json.set("annotations", Json::object({{"k", "v"}})).set("layers", Json::array());
+    json.set("artifactType", "application/vnd.example+type");
+    json.set("subject", descriptor(kManifestType, 'd'));
+    json.set("annotations", Json::object({{"k", "v"}}));
+    json.set("layers", Json::array());
     const auto parsed = parse_manifest(json.dump());
     ASSERT_TRUE(parsed) << parsed.error().message;
     EXPECT_EQ(parsed->subject->digest, digest_of('d'));
@@ -85,16 +93,18 @@ TEST(ManifestTest, RefusesWhatIsMissingOrWrong) {
         {"config", Json::object({{"mediaType", "a/b"}, {"digest", "sha256:../../x"}, {"size", 1}})},
         {"config", Json::object({{"mediaType", "a/b"}, {"digest", digest_of('a')}, {"size", -1}})},
         {"config", Json::object({{"mediaType", "a/b"}, {"digest", digest_of('a')}, {"size", 1.5}})},
-        {"config", Json::object({{"mediaType", "a b"}, {"digest", digest_of('a')}, {"size", 1}})},
+        {"config", Json::object({{"mediaType", ""}, {"digest", digest_of('a')}, {"size", 1}})},
         {"layers", Json::object()},
         {"layers", Json::array({Json("x")})},
         {"subject", "x"},
         {"annotations", Json::array()},
         {"annotations", Json::object({{"k", 1}})},
-        {"artifactType", "none"}};
+        {"artifactType", "none"},
+        {"artifactType", "application/two words"}};
     for (const auto& [member, value] : wrong) {
         Json json = manifest();
-        refused(json.set(member, value), member == "schemaVersion" && value == Json(1) ? "schema 1" : member);
+        json.set(member, value);
+        refused(json, member == "schemaVersion" && value == Json(1) ? "schema 1" : member);
     }
     EXPECT_FALSE(parse_manifest("")) << "nothing";
     EXPECT_FALSE(parse_manifest("[]")) << "an array";
@@ -103,10 +113,8 @@ TEST(ManifestTest, RefusesWhatIsMissingOrWrong) {
 }
 
 TEST(ManifestTest, OfTwoReadingsIsRefused) {
-    Json both = manifest();
-    EXPECT_FALSE(parse_manifest(both.set("manifests", Json::array()).dump())) << "an index, too";
-    Json index = index_of({});
-    EXPECT_FALSE(parse_index(index.set("layers", Json::array()).dump())) << "a manifest, too";
+    EXPECT_FALSE(parse_manifest(text_with(manifest(), "manifests", Json::array()))) << "an index, too";
+    EXPECT_FALSE(parse_index(text_with(index_of({}), "layers", Json::array()))) << "a manifest, too";
     std::string twice = manifest().dump();
     twice.insert(1, R"("layers":[],)");
     EXPECT_FALSE(parse_manifest(twice)) << "two lists of layers";
