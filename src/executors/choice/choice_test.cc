@@ -56,7 +56,7 @@ class Choice : public testing::Test {
     // What prepare() gives for an image that both have.
     Result<RunImage> prepared(EngineWish wish, bool with_engine = true, bool with_layers = true) {
         ChoiceParts parts{.processes = processes, .why_no_layers = "no overlay", .why_no_engine = "no socket"};
-        if (with_engine) parts.engine = container_engine();
+        if (with_engine) parts.engine.emplace(container_engine());
         if (with_layers) parts.layers = &layers;
         parts.wish = wish;
         const auto images = choose_images(parts);
