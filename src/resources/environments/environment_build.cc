@@ -86,14 +86,8 @@ Result<void> write_inputs(const Build& build, const PackageIndex& index) {
     TRY(make_directories(build.folder + "/tree"));
     TRY(make_directories(build.run_folder() + "/algo-1/ml", 0700));
     TRY(write_file(build.inside("build_environment.py"), kBuildEnvironment));
-    const Json plan = Json::object({{"prefix", prefix_of(order.record.choice.id)},
-                                    {"base", order.record.base.empty() ? "" : prefix_of(order.record.base)},
-                                    {"build_tools", order.build_tools},
-                                    {"alone", order.alone},
-                                    {"packages", order.packages},
-                                    {"pins", order.pins},
-                                    {"compatibility", order.compatibility}});
-    TRY(write_file(build.inside("plan.json"), plan.dump()));
+    const std::string base = order.record.base.empty() ? "" : prefix_of(order.record.base);
+    TRY(write_file(build.inside("plan.json"), plan_document(order.plan, prefix_of(order.record.choice.id), base)));
     if (!index.certificate.empty()) {
         const std::string certificate = TRY(read_file(index.certificate, size_t{64} << 20));
         TRY(write_file(build.inside("certificates.pem"), certificate));

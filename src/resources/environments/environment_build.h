@@ -11,15 +11,14 @@
 #include "executors/executor.h"
 #include "resources/environments/environment_files.h"
 #include "resources/environments/package_index.h"
+#include "resources/environments/recipes.h"
 
 namespace millwright::resources {
 
 struct BuildOrder {
-    EnvironmentRecord record;                // choice, base, requirements, python
-    std::string packages, pins;              // the texts of a requirements.txt and of pip's constraints
-    std::string alone;                       // requirements installed without what they depend on; divided by spaces
-    std::string build_tools, compatibility;  // see recipes.h
-    std::vector<executors::Mount> mounts;    // of the base
+    EnvironmentRecord record;  // choice, base, requirements, python
+    PackagePlan plan;
+    std::vector<executors::Mount> mounts;  // of the base
 };
 
 struct BuildSite {

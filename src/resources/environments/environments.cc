@@ -47,10 +47,6 @@ std::vector<std::string> gpu_devices() {
     return devices;
 }
 
-std::string name_of(const Recipe& recipe) {
-    return std::string(recipe.framework) + (recipe.version.empty() ? "" : "-" + std::string(recipe.version));
-}
-
 // A wish, resolved: the environment of the recipe and, with requirements, the one on top.
 struct Chosen {
     RecipeChoice recipe;
@@ -166,16 +162,9 @@ BuildOrder EnvironmentStore::base_order(const Chosen& chosen, const Machine& mac
     const Recipe& recipe = *chosen.recipe.recipe;
     BuildOrder order;
     order.record.choice = {chosen.base_id, std::string(recipe.framework), chosen.recipe.title, ""};
-    order.record.name = name_of(recipe);
+    order.record.name = recipe_name(recipe);
     order.record.python = machine.python;
-    const std::string package(chosen.recipe.gpu ? recipe.gpu_package : recipe.package);
-    const bool alone = recipe.without_dependencies && !chosen.recipe.gpu;
-    if (alone) order.alone = package;
-    order.packages = (alone ? "" : package + "\n") + replace_all(recipe.packages, " ", "\n") + "\n";
-    order.pins = replace_all(recipe.pins, " ", "\n") + "\n";
-    if (chosen.recipe.gpu) order.pins += replace_all(recipe.gpu_pins, " ", "\n") + "\n";
-    order.build_tools = recipe.build_tools;
-    order.compatibility = recipe.compatibility;
+    order.plan = plan_packages(recipe, chosen.recipe.gpu);
     return order;
 }
 
@@ -183,11 +172,11 @@ BuildOrder EnvironmentStore::derived_order(const Chosen& chosen, const Machine& 
     BuildOrder order;
     order.record.choice = choice_of(chosen);
     order.record.choice.note.clear();
-    order.record.name = name_of(*chosen.recipe.recipe);
+    order.record.name = recipe_name(*chosen.recipe.recipe);
     order.record.base = chosen.base_id;
     order.record.requirements = chosen.requirements;
     order.record.python = machine.python;
-    order.packages = chosen.requirements;
+    order.plan.packages = chosen.requirements;
     order.mounts = {{files_.complete(chosen.base_id) + "/tree", prefix_of(chosen.base_id), Mount::Mode::ReadOnly}};
     return order;
 }
@@ -265,7 +254,7 @@ std::vector<EnvironmentInfo> EnvironmentStore::list() {
             if (const auto record = files_.read(choice->id))
                 infos.push_back(info_of(*record));
             else
-                add_unbuilt(*choice, name_of(recipe));
+                add_unbuilt(*choice, recipe_name(recipe));
         }
     for (const std::string& id : files_.ids()) {
         if (!known.insert(id).second) continue;
@@ -336,7 +325,7 @@ Result<FrameworkImage> image_of_environment_name(std::string_view name) {
             image.version = name.substr(recipe.framework.size() + 1);
             return image;
         }
-        known += (known.empty() ? "" : ", ") + name_of(recipe);
+        known += (known.empty() ? "" : ", ") + recipe_name(recipe);
     }
     return invalid_input("There is no recipe for " + std::string(name) + ". There are: " + known + ".");
 }

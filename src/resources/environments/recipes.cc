@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/json.h"
 #include "base/strings.h"
 
 namespace millwright::resources {
@@ -257,6 +258,34 @@ Result<RecipeChoice> choose_recipe(const FrameworkImage& image, const Machine& m
     if (choice.gpu) choice.title += " with CUDA";
     choice.note = note_about(image, choice, machine);
     return choice;
+}
+
+PackagePlan plan_packages(const Recipe& recipe, bool gpu) {
+    PackagePlan plan;
+    const std::string package(gpu ? recipe.gpu_package : recipe.package);
+    const bool alone = recipe.without_dependencies && !gpu;
+    if (alone) plan.alone = package;
+    plan.packages = (alone ? "" : package + "\n") + replace_all(recipe.packages, " ", "\n") + "\n";
+    plan.pins = replace_all(recipe.pins, " ", "\n") + "\n";
+    if (gpu) plan.pins += replace_all(recipe.gpu_pins, " ", "\n") + "\n";
+    plan.build_tools = recipe.build_tools;
+    plan.compatibility = recipe.compatibility;
+    return plan;
+}
+
+std::string plan_document(const PackagePlan& plan, std::string_view prefix, std::string_view base) {
+    return Json::object({{"prefix", prefix},
+                         {"base", base},
+                         {"build_tools", plan.build_tools},
+                         {"alone", plan.alone},
+                         {"packages", plan.packages},
+                         {"pins", plan.pins},
+                         {"compatibility", plan.compatibility}})
+        .dump();
+}
+
+std::string recipe_name(const Recipe& recipe) {
+    return std::string(recipe.framework) + (recipe.version.empty() ? "" : "-" + std::string(recipe.version));
 }
 
 std::string environment_id(const Recipe& recipe, bool gpu, const Machine& machine) {

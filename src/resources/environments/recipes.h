@@ -48,6 +48,21 @@ struct RecipeChoice {
 // else the oldest that is newer, else the newest. InvalidInput: there is no such framework.
 Result<RecipeChoice> choose_recipe(const FrameworkImage& image, const Machine& machine);
 
+// What build_environment.py installs, in the forms that pip reads. The same plan serves the environments of processes
+// and the prebuilt images.
+struct PackagePlan {
+    std::string packages, pins;              // the texts of a requirements.txt and of pip's constraints
+    std::string alone;                       // requirements installed without what they depend on; divided by spaces
+    std::string build_tools, compatibility;  // see Recipe
+};
+PackagePlan plan_packages(const Recipe& recipe, bool gpu);
+
+// The text of plan.json: fill the folder `prefix` on top of that of `base` (empty: of nothing).
+std::string plan_document(const PackagePlan& plan, std::string_view prefix, std::string_view base);
+
+// "tensorflow-2.15.1"; "python" where there is one version only.
+std::string recipe_name(const Recipe& recipe);
+
 // Hex; everything that decides the packages is in it.
 std::string environment_id(const Recipe& recipe, bool gpu, const Machine& machine);
 std::string derived_environment_id(std::string_view base_id, std::string_view normalised_requirements);

@@ -82,5 +82,17 @@ TEST(Recipes, TheIdStandsForEverythingThatDecidesTheContent) {
     EXPECT_NE(derived_environment_id("a", "x\n"), derived_environment_id("b", "x\n"));
 }
 
+TEST(Recipes, APlanHasOneRequirementPerLine) {
+    const auto choice = choose_recipe({.framework = "xgboost", .version = "3.0.5"}, kMachine);
+    const PackagePlan plan = plan_packages(*choice->recipe, false);
+    EXPECT_EQ(plan.alone, "xgboost==3.0.5");  // what it depends on is for GPUs
+    EXPECT_TRUE(plan.packages.starts_with("scikit-learn\nnumpy\n")) << plan.packages;
+    EXPECT_TRUE(plan.pins.starts_with("boto3==") && plan.pins.ends_with("\n")) << plan.pins;
+    EXPECT_EQ(plan_packages(*choice->recipe, true).alone, "");
+    EXPECT_TRUE(plan_packages(*choice->recipe, true).packages.starts_with("xgboost==3.0.5\nscikit-learn\n"));
+    EXPECT_TRUE(plan_document(plan, "/a/prefix", "").starts_with(R"({"prefix":"/a/prefix","base":"",)"));
+    EXPECT_EQ(recipe_name(*choice->recipe), "xgboost-3.0.5");
+}
+
 }  // namespace
 }  // namespace millwright::resources
