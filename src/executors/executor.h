@@ -26,6 +26,7 @@ struct Limits {
     uint64_t memory_bytes = uint64_t{1} << 30;
     int64_t max_processes = 4096;
     uint64_t shared_memory_bytes = 0;  // size of /dev/shm; 0: half the memory
+    int gpus = 0;                      // NVIDIA devices, given by container engines only
 };
 
 // Shows the files of `source` at `target` inside the run. With an overlay the run may write: changes go to a private
