@@ -146,4 +146,6 @@ std::optional<EcrHost> parse_ecr_host(std::string_view host) {
     return EcrHost{std::string(labels[0]), std::string(labels[3])};
 }
 
+std::string to_string(const EcrHost& host) { return host.account + ".dkr.ecr." + host.region + ".amazonaws.com"; }
+
 }  // namespace millwright::oci

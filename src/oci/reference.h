@@ -27,10 +27,11 @@ bool is_repository_name(std::string_view text);  // of the distribution specific
 bool is_tag(std::string_view text);
 bool is_digest(std::string_view text);  // sha256 or sha512
 
-// "<account>.dkr.ecr.<region>.amazonaws.com", also ".amazonaws.com.cn" and "dkr.ecr-fips".
+// "<account>.dkr.ecr.<region>.amazonaws.com", also ".amazonaws.com.cn" and "dkr.ecr-fips", with or without a port.
 struct EcrHost {
     std::string account, region;
 };
 std::optional<EcrHost> parse_ecr_host(std::string_view host);
+std::string to_string(const EcrHost& host);  // the first form
 
 }  // namespace millwright::oci

@@ -99,6 +99,7 @@ TEST(ReferenceTest, EcrHostsNameAccountAndRegion) {
         const auto host = parse_ecr_host(good);
         ASSERT_TRUE(host) << good;
         EXPECT_EQ(host->account + " " + host->region, "123456789012 us-west-2");
+        EXPECT_EQ(to_string(*host), "123456789012.dkr.ecr.us-west-2.amazonaws.com");
     }
     EXPECT_EQ(parse_ecr_host("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn")->region, "cn-north-1");
     EXPECT_EQ(parse_ecr_host("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com")->region, "us-east-1");
