@@ -3,6 +3,7 @@
 //   helper …     code of ours that a distribution wants as a process of its own
 // Under the names ssh and sshd it is those helpers: drivers of the SDK look for these programs.
 //   warm …       a script on the interpreter that stands ready, see script_mode/warm_interpreter.h
+// Under the name train it is that: what containers of our images are started with.
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
         arguments.insert(arguments.begin(), name == "ssh" ? "rsh" : "sshd");
         return run_helper(arguments);
     }
+    if (argc == 1 && name == "train") return millwright::runner::train();
     if (argc == 2 && std::strcmp(argv[1], "train") == 0) return millwright::runner::train();
     if (argc >= 3 && std::strcmp(argv[1], "helper") == 0) return run_helper({argv + 2, argv + argc});
     if (argc >= 3 && std::strcmp(argv[1], "warm") == 0)

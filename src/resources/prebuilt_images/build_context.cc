@@ -96,7 +96,7 @@ Result<void> append_content(Digest& digest, const ContextFile& file) {
     return {};
 }
 
-// --- tar: POSIX ustar; every path of ours fits ---
+// --- tar: POSIX's pax format ---
 
 constexpr size_t kBlock = 512;
 
@@ -111,33 +111,39 @@ void set_octal(char (&field)[N], uint64_t value) {
     for (size_t i = N - 1; i-- > 0; value >>= 3) field[i] = static_cast<char>('0' + (value & 7));
 }
 
-Result<TarHeader> tar_header(const std::string& path, const ContextFile& file, uint64_t size) {
+TarHeader tar_header(const std::string& name, char type, mode_t mode, uint64_t size) {
     TarHeader header{};
-    const bool folder = file.kind == ContextFile::Kind::Folder;
-    std::string name = path + (folder ? "/" : ""), prefix;
-    if (name.size() > sizeof header.name) {
-        const size_t slash = name.find('/', name.size() - sizeof header.name - 1);
-        if (slash == name.npos || slash > sizeof header.prefix || slash + 1 == name.size())
-            return invalid_input("the path " + path + " is too long for an archive");
-        prefix = name.substr(0, slash);
-        name.erase(0, slash + 1);
-    }
-    std::copy(name.begin(), name.end(), header.name);
-    std::copy(prefix.begin(), prefix.end(), header.prefix);
-    set_octal(header.mode, file.mode);
+    std::copy(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(std::min(name.size(), sizeof header.name)),
+              header.name);
+    set_octal(header.mode, mode);
     set_octal(header.uid, 0);
     set_octal(header.gid, 0);
     set_octal(header.size, size);
     set_octal(header.mtime, 0);  // the engine compares contents; a time would spoil its cache
-    header.type = folder ? '5' : '0';
+    header.type = type;
     std::memcpy(header.magic, "ustar", 6);
     std::memcpy(header.version, "00", 2);
     std::memset(header.checksum, ' ', sizeof header.checksum);
     unsigned sum = 0;
-    for (const unsigned char byte : std::string_view(reinterpret_cast<const char*>(&header), kBlock)) sum += byte;
+    for (const char byte : std::string_view(reinterpret_cast<const char*>(&header), kBlock))
+        sum += static_cast<unsigned char>(byte);
     header.checksum[6] = '\0';
     for (size_t i = 6; i-- > 0; sum >>= 3) header.checksum[i] = static_cast<char>('0' + (sum & 7));
     return header;
+}
+
+// "21 path=build/x.whl\n": the number counts the whole record, itself too.
+std::string path_record(const std::string& path) {
+    const size_t rest = std::string_view(" path=\n").size() + path.size();
+    size_t size = rest + 1;
+    while (std::to_string(size).size() + rest != size) ++size;
+    return std::to_string(size) + " path=" + path + "\n";
+}
+
+Result<void> write_entry(int out, const TarHeader& header, std::string_view bytes) {
+    TRY(write_all(out, {reinterpret_cast<const char*>(&header), kBlock}));
+    TRY(write_all(out, bytes));
+    return write_all(out, std::string((kBlock - bytes.size() % kBlock) % kBlock, '\0'));
 }
 
 Result<std::string> bytes_of(const ContextFile& file) {
@@ -205,10 +211,13 @@ Result<std::string> content_of(const BuildContext& context) {
 Result<void> write_archive(const BuildContext& context, int out) {
     for (const auto& [path, file] : context) {
         const std::string bytes = TRY(bytes_of(file));
-        const TarHeader header = TRY(tar_header(path, file, bytes.size()));
-        TRY(write_all(out, {reinterpret_cast<const char*>(&header), kBlock}));
-        TRY(write_all(out, bytes));
-        TRY(write_all(out, std::string((kBlock - bytes.size() % kBlock) % kBlock, '\0')));
+        const bool folder = file.kind == ContextFile::Kind::Folder;
+        const std::string name = path + (folder ? "/" : "");
+        if (name.size() > sizeof TarHeader::name) {  // of some wheels; then an entry of its own says it
+            const std::string record = path_record(name);
+            TRY(write_entry(out, tar_header("path", 'x', 0644, record.size()), record));
+        }
+        TRY(write_entry(out, tar_header(name, folder ? '5' : '0', file.mode, bytes.size()), bytes));
     }
     return write_all(out, std::string(2 * kBlock, '\0'));
 }
