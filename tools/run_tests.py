@@ -169,6 +169,7 @@ def main(arguments):
         run_script(totals, "api/tables_test.py")
         run_script(totals, "src/programs/runner/runner_test.py")
         run_script(totals, "python/toolkit_test.py")
+        run_script(totals, "python/serving_test.py")
         run_units(totals)
     if "--unit" not in arguments:
         run_conformance(totals, [a for a in arguments if a != "--conformance"])
