@@ -30,7 +30,7 @@ using Kind = resources::PrebuiltImage::Kind;
 constexpr const char* kContentLabel = "millwright.content";
 constexpr const char* kStageLabel = "millwright.stage=packages";
 
-// A file that vanishes with the command, however that ends well.
+// A file that is gone when the command is.
 class ScratchFile {
   public:
     explicit ScratchFile(std::string path) : path_(std::move(path)) {}
@@ -73,6 +73,14 @@ std::optional<std::string> worth_telling(const std::string& line) {
     return std::nullopt;
 }
 
+// One Dockerfile with what it copies.
+struct Step {
+    std::string title;
+    BuildContext context;
+    std::map<std::string, std::string> arguments;
+    std::vector<std::string> references;
+};
+
 class Workshop {
   public:
     Workshop(const Config& config, const ImagesBuildArguments& arguments, const std::string& programs)
@@ -81,78 +89,109 @@ class Workshop {
         parts_ = {.dockerfiles = share + "/images", .programs = programs, .python = share + "/python"};
     }
 
-    Result<void> open() {
+    // Not for the algorithms, which need no packages.
+    Result<void> ask_for_packages() {
         index_ = TRY(resources::ask_package_index());
+        return {};
+    }
+
+    Result<void> open_engine() {
         const std::string socket = TRY(engine_socket(config_));
         builder_ = ImageBuilder::open(socket);
         return {};
     }
 
-    Result<BuildContext> context_of(const PrebuiltImage& image) { return build_context(image, parts_, index_); }
+    // With what it is made from. The name, size and title go to stdout.
+    Result<void> provide(const PrebuiltImage& image) {
+        Step step{image.title, {}, {}, image.references()};
+        if (image.kind == Kind::Algorithms) {
+            step.context = TRY(algorithms_context(parts_));
+        } else {
+            step.context = TRY(programs_context(parts_));
+            const BuiltImage packages = TRY(provide_packages(image));
+            step.arguments["PACKAGES"] = packages.id;
+        }
+        const BuiltImage built = TRY(ensure(step));
+        TRY(builder_->name(built.id, step.references));
+        std::printf("%-32s %6.0f MB  %s\n", step.references.front().c_str(), static_cast<double>(built.bytes) / 1e6,
+                    image.title.c_str());
+        std::fflush(stdout);
+        return {};
+    }
 
-    // Builds what it is made from, too. The id.
-    Result<std::string> provide(const PrebuiltImage& image) {
-        if (image.kind == Kind::Base && !base_.empty()) return base_;
-        auto id = TRY(bring_up_to_date(image));
-        if (image.kind == Kind::Base) base_ = id;
-        return id;
+    // Each step's context in a folder of its own.
+    Result<void> write(const PrebuiltImage& image, const std::string& folder) {
+        if (image.kind == Kind::Algorithms) {
+            const BuildContext context = TRY(algorithms_context(parts_));
+            return write_folder(context, folder + "/algorithms");
+        }
+        const PrebuiltImage base = TRY(resources::find_prebuilt_image("base", false));
+        const BuildContext bottom = TRY(packages_context(base, parts_, index_));
+        TRY(write_folder(bottom, folder + "/base"));
+        if (image.kind == Kind::Framework) {
+            const BuildContext packages = TRY(packages_context(image, parts_, index_));
+            TRY(write_folder(packages, folder + "/" + image.name));
+        }
+        const BuildContext programs = TRY(programs_context(parts_));
+        return write_folder(programs, folder + "/programs");
     }
 
   private:
-    Result<std::string> bring_up_to_date(const PrebuiltImage& image) {
-        std::map<std::string, std::string> arguments;
-        if (image.kind == Kind::Base) arguments["BASE_IMAGE"] = arguments_.base;
+    Result<BuiltImage> provide_packages(const PrebuiltImage& image) {
+        if (image.kind == Kind::Base && base_) return *base_;
+        Step step{image.title, {}, {}, {image.packages_reference()}};
+        step.context = TRY(packages_context(image, parts_, index_));
         if (image.kind == Kind::Framework) {
             const PrebuiltImage base = TRY(resources::find_prebuilt_image("base", false));
-            arguments["MILLWRIGHT_BASE"] = TRY(provide(base));
+            const BuiltImage below = TRY(provide_packages(base));
+            step.arguments["BASE"] = below.id;
+        } else {
+            step.arguments["BASE_IMAGE"] = arguments_.base;
         }
-        const BuildContext context = TRY(context_of(image));
-        std::string text = TRY(content_of(context));
-        for (const auto& [name, value] : arguments) text += "\n" + name + "=" + value;
-        const std::string content = sha256_hex(text);
-        if (!arguments_.no_cache) {
-            const auto there = builder_->find(image.references().front());
-            if (there && there->labels.contains(kContentLabel) && there->labels.at(kContentLabel) == content) {
-                tell(image.references().front() + " is up to date");
-                TRY(builder_->name(there->id, image.references()));
-                return report(image, *there);
-            }
-        }
-        return build(image, context, arguments, content);
+        const BuiltImage built = TRY(ensure(step));
+        if (image.kind == Kind::Base) base_ = built;
+        return built;
     }
 
-    Result<std::string> build(const PrebuiltImage& image, const BuildContext& context,
-                              std::map<std::string, std::string> arguments, const std::string& content) {
-        tell("Building " + image.references().front() + ": " + image.title);
+    // As it is there, when it was made from the same.
+    Result<BuiltImage> ensure(const Step& step) {
+        std::string text = TRY(content_of(step.context));
+        for (const auto& [name, value] : step.arguments) text += "\n" + name + "=" + value;
+        const std::string content = sha256_hex(text);
+        if (!arguments_.no_cache) {
+            auto there = builder_->find(step.references.front());
+            if (there && there->labels.contains(kContentLabel) && there->labels.at(kContentLabel) == content) {
+                tell(step.references.front() + " is up to date");
+                return there;
+            }
+        }
+        return build(step, content);
+    }
+
+    Result<BuiltImage> build(const Step& step, const std::string& content) {
+        const std::string& name = step.references.front();
+        tell("Building " + name + ": " + step.title);
         TRY(make_directories(config_.data_dir, 0700));
         const ScratchFile archive(config_.data_dir + "/image-" + system_random().hex(16) + ".tar");
         {
             const Fd file = TRY(open_file(archive.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
-            TRY(write_archive(context, file.get()));
+            TRY(write_archive(step.context, file.get()));
         }
-        add_proxies(arguments);
-        const resources::ImageOrder order{
+        resources::ImageOrder order{
             .archive = archive.path(),
-            .references = image.references(),
-            .arguments = arguments,
-            .labels = {{kContentLabel, content}, {"org.opencontainers.image.title", image.title}},
+            .references = step.references,
+            .arguments = step.arguments,
+            .labels = {{kContentLabel, content}, {"org.opencontainers.image.title", step.title}},
             .network = arguments_.network,
             .no_cache = arguments_.no_cache};
-        const auto built = builder_->build(order, [this](const std::string& line) {
+        add_proxies(order.arguments);
+        auto built = builder_->build(order, [this](const std::string& line) {
             if (const auto told = worth_telling(line)) tell(*told);
         });
         if (!built)
-            return Error{built.error().kind, image.references().front() + " cannot be built: " + built.error().message,
-                         built.error().detail};
+            return Error{built.error().kind, name + " cannot be built: " + built.error().message, built.error().detail};
         TRY(builder_->remove_unnamed(kStageLabel));
-        return report(image, *built);
-    }
-
-    Result<std::string> report(const PrebuiltImage& image, const BuiltImage& built) {
-        std::printf("%-32s %6.0f MB  %s\n", image.references().front().c_str(), static_cast<double>(built.bytes) / 1e6,
-                    image.title.c_str());
-        std::fflush(stdout);
-        return built.id;
+        return built;
     }
 
     void tell(const std::string& line) const {
@@ -166,7 +205,7 @@ class Workshop {
     resources::ContextParts parts_;
     resources::PackageIndex index_;
     std::unique_ptr<ImageBuilder> builder_;
-    std::string base_;  // the id of the base image, once it is there
+    std::optional<BuiltImage> base_;  // once it is there
 };
 
 }  // namespace
@@ -180,12 +219,13 @@ Result<void> run_images_build_command(const Config& config, const ImagesBuildArg
     }
     if (images.empty()) images = resources::all_prebuilt_images(arguments.gpu);
     Workshop shop(config, arguments, programs);
-    TRY(shop.open());
+    const auto needs_packages = [](const PrebuiltImage& image) { return image.kind != Kind::Algorithms; };
+    if (std::any_of(images.begin(), images.end(), needs_packages)) TRY(shop.ask_for_packages());
     if (!arguments.context.empty()) {
         if (arguments.names.size() != 1) return invalid_input("--context is for one image");
-        const BuildContext context = TRY(shop.context_of(images[0]));
-        return write_folder(context, arguments.context);
+        return shop.write(images[0], arguments.context);
     }
+    TRY(shop.open_engine());
     for (const PrebuiltImage& image : images) TRY(shop.provide(image));
     return {};
 }

@@ -172,28 +172,37 @@ Result<void> add_program_with_libraries(BuildContext& context, const std::string
     return {};
 }
 
-Result<BuildContext> build_context(const PrebuiltImage& image, const ContextParts& parts, const PackageIndex& index) {
+Result<BuildContext> packages_context(const PrebuiltImage& image, const ContextParts& parts,
+                                      const PackageIndex& index) {
     BuildContext context;
     const std::string folder = parts.dockerfiles + "/" + image.name;
     TRY(add_copy(context, folder + "/Dockerfile", "Dockerfile"));
-    switch (image.kind) {
-        case PrebuiltImage::Kind::Base:
-            TRY(add_tree(context, folder + "/bin", "bin"));
-            TRY(add_copy(context, parts.programs + "/millwright-runner", "bin/millwright-runner"));
-            TRY(add_tree(context, parts.python, "python"));
-            break;
-        case PrebuiltImage::Kind::Framework:
-            TRY(add_packages(context, image, index));
-            break;
-        case PrebuiltImage::Kind::Algorithms:
-            TRY(add_program_with_libraries(context, parts.programs + "/millwright-algorithms",
-                                           "root/opt/millwright/bin/millwright-algorithms"));
-            context["root/tmp"] = {ContextFile::Kind::Folder, "", 01777};
-            context["root/root"] = {ContextFile::Kind::Folder, "", 0700};
-            context["root/etc/passwd"].text = "root:x:0:0:root:/root:\n";
-            context["root/etc/group"].text = "root:x:0:\n";
-            break;
-    }
+    if (image.recipe)
+        TRY(add_packages(context, image, index));
+    else
+        TRY(add_tree(context, folder + "/bin", "bin"));
+    return context;
+}
+
+Result<BuildContext> programs_context(const ContextParts& parts) {
+    BuildContext context;
+    const std::string folder = parts.dockerfiles + "/programs";
+    TRY(add_copy(context, folder + "/Dockerfile", "Dockerfile"));
+    TRY(add_tree(context, folder + "/bin", "opt/millwright/bin"));
+    TRY(add_copy(context, parts.programs + "/millwright-runner", "opt/millwright/bin/millwright-runner"));
+    TRY(add_tree(context, parts.python, "opt/millwright/python"));
+    return context;
+}
+
+Result<BuildContext> algorithms_context(const ContextParts& parts) {
+    BuildContext context;
+    TRY(add_copy(context, parts.dockerfiles + "/algorithms/Dockerfile", "Dockerfile"));
+    TRY(add_program_with_libraries(context, parts.programs + "/millwright-algorithms",
+                                   "root/opt/millwright/bin/millwright-algorithms"));
+    context["root/tmp"] = {ContextFile::Kind::Folder, "", 01777};
+    context["root/root"] = {ContextFile::Kind::Folder, "", 0700};
+    context["root/etc/passwd"].text = "root:x:0:0:root:/root:\n";
+    context["root/etc/group"].text = "root:x:0:\n";
     return context;
 }
 

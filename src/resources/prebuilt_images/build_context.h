@@ -30,8 +30,12 @@ struct ContextParts {
     std::string python;       // what scripts import
 };
 
-// NotFound: a file of ours is missing.
-Result<BuildContext> build_context(const PrebuiltImage& image, const ContextParts& parts, const PackageIndex& index);
+// An image is built in steps; each is a Dockerfile. NotFound: a file of ours is missing.
+// The base and those of frameworks: Debian and the packages, without our programs.
+Result<BuildContext> packages_context(const PrebuiltImage& image, const ContextParts& parts, const PackageIndex& index);
+// And the programs, on top of any of them.
+Result<BuildContext> programs_context(const ContextParts& parts);
+Result<BuildContext> algorithms_context(const ContextParts& parts);
 
 // The program and the shared libraries that it is linked to, as a tree that needs nothing else: below `root` of the
 // context. Libraries lie in /opt/millwright/lib, the loader at its own place.

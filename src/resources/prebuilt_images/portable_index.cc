@@ -32,13 +32,14 @@ std::string normalised(std::string_view name) {
 // Name -> version. A requirement without one is pinned elsewhere in the plan.
 std::map<std::string, std::string> pinned(const PackagePlan& plan) {
     std::map<std::string, std::string> versions;
-    for (const std::string& text : {plan.packages, plan.pins, plan.alone, plan.build_tools})
-        for (const std::string_view line : split(replace_all(text, " ", "\n"), '\n')) {
-            const size_t equals = line.find("==");
-            if (equals == line.npos) continue;
-            const std::string_view name = line.substr(0, std::min(equals, line.find('[')));
-            versions[normalised(name)] = line.substr(equals + 2);
-        }
+    const std::string text =
+        replace_all(join({plan.packages, plan.pins, plan.alone, plan.build_tools}, "\n"), " ", "\n");
+    for (const std::string_view line : split(text, '\n')) {
+        const size_t equals = line.find("==");
+        if (equals == line.npos) continue;
+        const std::string_view name = line.substr(0, std::min(equals, line.find('[')));
+        versions[normalised(name)] = line.substr(equals + 2);
+    }
     return versions;
 }
 

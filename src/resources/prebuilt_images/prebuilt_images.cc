@@ -54,6 +54,10 @@ std::vector<std::string> PrebuiltImage::references() const {
     return references;
 }
 
+std::string PrebuiltImage::packages_reference() const {
+    return std::string(kRepository) + "packages:" + name + (version.empty() ? "" : "-" + version);
+}
+
 Result<PrebuiltImage> find_prebuilt_image(std::string_view name, bool gpu) {
     if (name == "base") return base_image();
     if (name == "algorithms") return algorithms_image();

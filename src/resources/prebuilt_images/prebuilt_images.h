@@ -26,6 +26,9 @@ struct PrebuiltImage {
 
     // "millwright/pytorch:2.13.0", then "millwright/pytorch:latest" when it is that.
     std::vector<std::string> references() const;
+    // "millwright/packages:pytorch-2.13.0": the same without our programs, to build the image from again when they
+    // change.
+    std::string packages_reference() const;
 };
 
 // `name`: "base", "algorithms", a framework ("pytorch": its newest version), one with a version ("tensorflow-2.15"), or

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "base/encoding.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/strings.h"
@@ -120,24 +121,36 @@ ContextParts parts_in(const Folder& folder) {
     return {.dockerfiles = IMAGES_FOLDER, .programs = folder / "programs", .python = folder / "python"};
 }
 
-TEST(BuildContexts, OfTheBaseHaveOurProgramsAndNoLeftovers) {
-    const Folder folder;
-    const auto context = build_context(*find_prebuilt_image("base", false), parts_in(folder), {});
-    ASSERT_TRUE(context.has_value()) << context.error().message;
+std::vector<std::string> paths_of(const BuildContext& context) {
     std::vector<std::string> paths;
-    for (const auto& [path, file] : *context) paths.push_back(path);
-    EXPECT_THAT(paths, ElementsAre("Dockerfile", "bin/millwright-runner", "bin/need_packages", "bin/serve",
-                                   "python/package/module.py"));
-    EXPECT_EQ(context->at("bin/serve").mode, 0755u);
+    for (const auto& [path, file] : context) paths.push_back(path);
+    return paths;
+}
+
+TEST(BuildContexts, OfTheProgramsHaveNoLeftovers) {
+    const Folder folder;
+    const ContextParts parts = parts_in(folder);
+    const auto context = programs_context(parts);
+    ASSERT_TRUE(context.has_value()) << context.error().message;
+    EXPECT_THAT(paths_of(*context), ElementsAre("Dockerfile", "opt/millwright/bin/millwright-runner",
+                                                "opt/millwright/bin/serve", "opt/millwright/python/package/module.py"));
+    EXPECT_EQ(context->at("opt/millwright/bin/serve").mode, 0755u);
+    EXPECT_THAT(paths_of(*packages_context(*find_prebuilt_image("base", false), parts, {})),
+                ElementsAre("Dockerfile", "bin/need_packages"));
+}
+
+TEST(BuildContexts, AMissingProgramIsNamed) {
+    const Folder folder;
+    const ContextParts parts = parts_in(folder);
     unlink((folder / "programs/millwright-runner").c_str());
-    EXPECT_FALSE(build_context(*find_prebuilt_image("base", false), parts_in(folder), {}).has_value() &&
-                 !file_exists(folder / "programs/millwright-runner"));
+    EXPECT_THAT(programs_context(parts).error().message, HasSubstr("millwright-runner is missing"));
+    EXPECT_THAT(algorithms_context(parts).error().message, HasSubstr("millwright-algorithms is missing"));
 }
 
 TEST(BuildContexts, OfFrameworksHaveThePlanOfTheRecipe) {
     const Folder folder;
     const auto image = find_prebuilt_image("scikit-learn-1.4", false);
-    const auto context = build_context(*image, parts_in(folder), {});
+    const auto context = packages_context(*image, parts_in(folder), {});
     ASSERT_TRUE(context.has_value()) << context.error().message;
     const auto plan = Json::parse(context->at("build/plan.json").text);
     EXPECT_EQ((*plan)["prefix"].string_or(""), "/opt/millwright/environment");
@@ -187,6 +200,76 @@ TEST(BuildContexts, AreTarArchives) {
     EXPECT_THAT(*listed, HasSubstr(deep));
     const auto unpacked = output_of({"/bin/tar", "-xOf", folder / "context.tar", deep});
     EXPECT_EQ(*unpacked, std::string(1000, 'x'));
+}
+
+// An engine that answers every build with these lines, and knows what it was asked.
+class FakeEngine {
+  public:
+    explicit FakeEngine(std::string said) : said_(std::move(said)) {
+        auto server = net::HttpServer::start(
+            {.unix_path = folder_ / "engine.sock", .control_threads = 2, .data_threads = 1, .inference_threads = 1},
+            [](const net::Request&) { return net::Pool::Control; },
+            [this](net::Request& request, net::ResponseWriter& writer) { answer(request, writer); });
+        server_ = std::move(*server);
+    }
+    std::string socket() const { return folder_ / "engine.sock"; }
+    std::string archive() const {
+        folder_.write("context.tar", "a context");
+        return folder_ / "context.tar";
+    }
+    std::string target, body;  // of the build
+
+  private:
+    void answer(net::Request& request, net::ResponseWriter& writer) {
+        Result<void> sent;
+        if (request.method == "POST" && request.raw_path() == "/v1.41/build") {
+            target = percent_decode(request.target);
+            body = *net::read_all(*request.body, 1 << 20);
+            sent = writer.send(200, {}, said_);
+        } else if (request.method == "GET" && percent_decode(request.target) == "/v1.41/images/millwright/x:1/json") {
+            sent = writer.send(200, {}, R"({"Id": "sha256:12", "Size": 7, "Config": {"Labels": {"a": "b"}}})");
+        } else {
+            sent = writer.send(404, {}, R"({"message": "no such image"})");
+        }
+        EXPECT_TRUE(sent.has_value());
+    }
+
+    const Folder folder_;
+    const std::string said_;
+    std::unique_ptr<net::HttpServer> server_;
+};
+
+TEST(ImageBuilders, TellWhatTheStepsSayLineByLine) {
+    FakeEngine engine(
+        "{\"stream\":\"Step 1/2 : FROM x\\n @ half\"}\r\n{\"stream\":\" a line\\n\"}\r\n"
+        "{\"status\":\"Downloading\",\"progressDetail\":{}}\r\n{\"aux\":{\"ID\":\"sha256:12\"}}\r\n");
+    std::vector<std::string> lines;
+    const auto built = ImageBuilder::open(engine.socket())
+                           ->build({.archive = engine.archive(),
+                                    .references = {"millwright/x:1", "millwright/x:latest"},
+                                    .arguments = {{"BASE", "debian:12"}},
+                                    .network = "host"},
+                                   [&](const std::string& line) { lines.push_back(line); });
+    ASSERT_TRUE(built.has_value()) << built.error().message;
+    EXPECT_EQ(built->id, "sha256:12");
+    EXPECT_EQ(built->labels.at("a"), "b");
+    EXPECT_THAT(lines, ElementsAre("Step 1/2 : FROM x", "@ half a line"));
+    EXPECT_EQ(engine.body, "a context");
+    EXPECT_THAT(engine.target, HasSubstr("&t=millwright/x:1&t=millwright/x:latest"));
+    EXPECT_THAT(engine.target, HasSubstr(R"(&buildargs={"BASE":"debian:12"})"));
+    EXPECT_THAT(engine.target, HasSubstr("&networkmode=host"));
+}
+
+TEST(ImageBuilders, AStepThatFailsIsTheErrorWithTheEndOfItsOutput) {
+    FakeEngine engine(
+        "{\"stream\":\"ERROR: no such package\\n\"}\r\n{\"errorDetail\":{\"code\":1},\"error\":\"the "
+        "command returned 1\"}\r\n");
+    const auto builder = ImageBuilder::open(engine.socket());
+    const auto built = builder->build({.archive = engine.archive(), .references = {"millwright/x:1"}}, {});
+    ASSERT_FALSE(built.has_value());
+    EXPECT_EQ(built.error().message, "the command returned 1");
+    EXPECT_EQ(built.error().detail, "ERROR: no such package\n");
+    EXPECT_EQ(builder->find("millwright/y:1").error().kind, ErrorKind::NotFound);
 }
 
 }  // namespace
