@@ -4,6 +4,7 @@ OpenSSH's own needs rights that no job here has (chroot, other user ids). The dr
 with paramiko before they start mpirun; this serves them, with paramiko. Commands run in the environment of the job.
 Started by `sshd` (millwright-runner under that name).
 """
+import json
 import os
 import socket
 import subprocess
@@ -16,8 +17,21 @@ MAX_SESSIONS = 64
 
 
 def addresses_of_the_job():
+    """Those of /etc/hosts, and, where an engine's resolver knows them instead, of the hosts in resourceconfig.json."""
     with open("/etc/hosts", encoding="utf-8") as hosts:
-        return {line.split()[0] for line in hosts if line.split() and not line.startswith("#")} | {"127.0.0.1"}
+        known = {line.split()[0] for line in hosts if line.split() and not line.startswith("#")} | {"127.0.0.1"}
+    base = os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")
+    try:
+        with open(f"{base}/input/config/resourceconfig.json", encoding="utf-8") as resources:
+            names = json.load(resources).get("hosts", [])
+    except (OSError, ValueError):
+        names = []
+    for name in names:
+        try:
+            known.update(socket.gethostbyname_ex(name)[2])
+        except OSError:
+            pass  # not there (yet): it cannot connect either
+    return known
 
 
 def provide_key():
@@ -96,7 +110,6 @@ def serve(connection, host_key, slots):
 
 def main():
     provide_key()
-    known = addresses_of_the_job()
     host_key = paramiko.ECDSAKey.generate()
     slots = threading.BoundedSemaphore(MAX_SESSIONS)
     listener = socket.socket()
@@ -105,7 +118,7 @@ def main():
     listener.listen(64)
     while True:
         connection, (address, _) = listener.accept()
-        if address not in known:
+        if address not in addresses_of_the_job():
             connection.close()
             continue
         slots.acquire()

@@ -24,6 +24,7 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "script_mode/peer.h"
+#include "script_mode/value.h"
 
 extern char** environ;
 
@@ -213,10 +214,7 @@ void serve_session(const Fd& socket) {
     if (complete) send_frame(socket.get(), Kind::Exit, std::to_string(code));
 }
 
-// The hosts of this job, by what /etc/hosts and resourceconfig.json know; loopback for the host itself.
-bool is_of_the_job(const in_addr& peer) {
-    const uint32_t address = ntohl(peer.s_addr);
-    if (address >> 24 == 127) return true;
+bool is_in_hosts_file(const in_addr& peer) {
     const auto text = read_file("/etc/hosts", 1 << 20);
     if (!text) return false;
     for (const std::string_view line : split(*text, '\n')) {
@@ -224,6 +222,21 @@ bool is_of_the_job(const in_addr& peer) {
         in_addr known{};
         if (inet_pton(AF_INET, first.c_str(), &known) == 1 && known.s_addr == peer.s_addr) return true;
     }
+    return false;
+}
+
+// The hosts of this job: those of /etc/hosts, and, where an engine's resolver knows them instead, those of
+// resourceconfig.json. Loopback is the host itself.
+bool is_of_the_job(const in_addr& peer) {
+    if (ntohl(peer.s_addr) >> 24 == 127 || is_in_hosts_file(peer)) return true;
+    const char* base = std::getenv("SAGEMAKER_BASE_DIR");
+    const auto text =
+        read_file(std::string(base == nullptr ? "/opt/ml" : base) + "/input/config/resourceconfig.json", 1 << 20);
+    const auto resources = text ? Value::parse(*text) : Result<Value>(Value());
+    if (!resources) return false;
+    for (const std::string& host : (*resources)["hosts"].string_items())
+        for (const in_addr& address : addresses_of(host))
+            if (address.s_addr == peer.s_addr) return true;
     return false;
 }
 
