@@ -28,7 +28,7 @@ using resources::PrebuiltImage;
 using Kind = resources::PrebuiltImage::Kind;
 
 constexpr const char* kContentLabel = "millwright.content";
-constexpr const char* kStageLabel = "millwright.stage=packages";
+constexpr const char* kStageLabel = "millwright.stage";
 
 // A file that is gone when the command is.
 class ScratchFile {
@@ -185,12 +185,16 @@ class Workshop {
             .network = arguments_.network,
             .no_cache = arguments_.no_cache};
         add_proxies(order.arguments);
+        // Its own, because another command may be building at the same time.
+        const std::string stage = system_random().hex(16);
+        if (step.arguments.contains("BASE")) order.arguments["STAGE"] = stage;
         auto built = builder_->build(order, [this](const std::string& line) {
             if (const auto told = worth_telling(line)) tell(*told);
         });
+        const auto removed = builder_->remove_unnamed(std::string(kStageLabel) + "=" + stage);
         if (!built)
             return Error{built.error().kind, name + " cannot be built: " + built.error().message, built.error().detail};
-        TRY(builder_->remove_unnamed(kStageLabel));
+        if (!removed) tell("What the build needed stays in the engine: " + removed.error().message);
         return built;
     }
 
