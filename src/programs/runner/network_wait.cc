@@ -105,6 +105,17 @@ Result<void> wait_until(Question question, std::chrono::seconds limit, const std
     }
 }
 
+// So that it stays known when the engine's resolver has a bad moment, and to who does not ask that resolver. As another
+// user than root this cannot be, and need not.
+void keep_in_hosts_file(const std::string& name) {
+    const auto hosts = read_file("/etc/hosts");
+    in_addr literal{};
+    if (!hosts || !address_in(*hosts, name).empty() || inet_pton(AF_INET, name.c_str(), &literal) == 1) return;
+    const std::string address = asked_of_resolver(name);
+    const auto file = open_file("/etc/hosts", O_WRONLY | O_APPEND);
+    if (!address.empty() && file) static_cast<void>(write_all(file->get(), address + "\t" + name + "\n").has_value());
+}
+
 }  // namespace
 
 Result<void> wait_for_names(const std::vector<std::string>& hosts, std::chrono::seconds limit) {
@@ -112,6 +123,7 @@ Result<void> wait_for_names(const std::vector<std::string>& hosts, std::chrono::
         const std::string otherwise =
             "the host " + host + " has no address after " + std::to_string(limit.count()) + " s";
         TRY(wait_until([&] { return !address_of(host).empty(); }, limit, otherwise));
+        keep_in_hosts_file(host);
     }
     return {};
 }

@@ -12,7 +12,8 @@
 
 namespace millwright::runner {
 
-// Unavailable: a name has no address in `limit`. Conflict: the job is to stop.
+// Writes what another resolver knows to /etc/hosts, where it can. Unavailable: a name has no address in `limit`.
+// Conflict: the job is to stop.
 Result<void> wait_for_names(const std::vector<std::string>& hosts, std::chrono::seconds limit);
 // Unavailable: nobody listens there within the peer's limit. Conflict: the job is to stop.
 Result<void> wait_for_peer(const script_mode::Peer& peer);
