@@ -69,7 +69,7 @@ void add_proxies(std::map<std::string, std::string>& arguments) {
 // What a step says, of interest to who waits: our own lines of progress, and where the build is.
 std::optional<std::string> worth_telling(const std::string& line) {
     if (line.starts_with("@ ")) return line.substr(2);
-    if (line.starts_with("Step ") || line.starts_with("STEP ")) return line;
+    if (line.starts_with("Step ") || line.find("STEP ") < 7) return line;
     return std::nullopt;
 }
 
@@ -113,6 +113,8 @@ class Workshop {
         }
         const BuiltImage built = TRY(ensure(step));
         TRY(builder_->name(built.id, step.references));
+        // What was made from another comes after it, so it goes first.
+        for (; !replaced_.empty(); replaced_.pop_back()) builder_->remove_if_unnamed(replaced_.back());
         std::printf("%-32s %6.0f MB  %s\n", step.references.front().c_str(), static_cast<double>(built.bytes) / 1e6,
                     image.title.c_str());
         std::fflush(stdout);
@@ -158,14 +160,16 @@ class Workshop {
         std::string text = TRY(content_of(step.context));
         for (const auto& [name, value] : step.arguments) text += "\n" + name + "=" + value;
         const std::string content = sha256_hex(text);
+        auto there = builder_->find(step.references.front());
         if (!arguments_.no_cache) {
-            auto there = builder_->find(step.references.front());
             if (there && there->labels.contains(kContentLabel) && there->labels.at(kContentLabel) == content) {
                 tell(step.references.front() + " is up to date");
                 return there;
             }
         }
-        return build(step, content);
+        auto built = TRY(build(step, content));
+        if (there && there->id != built.id) replaced_.push_back(there->id);
+        return built;
     }
 
     Result<BuiltImage> build(const Step& step, const std::string& content) {
@@ -209,7 +213,8 @@ class Workshop {
     resources::ContextParts parts_;
     resources::PackageIndex index_;
     std::unique_ptr<ImageBuilder> builder_;
-    std::optional<BuiltImage> base_;  // once it is there
+    std::optional<BuiltImage> base_;     // once it is there
+    std::vector<std::string> replaced_;  // ids of images whose name a new one has
 };
 
 }  // namespace

@@ -172,6 +172,14 @@ class EngineBuilder final : public ImageBuilder {
         return {};
     }
 
+    void remove_if_unnamed(const std::string& id) override {
+        const auto answer = ask("GET", "/images/" + id + "/json");
+        if (!answer || answer->status != 200) return;
+        const auto about = Json::parse(answer->body);
+        if (!about || !(*about)["RepoTags"].items().empty()) return;
+        static_cast<void>(ask("DELETE", "/images/" + id).has_value());  // refused: something needs it
+    }
+
   private:
     Result<net::ClientResponse> ask(const char* method, const std::string& target) {
         return engine_->call(method, kApi + target, {}, "", kShort);

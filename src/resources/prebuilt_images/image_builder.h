@@ -44,6 +44,9 @@ class ImageBuilder {
     virtual Result<void> name(const std::string& id, const std::vector<std::string>& references) = 0;
     // Removes what builds left that nothing needs but their repetition: unnamed images with this label.
     virtual Result<void> remove_unnamed(const std::string& label) = 0;
+    // Removes an image that has lost its last name to another; one that still has a name, or that something is made
+    // from, stays.
+    virtual void remove_if_unnamed(const std::string& id) = 0;
 };
 
 }  // namespace millwright::resources
