@@ -2,6 +2,7 @@
 import importlib.util
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,22 @@ _spec.loader.exec_module(_module)
 globals().update({name: getattr(_module, name) for name in ("server", "environment", "s3", "sm", "logs", "bucket",
                                                             "log_lines", "unique", "training_data", "training_request", "script_request",
                                                             "finish")})
+
+
+if os.environ.get("MILLWRIGHT_FRAMEWORK_IMAGES"):
+
+    @pytest.fixture(scope="session")
+    def server(tmp_path_factory):
+        """Of a server that has the engine, with the images of all frameworks."""
+        from frameworks import ENGINE, FRAMEWORKS
+        from server import BIN, Server
+        folder = tmp_path_factory.mktemp("millwright") / "data"
+        running = Server(folder, config=f'[containers]\nsocket = "{ENGINE}"\n').start()
+        base = os.environ.get("MILLWRIGHT_IMAGES_BASE", "debian:12-slim")
+        names = sorted({name for framework in FRAMEWORKS.values() for name in framework.recipes.values()})
+        subprocess.run([BIN / "millwright", "images", "build", "--data-dir", folder, "--base", base, *names], check=True)
+        yield running
+        running.end_everything()
 
 
 @pytest.fixture(scope="session")
