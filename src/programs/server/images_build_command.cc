@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "base/strings.h"
-#include "executors/container/container_runtime.h"
+#include "resources/images/image_aliases.h"
 #include "resources/prebuilt_images/build_context.h"
 #include "resources/prebuilt_images/image_builder.h"
 
@@ -43,17 +43,28 @@ class ScratchFile {
     std::string path_;
 };
 
-Result<std::string> engine_socket(const Config& config) {
+std::vector<std::string> engine_sockets(const Config& config) {
+    if (!config.container_socket.empty()) return {config.container_socket};
+    std::vector<std::string> sockets;
+    for (const char* name : {"DOCKER_HOST", "CONTAINER_HOST"})
+        if (const char* host = std::getenv(name); host != nullptr && std::string_view(host).starts_with("unix://"))
+            sockets.emplace_back(host + 7);
+    const char* own = std::getenv("XDG_RUNTIME_DIR");
+    const std::string mine = own == nullptr ? "/run/user/" + std::to_string(getuid()) : own;
+    for (const std::string& folder : {std::string("/run"), mine})
+        for (const char* name : {"/docker.sock", "/podman/podman.sock"}) sockets.push_back(folder + name);
+    return sockets;
+}
+
+Result<std::unique_ptr<ImageBuilder>> open_engine_of(const Config& config) {
     if (config.container_engine == ContainerEngineWish::None)
         return invalid_input(
             "images are built by a container engine, and containers.engine in the configuration is none");
-    std::vector<std::string> sockets = executors::engine_sockets();
-    if (!config.container_socket.empty()) sockets = {config.container_socket};
     std::string why;
-    for (const std::string& socket : sockets) {
-        const auto engine = executors::ask_engine(socket);
-        if (engine) return socket;
-        why += (why.empty() ? "" : "; ") + engine.error().message;
+    for (const std::string& socket : engine_sockets(config)) {
+        auto builder = ImageBuilder::open(socket);
+        if (builder) return builder;
+        why += (why.empty() ? "" : "; ") + socket + ": " + builder.error().message;
     }
     return Error{ErrorKind::Unavailable,
                  "images are built by Docker or Podman, and neither answers here (containers.socket names a socket)",
@@ -96,8 +107,7 @@ class Workshop {
     }
 
     Result<void> open_engine() {
-        const std::string socket = TRY(engine_socket(config_));
-        builder_ = ImageBuilder::open(socket);
+        builder_ = TRY(open_engine_of(config_));
         return {};
     }
 
@@ -118,7 +128,7 @@ class Workshop {
         std::printf("%-32s %6.0f MB  %s\n", step.references.front().c_str(), static_cast<double>(built.bytes) / 1e6,
                     image.title.c_str());
         std::fflush(stdout);
-        return {};
+        return arguments_.use ? use(image) : Result<void>();
     }
 
     // Each step's context in a folder of its own.
@@ -139,6 +149,21 @@ class Workshop {
     }
 
   private:
+    // Whatever version a URI asks for: the one that was built last.
+    Result<void> use(const PrebuiltImage& image) {
+        if (image.kind != Kind::Framework) return {};
+        resources::ImageAliases aliases(config_.data_dir + "/image-aliases.json");
+        for (const std::string& name : resources::repositories_of_framework(image.name)) {
+            if (name == "sagemaker-xgboost") {
+                tell(name + " stays the built-in algorithm, which has this name, too");
+                continue;
+            }
+            TRY(aliases.set(name, image.references().front()));
+            tell(name + " means " + image.references().front());
+        }
+        return {};
+    }
+
     Result<BuiltImage> provide_packages(const PrebuiltImage& image) {
         if (image.kind == Kind::Base && base_) return *base_;
         Step step{image.title, {}, {}, {image.packages_reference()}};

@@ -16,6 +16,7 @@ struct ImagesBuildArguments {
     std::string context;                  // instead of building: write the context of one image to this folder
     bool gpu = false;
     bool no_cache = false;
+    bool use = false;  // of frameworks: jobs and models that name AWS's images get these, by aliases
 };
 
 // Prints the names of what it has built to stdout, progress to stderr. `programs` is the folder of our programs.

@@ -20,6 +20,7 @@
 #include "programs/server/doctor.h"
 #include "programs/server/environment.h"
 #include "programs/server/environments_command.h"
+#include "programs/server/images_build_command.h"
 #include "programs/server/jobs_command.h"
 #include "programs/server/server.h"
 #include "resources/training_jobs/request_members.h"
@@ -142,6 +143,23 @@ void add_environments_commands(CLI::App& environments, EnvironmentsArguments& ar
     build->add_option("--requirements", arguments.requirements, "A requirements.txt to install on top");
 }
 
+CLI::App* add_images_build_command(CLI::App& images, ImagesBuildArguments& arguments) {
+    auto* build =
+        images.add_subcommand("build", "Make the images of frameworks with the container engine of this machine");
+    build->fallthrough();  // --data-dir may come behind
+    build->add_option("NAME", arguments.names,
+                      "pytorch, tensorflow-2.15, an image URI, base, algorithms; default: all");
+    build->add_option("--base", arguments.base, "What they are made from: Debian 12 or made from it")
+        ->capture_default_str();
+    build->add_option("--network", arguments.network, "Of the steps of a build")->capture_default_str();
+    build->add_option("--context", arguments.context,
+                      "Build nothing; write what one image is built from to this folder");
+    build->add_flag("--gpu", arguments.gpu, "With the packages for GPUs where there are some");
+    build->add_flag("--no-cache", arguments.no_cache, "Also what is up to date");
+    build->add_flag("--use", arguments.use, "Jobs and models that name AWS's images of the framework get these");
+    return build;
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Millwright: SageMaker on your own machines");
     app.set_version_flag("--version", MILLWRIGHT_VERSION);
@@ -177,6 +195,10 @@ int run(int argc, char** argv) {
     EnvironmentsArguments environments;
     auto* environments_command = subcommand("environments", "The Python environments in the place of framework images");
     add_environments_commands(*environments_command, environments);
+    auto* images_command = subcommand("images", "The images of containers");
+    images_command->require_subcommand(1);
+    ImagesBuildArguments images_build;
+    auto* images_build_command = add_images_build_command(*images_command, images_build);
     BackupArguments backup;
     auto* backup_command = subcommand("backup", "Copy all state to a new folder, while the server runs or not");
     backup_command->add_option("DEST", backup.destination, "A folder that is not there yet")->required();
@@ -227,6 +249,10 @@ int run(int argc, char** argv) {
     }
     if (environments_command->parsed()) {
         const auto outcome = run_environments_command(*config, environments, folder_of_this_program());
+        return outcome ? 0 : failed(outcome.error());
+    }
+    if (images_build_command->parsed()) {
+        const auto outcome = run_images_build_command(*config, images_build, folder_of_this_program());
         return outcome ? 0 : failed(outcome.error());
     }
     if (operations_command->parsed() && training_members) {

@@ -134,6 +134,14 @@ class EngineBuilder final : public ImageBuilder {
   public:
     explicit EngineBuilder(const std::string& socket) : engine_(net::HttpClient::unix_socket(socket)) {}
 
+    Result<void> ping() {
+        const auto answer = TRY(ask("GET", "/_ping"));
+        if (answer.status == 200) return {};
+        auto error = engine_error("the engine", answer);
+        error.kind = ErrorKind::Unavailable;
+        return error;
+    }
+
     Result<BuiltImage> find(const std::string& reference) override {
         const auto answer = TRY(ask("GET", "/images/" + percent_encode(reference, Slash::Keep) + "/json"));
         if (answer.status != 200) return engine_error("the image " + reference, answer);
@@ -190,8 +198,10 @@ class EngineBuilder final : public ImageBuilder {
 
 }  // namespace
 
-std::unique_ptr<ImageBuilder> ImageBuilder::open(const std::string& socket) {
-    return std::make_unique<EngineBuilder>(socket);
+Result<std::unique_ptr<ImageBuilder>> ImageBuilder::open(const std::string& socket) {
+    auto builder = std::make_unique<EngineBuilder>(socket);
+    TRY(builder->ping());
+    return std::unique_ptr<ImageBuilder>(std::move(builder));
 }
 
 }  // namespace millwright::resources

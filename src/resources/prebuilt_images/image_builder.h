@@ -32,7 +32,8 @@ class ImageBuilder {
     // Lines that the engine and the steps of the build say, from the calling thread.
     using Progress = std::function<void(const std::string& line)>;
 
-    static std::unique_ptr<ImageBuilder> open(const std::string& socket);
+    // Unavailable: nobody answers.
+    static Result<std::unique_ptr<ImageBuilder>> open(const std::string& socket);
     virtual ~ImageBuilder() = default;
 
     // NotFound.

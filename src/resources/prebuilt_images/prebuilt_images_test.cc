@@ -228,6 +228,8 @@ class FakeEngine {
             sent = writer.send(200, {}, said_);
         } else if (request.method == "GET" && percent_decode(request.target) == "/v1.41/images/millwright/x:1/json") {
             sent = writer.send(200, {}, R"({"Id": "sha256:12", "Size": 7, "Config": {"Labels": {"a": "b"}}})");
+        } else if (request.raw_path() == "/v1.41/_ping") {
+            sent = writer.send(200, {}, "OK");
         } else {
             sent = writer.send(404, {}, R"({"message": "no such image"})");
         }
@@ -244,12 +246,12 @@ TEST(ImageBuilders, TellWhatTheStepsSayLineByLine) {
         "{\"stream\":\"Step 1/2 : FROM x\\n @ half\"}\r\n{\"stream\":\" a line\\n\"}\r\n"
         "{\"status\":\"Downloading\",\"progressDetail\":{}}\r\n{\"aux\":{\"ID\":\"sha256:12\"}}\r\n");
     std::vector<std::string> lines;
-    const auto built = ImageBuilder::open(engine.socket())
-                           ->build({.archive = engine.archive(),
-                                    .references = {"millwright/x:1", "millwright/x:latest"},
-                                    .arguments = {{"BASE", "debian:12"}},
-                                    .network = "host"},
-                                   [&](const std::string& line) { lines.push_back(line); });
+    const auto builder = ImageBuilder::open(engine.socket());
+    const auto built = (*builder)->build({.archive = engine.archive(),
+                                          .references = {"millwright/x:1", "millwright/x:latest"},
+                                          .arguments = {{"BASE", "debian:12"}},
+                                          .network = "host"},
+                                         [&](const std::string& line) { lines.push_back(line); });
     ASSERT_TRUE(built.has_value()) << built.error().message;
     EXPECT_EQ(built->id, "sha256:12");
     EXPECT_EQ(built->labels.at("a"), "b");
@@ -264,12 +266,13 @@ TEST(ImageBuilders, AStepThatFailsIsTheErrorWithTheEndOfItsOutput) {
     FakeEngine engine(
         "{\"stream\":\"ERROR: no such package\\n\"}\r\n{\"errorDetail\":{\"code\":1},\"error\":\"the "
         "command returned 1\"}\r\n");
-    const auto builder = ImageBuilder::open(engine.socket());
+    const auto builder = *ImageBuilder::open(engine.socket());
     const auto built = builder->build({.archive = engine.archive(), .references = {"millwright/x:1"}}, {});
     ASSERT_FALSE(built.has_value());
     EXPECT_EQ(built.error().message, "the command returned 1");
     EXPECT_EQ(built.error().detail, "ERROR: no such package\n");
     EXPECT_EQ(builder->find("millwright/y:1").error().kind, ErrorKind::NotFound);
+    EXPECT_EQ(ImageBuilder::open(engine.socket() + "x").error().kind, ErrorKind::Unavailable);
 }
 
 }  // namespace
