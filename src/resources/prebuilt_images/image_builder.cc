@@ -15,8 +15,6 @@
 namespace millwright::resources {
 namespace {
 
-// Of the oldest engines that are supported.
-constexpr const char* kApi = "/v1.41";
 constexpr std::chrono::seconds kShort{60};
 constexpr net::HttpClient::Patience kBuildPatience{
     .head = std::chrono::hours(1), .pause = std::chrono::hours(1), .whole = std::chrono::hours(6)};
@@ -122,7 +120,7 @@ class BuildTalk final : public net::HttpClient::Receiver {
 };
 
 std::string build_target(const ImageOrder& order) {
-    std::string target = std::string(kApi) + "/build?rm=1&forcerm=1&dockerfile=Dockerfile";
+    std::string target = "/build?rm=1&forcerm=1&dockerfile=Dockerfile";
     for (const std::string& reference : order.references) target += "&t=" + percent_encode(reference);
     target += "&buildargs=" + query_json(order.arguments) + "&labels=" + query_json(order.labels);
     if (!order.network.empty()) target += "&networkmode=" + percent_encode(order.network);
@@ -134,8 +132,11 @@ class EngineBuilder final : public ImageBuilder {
   public:
     explicit EngineBuilder(const std::string& socket) : engine_(net::HttpClient::unix_socket(socket)) {}
 
+    // Also settles which version of the API is spoken: the engine's newest, because new engines refuse old versions and
+    // what is used here has been the same in all.
     Result<void> ping() {
-        const auto answer = TRY(ask("GET", "/_ping"));
+        const auto answer = TRY(engine_->call("GET", "/_ping", {}, "", kShort));
+        api_ = "/v" + answer.headers.get("Api-Version", "1.41");
         if (answer.status == 200) return {};
         auto error = engine_error("the engine", answer);
         error.kind = ErrorKind::Unavailable;
@@ -156,8 +157,8 @@ class EngineBuilder final : public ImageBuilder {
     Result<BuiltImage> build(const ImageOrder& order, const Progress& progress) override {
         const MappedArchive archive = TRY(MappedArchive::open(order.archive));
         BuildTalk talk(progress);
-        TRY(engine_->stream("POST", build_target(order), {{"Content-Type", "application/x-tar"}}, archive.bytes(),
-                            kBuildPatience, talk));
+        TRY(engine_->stream("POST", api_ + build_target(order), {{"Content-Type", "application/x-tar"}},
+                            archive.bytes(), kBuildPatience, talk));
         TRY(talk.outcome());
         return find(order.references.front());
     }
@@ -190,10 +191,11 @@ class EngineBuilder final : public ImageBuilder {
 
   private:
     Result<net::ClientResponse> ask(const char* method, const std::string& target) {
-        return engine_->call(method, kApi + target, {}, "", kShort);
+        return engine_->call(method, api_ + target, {}, "", kShort);
     }
 
     std::unique_ptr<net::HttpClient> engine_;
+    std::string api_;
 };
 
 }  // namespace

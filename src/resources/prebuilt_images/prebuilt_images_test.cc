@@ -222,14 +222,14 @@ class FakeEngine {
   private:
     void answer(net::Request& request, net::ResponseWriter& writer) {
         Result<void> sent;
-        if (request.method == "POST" && request.raw_path() == "/v1.41/build") {
+        if (request.method == "POST" && request.raw_path() == "/v1.52/build") {
             target = percent_decode(request.target);
             body = *net::read_all(*request.body, 1 << 20);
             sent = writer.send(200, {}, said_);
-        } else if (request.method == "GET" && percent_decode(request.target) == "/v1.41/images/millwright/x:1/json") {
+        } else if (request.method == "GET" && percent_decode(request.target) == "/v1.52/images/millwright/x:1/json") {
             sent = writer.send(200, {}, R"({"Id": "sha256:12", "Size": 7, "Config": {"Labels": {"a": "b"}}})");
-        } else if (request.raw_path() == "/v1.41/_ping") {
-            sent = writer.send(200, {}, "OK");
+        } else if (request.raw_path() == "/_ping") {
+            sent = writer.send(200, {{"Api-Version", "1.52"}}, "OK");
         } else {
             sent = writer.send(404, {}, R"({"message": "no such image"})");
         }
