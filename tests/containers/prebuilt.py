@@ -42,6 +42,12 @@ def engine(folder):
     finally:
         daemon.terminate()
         daemon.wait(60)
+        # It leaves the mount of a network namespace, and gigabytes.
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
+            subprocess.run(["umount", mount], check=False)
+        for name in ("data", "exec"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def make_base(host, archive):
