@@ -105,6 +105,9 @@ class Images:
         try:
             yield name
         finally:
+            left = self.docker("ps", "-aq", "--filter", f"network={name}").split()  # of a test that has failed
+            if left:
+                self.docker("rm", "-f", *left, check=False)
             self.docker("network", "rm", name, check=False)
 
     @contextlib.contextmanager
