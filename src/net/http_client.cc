@@ -1,9 +1,11 @@
 #include "net/http_client.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "base/mutex.h"
@@ -14,6 +16,40 @@
 #include "net/socket_address.h"
 
 namespace millwright::net {
+
+void Interrupt::interrupt() {
+    const MutexLock lock(mutex_);
+    interrupted_ = true;
+    // Whoever waits on it sees the end of the connection; the call owns the descriptor and closes it.
+    if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
+}
+
+bool Interrupt::interrupted() const {
+    const MutexLock lock(mutex_);
+    return interrupted_;
+}
+
+// Shows the socket of a call to its interrupt for as long as the call may use it.
+class InterruptibleUse {
+  public:
+    InterruptibleUse(Interrupt* interrupt, int socket) : interrupt_(interrupt) {
+        if (interrupt_ == nullptr) return;
+        const MutexLock lock(interrupt_->mutex_);
+        interrupt_->socket_ = socket;
+        if (interrupt_->interrupted_) ::shutdown(socket, SHUT_RDWR);
+    }
+    ~InterruptibleUse() {
+        if (interrupt_ == nullptr) return;
+        const MutexLock lock(interrupt_->mutex_);
+        interrupt_->socket_ = -1;
+    }
+    InterruptibleUse(const InterruptibleUse&) = delete;
+    InterruptibleUse& operator=(const InterruptibleUse&) = delete;
+
+  private:
+    Interrupt* interrupt_;
+};
+
 namespace {
 
 using std::chrono::milliseconds;
@@ -266,12 +302,17 @@ Result<void> Client::stream(std::string_view method, std::string_view target, co
     Connection connection = take_idle();
     for (;;) {
         if (connection.socket.fd() < 0) connection = TRY(connect(begun + patience.head));
+        if (patience.interrupt != nullptr && patience.interrupt->interrupted())
+            return Error{ErrorKind::Unavailable, "interrupted", ""};
+        std::optional<InterruptibleUse> use;
+        use.emplace(patience.interrupt, connection.socket.fd());
         Pace pace(left_until(begun + patience.head));
         const auto sent = connection.socket.send(request, body, pace);
         if (!sent && sent.error().detail == kTimeout) return sent.error();
         auto head = receive_final_head(connection, begun + patience.head);
         if (!head) {
             if (!was_stale(connection, head.error())) return head.error();
+            use.reset();
             connection = Connection();
             continue;
         }

@@ -7,9 +7,23 @@
 #include <memory>
 #include <string>
 
+#include "base/mutex.h"
 #include "net/http.h"
 
 namespace millwright::net {
+
+// Ends the calls that it was given to, from another thread: those under way and those that begin later.
+class Interrupt {
+  public:
+    void interrupt();
+    bool interrupted() const;
+
+  private:
+    friend class InterruptibleUse;
+    mutable Mutex mutex_;
+    bool interrupted_ GUARDED_BY(mutex_) = false;
+    int socket_ GUARDED_BY(mutex_) = -1;  // of the call under way
+};
 
 struct ClientResponse {
     int status = 0;
@@ -36,6 +50,7 @@ class HttpClient {
         std::chrono::milliseconds head{60'000};   // from the call to the head of the answer
         std::chrono::milliseconds pause{60'000};  // without a byte of the body
         std::chrono::milliseconds whole{480'000};
+        Interrupt* interrupt = nullptr;  // Unavailable "interrupted" from then on; of one call at a time
     };
     class Receiver {
       public:

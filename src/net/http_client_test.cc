@@ -238,5 +238,40 @@ TEST(HttpClient, AStreamEndsByPauseByTheWholeAndByItsReceiver) {
     EXPECT_EQ(enough.body, "ab");
 }
 
+class Pieces : public HttpClient::Receiver {
+  public:
+    explicit Pieces(std::function<void()> first) : first_(std::move(first)) {}
+    bool begin(const ClientResponse&) override { return true; }
+    bool piece(std::string_view) override {
+        first_();
+        return true;
+    }
+
+  private:
+    std::function<void()> first_;
+};
+
+TEST(HttpClient, EndsAStreamWhenItIsInterrupted) {
+    ScriptedServer server({[](RawPeer& peer) {
+        answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+        char byte;
+        pollfd entry{peer.fd(), POLLIN, 0};
+        ::poll(&entry, 1, 10000);
+        static_cast<void>(::read(peer.fd(), &byte, 1));
+    }});
+    const auto client = HttpClient::tcp("127.0.0.1", server.port());
+    Interrupt interrupt;
+    std::jthread other;
+    Pieces pieces([&] { other = std::jthread([&] { interrupt.interrupt(); }); });
+    HttpClient::Patience patience;
+    patience.interrupt = &interrupt;
+    const auto begun = steady_clock::now();
+    EXPECT_FALSE(client->stream("GET", "/", {}, "", patience, pieces));
+    EXPECT_LT(steady_clock::now() - begun, milliseconds(5000));
+    const auto again = client->stream("GET", "/", {}, "", patience, pieces);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().message, "interrupted");
+}
+
 }  // namespace
 }  // namespace millwright::net
