@@ -98,6 +98,13 @@ bool read_tag(std::string_view tag, FrameworkImage& image) {
     return true;
 }
 
+// "millwright/python:latest": what `millwright images build` makes is meant as it is.
+bool is_prebuilt(std::string_view image) {
+    constexpr std::string_view kFolder = "millwright/";
+    const size_t at = image.rfind(kFolder);
+    return at != image.npos && (at == 0 || image[at - 1] == '/') && image.find('/', at + kFolder.size()) == image.npos;
+}
+
 std::optional<FrameworkImage> read_python_image(std::string_view digits, std::string_view tag) {
     FrameworkImage image{.framework = "python"};
     if (!digits.empty()) {
@@ -112,6 +119,7 @@ std::optional<FrameworkImage> read_python_image(std::string_view digits, std::st
 }  // namespace
 
 std::optional<BuiltInImage> find_built_in_image(std::string_view image) {
+    if (is_prebuilt(image)) return std::nullopt;
     const std::string_view name = image.substr(image.rfind('/') + 1);
     if (name.find('@') != name.npos) return std::nullopt;
     const size_t colon = name.find(':');
@@ -129,6 +137,7 @@ std::optional<BuiltInImage> find_built_in_image(std::string_view image) {
 }
 
 std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
+    if (is_prebuilt(uri)) return std::nullopt;
     const std::string_view name = uri.substr(uri.rfind('/') + 1);
     if (name.find('@') != name.npos) return std::nullopt;
     const size_t colon = name.find(':');
@@ -154,9 +163,20 @@ std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     return std::nullopt;
 }
 
+std::vector<std::string> repositories_of_framework(std::string_view framework) {
+    std::vector<std::string> names;
+    for (const FrameworkRepository& known : kFrameworkRepositories)
+        if (known.framework == framework) names.emplace_back(known.repository);
+    return names;
+}
+
+bool is_legacy_tensorflow_image(std::string_view image) {
+    return image.substr(image.rfind('/') + 1).starts_with("sagemaker-tensorflow:");
+}
+
 std::string unsupported_image_message(std::string_view image, ImagePurpose purpose) {
     const std::string start = "Millwright does not run the image " + std::string(image);
-    if (image.substr(image.rfind('/') + 1).starts_with("sagemaker-tensorflow:"))
+    if (is_legacy_tensorflow_image(image))
         return start +
                ": it is the legacy mode of TensorFlow 1.x, in which a script defines model_fn() and the like "
                "instead of training by itself. Use script mode (script_mode=True, py_version='py3').";

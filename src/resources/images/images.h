@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace millwright::resources {
 
@@ -30,6 +31,12 @@ struct FrameworkImage {
 // scikit-learn's and XGBoost's images includes the build of the image ("1.2-1"). Nothing for digests, for images of
 // other processors, and for sagemaker-tensorflow: that is the legacy mode of TensorFlow 1.x, not script mode.
 std::optional<FrameworkImage> find_framework_image(std::string_view image);
+
+// The repositories of a framework, for training and for inference: "pytorch-training", "sagemaker-pytorch", …
+std::vector<std::string> repositories_of_framework(std::string_view framework);
+
+// sagemaker-tensorflow: known, and refused unless an image was pushed under the name.
+bool is_legacy_tensorflow_image(std::string_view image);
 
 // Why neither function above found something, for the client: names the image and what is possible.
 // Frameworks can train; what serves them does not exist yet.

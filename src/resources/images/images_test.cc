@@ -81,5 +81,21 @@ TEST(Images, WhatIsNoFrameworkOrCannotBeKnownIsNothing) {
     EXPECT_NE(unsupported_image_message("kmeans:1").find("pytorch-training"), std::string::npos);
 }
 
+TEST(Images, WhatWasBuiltHereStandsForNothingElse) {
+    for (const char* image :
+         {"millwright/python:latest", "millwright/xgboost:latest", "localhost/millwright/python:latest",
+          "123456789012.dkr.ecr.us-west-2.amazonaws.com/millwright/xgboost:1"}) {
+        EXPECT_FALSE(find_framework_image(image).has_value()) << image;
+        EXPECT_FALSE(find_built_in_image(image).has_value()) << image;
+    }
+    EXPECT_TRUE(find_framework_image("my-millwright/python:3.11").has_value());
+}
+
+TEST(Images, AFrameworkHasRepositoriesForBothUses) {
+    const auto names = repositories_of_framework("pytorch");
+    EXPECT_EQ(names, (std::vector<std::string>{"pytorch-training", "pytorch-inference", "sagemaker-pytorch",
+                                               "sagemaker-pytorch-serving"}));
+}
+
 }  // namespace
 }  // namespace millwright::resources

@@ -1,5 +1,9 @@
 #include "resources/instance_types/instance_types.h"
 
+#include <unistd.h>
+
+#include <string>
+
 #include <algorithm>
 #include <charconv>
 
@@ -137,6 +141,20 @@ std::optional<InstanceType> find_instance_type(std::string_view name) {
     if (found == std::end(kFamilies) || vcpus == 0) return std::nullopt;
     const auto memory = static_cast<uint64_t>(found->gib_per_vcpu * vcpus * static_cast<double>(kGiB));
     return InstanceType{vcpus, memory, accelerators_of(family)};
+}
+
+int nvidia_gpus_of(std::string_view name) {
+    const bool nvidia = name.starts_with("ml.p") || (name.starts_with("ml.g") && !name.starts_with("ml.g4ad"));
+    const auto type = find_instance_type(name);
+    return nvidia && type ? type->gpus : 0;
+}
+
+int nvidia_gpus_here() {
+    constexpr int kMost = 64;
+    int count = 0;
+    for (int i = 0; i < kMost; ++i)
+        if (access(("/dev/nvidia" + std::to_string(i)).c_str(), F_OK) == 0) ++count;
+    return count;
 }
 
 }  // namespace millwright::resources

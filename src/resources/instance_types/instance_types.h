@@ -16,5 +16,9 @@ struct InstanceType {
 // "ml.m5.xlarge" -> {4, 16 GiB, 0}. Knows every label of the SageMaker enums (training, hosting, processing,
 // transform).
 std::optional<InstanceType> find_instance_type(std::string_view name);
+// Those of its accelerators that are NVIDIA's GPUs.
+int nvidia_gpus_of(std::string_view name);
+// NVIDIA's GPUs in this machine, by their device nodes.
+int nvidia_gpus_here();
 
 }  // namespace millwright::resources

@@ -1,5 +1,6 @@
 #include "resources/training_jobs/plan_command.h"
 
+#include "resources/images/image_names.h"
 #include "resources/training_jobs/plan_channels.h"
 #include "resources/training_jobs/request_members.h"
 
@@ -41,6 +42,12 @@ Result<TrainingCommand> plan_framework(const Json& request, const FrameworkImage
     return command;
 }
 
+Result<TrainingCommand> plan_image(const std::string& image, TrainingCommand command) {
+    TRY(image_request({}, image));
+    command.image = image;
+    return command;
+}
+
 }  // namespace
 
 std::string script_parameter(const Json& request, std::string_view name) {
@@ -49,7 +56,7 @@ std::string script_parameter(const Json& request, std::string_view name) {
     return text;
 }
 
-Result<TrainingCommand> plan_command(const Json& request) {
+Result<TrainingCommand> plan_command(const Json& request, const std::string& image) {
     const auto& algorithm = request["AlgorithmSpecification"];
     const auto uri = algorithm["TrainingImage"].string_or("");
     const auto built_in = find_built_in_image(uri);
@@ -57,11 +64,13 @@ Result<TrainingCommand> plan_command(const Json& request) {
     TrainingCommand command;
     command.entrypoint = texts_of(algorithm["ContainerEntrypoint"]);
     command.arguments = texts_of(algorithm["ContainerArguments"]);
+    if (!image.empty()) return plan_image(image, std::move(command));
+    if (is_legacy_tensorflow_image(uri)) return invalid_input(unsupported_image_message(uri));
+    if (!built_in && !framework) return plan_image(uri, std::move(command));
     const bool own_command = !command.entrypoint.empty() || !command.arguments.empty();
     if (framework && (!built_in || own_command || has_script(request))) {
         return plan_framework(request, *framework, std::move(command));
     }
-    if (!built_in) return invalid_input(unsupported_image_message(uri));
     if (own_command || has_script(request)) {
         return invalid_input("The image " + uri +
                              " is a built-in algorithm of Millwright: it takes neither a script nor a command.");

@@ -1,4 +1,5 @@
-// What a CreateTrainingJob request lets run: a built-in algorithm, the user's script, or a command of its own.
+// What a CreateTrainingJob request lets run: a built-in algorithm, the user's script, a command of its own, or an
+// image.
 #pragma once
 
 #include <string>
@@ -10,8 +11,8 @@
 
 namespace millwright::resources {
 
-// InvalidInput: an image that stands for nothing here, or one that cannot do what is asked for.
-Result<TrainingCommand> plan_command(const Json& request);
+// InvalidInput: no name of an image, or one that cannot do what is asked for. `image`: see plan_training().
+Result<TrainingCommand> plan_command(const Json& request, const std::string& image);
 
 // A hyperparameter as the frameworks' estimators send it, a JSON text, or as boto3 users do, the text itself.
 std::string script_parameter(const Json& request, std::string_view name);

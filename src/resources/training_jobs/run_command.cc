@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/warm_pools.h"
 
 namespace millwright::resources {
@@ -12,10 +13,13 @@ constexpr const char* kJobEndpoint = "http://169.254.170.2";
 constexpr const char* kProxy = "http://169.254.170.2:3128";
 constexpr const char* kSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-// What does not depend on the job, only on its share of the machine.
+// What does not depend on the job, only on its share of the machine. An image says itself where its programs are.
 std::map<std::string, std::string> machine_variables(const CommandedRun& run) {
-    std::map<std::string, std::string> variables = {
-        {"PATH", kSearchPath}, {"HOME", "/root"}, {"LANG", "C.UTF-8"}, {"NVIDIA_VISIBLE_DEVICES", "void"}};
+    std::map<std::string, std::string> variables;
+    if (!run.image) variables = {{"PATH", kSearchPath}, {"HOME", "/root"}, {"LANG", "C.UTF-8"}};
+    const auto gpus = given_gpus(run.plan);
+    const bool some = run.image && std::any_of(gpus.begin(), gpus.end(), [](int count) { return count > 0; });
+    if (!some) variables["NVIDIA_VISIBLE_DEVICES"] = "void";
     const auto threads = std::to_string(std::max(1, static_cast<int>(std::floor(run.grant.per_host.cpus))));
     variables["MILLWRIGHT_CPUS"] = threads;
     for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) variables[name] = threads;
@@ -76,6 +80,25 @@ void add_ssh(const TrainingRunContext& context, RunCommand& result) {
     path = std::string(kProgramsInside) + ":" + path;
 }
 
+bool has_variable(const executors::RunImage& image, const std::string& name) {
+    const auto& all = image.config.environment;
+    return std::any_of(all.begin(), all.end(), [&](const auto& line) { return line.starts_with(name + "="); });
+}
+
+// The words of container-contract 1.1: "train" takes the place of the image's Cmd, ContainerArguments that of "train",
+// and a ContainerEntrypoint alone that of both.
+void add_image(const TrainingRunContext& context, const CommandedRun& run, RunCommand& result) {
+    const auto& command = run.plan.command;
+    for (const auto* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"})
+        if (has_variable(*run.image, name)) result.environment.erase(name);
+    add_proxy(context, run, result.environment);
+    for (const auto& [name, value] : run.plan.environment) result.environment[name] = value;
+    result.image = *run.image;
+    if (!command.entrypoint.empty()) result.image->entrypoint = command.entrypoint;
+    result.command = command.arguments;
+    if (command.entrypoint.empty() && command.arguments.empty()) result.command = {"train"};
+}
+
 // As in the framework's image: its packages, its interpreter first on the PATH, the toolkit at hand.
 Result<void> add_script(const TrainingRunContext& context, const CommandedRun& run, RunCommand& result) {
     const auto& command = run.plan.command;
@@ -106,6 +129,17 @@ Result<void> add_script(const TrainingRunContext& context, const CommandedRun& r
 
 }  // namespace
 
+std::vector<int> given_gpus(const TrainingPlan& plan) {
+    std::vector<int> gpus;
+    const auto here = nvidia_gpus_here();
+    for (const auto& group : plan.training.groups)
+        gpus.insert(gpus.end(), static_cast<size_t>(group.hosts), std::min(here, nvidia_gpus_of(group.instance_type)));
+    if (gpus.empty())
+        gpus.assign(static_cast<size_t>(plan.training.hosts),
+                    std::min(here, nvidia_gpus_of(plan.training.instance_type)));
+    return gpus;
+}
+
 std::map<std::string, std::string> interpreter_variables(const CommandedRun& run) {
     const auto& environment = run.script->environment;
     auto variables = machine_variables(run);
@@ -118,7 +152,9 @@ std::map<std::string, std::string> interpreter_variables(const CommandedRun& run
 Result<RunCommand> run_command(const TrainingRunContext& context, const CommandedRun& run) {
     RunCommand result;
     result.environment = TRY(platform_variables(context, run));
-    if (run.script) {
+    if (run.image) {
+        add_image(context, run, result);
+    } else if (run.script) {
         TRY(add_script(context, run, result));
     } else {
         TRY(add_algorithm(context, run, result));

@@ -21,15 +21,20 @@ struct CommandedRun {
     const jobs::Grant& grant;
     const std::string run_id;
     const std::string folder;
-    const ScriptEnvironment* script;  // null: a built-in algorithm
+    const ScriptEnvironment* script;  // null: a built-in algorithm, or
+    const executors::RunImage* image;
 };
 
 struct RunCommand {
     std::vector<std::string> command;
     std::map<std::string, std::string> environment;
     std::vector<executors::Mount> mounts;  // besides those of channels: code, Python environment
-    std::string working_folder = "/";
+    std::string working_folder = "/";      // of an image: its own
+    std::optional<executors::RunImage> image;
 };
+
+// GPUs of each host: what its instance type has, as far as this machine has them.
+std::vector<int> given_gpus(const TrainingPlan& plan);
 
 // What a Python interpreter of the job's environment is started with, but for what belongs to the job alone. REQUIRES:
 // run.script.

@@ -29,7 +29,8 @@ struct TrainingJobCard {
     uint64_t disk_bytes = 0;      // what each host may write; 0: no limit
     std::chrono::seconds max_runtime{};
     bool has_checkpoints = false;
-    bool is_script = false;  // else a built-in algorithm
+    bool is_script = false;  // else a built-in algorithm, or
+    std::string image;       // what it is called where it is
 };
 
 }  // namespace millwright::resources

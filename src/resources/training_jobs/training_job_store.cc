@@ -59,12 +59,13 @@ const std::vector<metadata_store::Migration> kSchema = {
      "CREATE INDEX training_job_list_name ON training_job(account, region, name, id);"
      "CREATE INDEX training_job_list_status_created ON training_job(account, region, status, created, id, name_key);"
      "CREATE INDEX training_job_list_status_name ON training_job(account, region, status, name, id);"},
+    {"training_jobs 4: images", "ALTER TABLE training_job ADD COLUMN image TEXT NOT NULL DEFAULT '';"},
 };
 
 constexpr std::string_view kColumns =
     "id, account, region, name, owner, run_id, phase, status, secondary_status, created, modified, training_start, "
     "training_end, stop_requested, revision, request, outcome, failure_reason, model_artifacts, training_seconds, "
-    "ran_before, interruptions, retries, interrupted_run, billable_seconds, kept";
+    "ran_before, interruptions, retries, interrupted_run, billable_seconds, kept, image";
 
 int64_t number_of(Phase phase) { return static_cast<int64_t>(phase); }
 int64_t ms(Timestamp time) { return to_epoch_milliseconds(time); }
@@ -108,6 +109,7 @@ Result<TrainingJobRow> read_row(const Row& row) {
     result.retries = static_cast<int>(row.integer(22));
     result.interrupted_run = row.text(23);
     result.kept = row.integer(25) != 0;
+    result.image = row.text(26);
     job.billable_seconds = row.optional_integer(24);
     return result;
 }
@@ -315,15 +317,15 @@ TrainingJobStore::TrainingJobStore(Database& database, Tags& tags, TrainingQuota
              "ORDER BY account, region, name LIMIT ?") {}
 
 Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
-                                         const TagList& tags) {
+                                         const TagList& tags, const std::string& image) {
     const auto id = TRY(database_.write(
         [&](Transaction& transaction) -> Result<int64_t> {
             const auto rows = TRY(transaction.query(
                 "INSERT INTO training_job(account, region, name, name_key, owner, phase, status, "
                 "secondary_status, created, modified, "
-                "request) VALUES(?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                "request, image) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
                 job.account, job.region, job.name, to_lower(job.name), owner, number_of(Phase::Queued), "InProgress",
-                "Starting", ms(job.created), ms(job.created), job.request.dump()));
+                "Starting", ms(job.created), ms(job.created), job.request.dump(), image));
             const int64_t added = rows.at(0).integer(0);
             TRY(add_transition(transaction, added, "Starting", message, job.created, false));
             TRY(tags_.register_in(transaction, job.arn, tags));

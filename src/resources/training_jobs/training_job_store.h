@@ -30,6 +30,7 @@ enum class StopCause { None, User, MaxWait, MaxPending };  // as stored
 struct TrainingJobRow {
     int64_t id = 0;
     std::string owner, run_id;
+    std::string image;  // what the TrainingImage stands for, where it is not what its name says
     Phase phase = Phase::Queued;
     bool stop_requested = false;
     StopCause stop_cause = StopCause::None;
@@ -79,7 +80,7 @@ class TrainingJobStore {
 
     // The new row's id. AlreadyExists: the name is taken. LimitExceeded: over a quota, in AWS's words.
     Result<int64_t> insert(const TrainingJob& job, const std::string& owner, const std::string& message,
-                           const TagList& tags);
+                           const TagList& tags, const std::string& image = "");
     Result<TrainingJobRow> find(std::string_view account, std::string_view region, std::string_view name);  // NotFound
     Result<TrainingJobRow> load(int64_t id);                                                                // NotFound
     Result<std::vector<TrainingJobRow>> unfinished();
@@ -91,8 +92,9 @@ class TrainingJobStore {
 
     // False when the row is not in one of `from`.
     Result<bool> change(int64_t id, const TrainingJobChange& change, Timestamp now);
-    // What a queued job is doing: secondary status Starting (its environment is being made) or Pending (it waits for
-    // the machine) with this message, replacing an earlier message of the same status.
+    // What a queued job is doing: secondary status Starting (its environment is being made), Downloading (its image is
+    // being pulled) or Pending (it waits for the machine) with this message, replacing an earlier message of the same
+    // status.
     Result<void> explain(int64_t id, std::string_view secondary_status, const std::string& message, Timestamp now);
     // The row before; nothing changes when it is stopping already or has ended.
     Result<TrainingJobRow> request_stop(std::string_view account, std::string_view region, std::string_view name,

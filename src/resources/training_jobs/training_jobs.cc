@@ -118,7 +118,9 @@ class RunningTrainingJobs : public TrainingJobs {
     Result<jobs::Grant> grant(const TrainingPlan& plan, jobs::TooLarge policy) const;
     Result<TrainingJob> finished_view(TrainingJobRow row);
     void remove_leftovers(const std::set<std::string>& live_runs);
+    Result<std::string> meaning_of_image(const NewTrainingJob& job) const;
     Result<void> check_role(const NewTrainingJob& job) const;
+    Result<void> check_image(const NewTrainingJob& job, const std::string& image) const;
     Result<void> check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const;
     Result<void> check_bucket(const std::string& name, const std::string& member) const;
     Result<void> check_channel(const NewTrainingJob& job, const Channel& channel) const;
@@ -186,7 +188,7 @@ void RunningTrainingJobs::remove_leftovers(const std::set<std::string>& live_run
 }
 
 Result<void> RunningTrainingJobs::recover(const TrainingJobRow& row) {
-    auto plan = TRY(plan_training(row.job.request));
+    auto plan = TRY(plan_training(row.job.request, row.image));
     const auto found = find_file_systems(settings_.file_systems, plan.training.channels);
     if (!found && row.phase < Phase::Launching) return found;
     // The machine may be smaller than it was; what was accepted is not refused now.
@@ -268,7 +270,8 @@ Error never_fits(const TrainingPlan& plan, const jobs::Machine& machine, Error w
 }
 
 Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
-    auto plan = TRY(plan_training(asked.request));
+    const auto image = TRY(meaning_of_image(asked));
+    auto plan = TRY(plan_training(asked.request, image));
     TRY(find_file_systems(settings_.file_systems, plan.training.channels));
     const auto tags = TRY(parse_tags(asked.request["Tags"]));
     const auto policy = settings_.strict_capacity ? jobs::TooLarge::Refuse : jobs::TooLarge::Shrink;
@@ -278,6 +281,7 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     TRY(check_role(asked));
     TRY(check_storage(asked, plan));
     TRY(check_role_access(parts_.identity, parts_.objects, asked, plan));
+    TRY(check_image(asked, plan.command.image));
 
     TrainingJobRow row;
     auto& job = row.job;
@@ -293,7 +297,7 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
     const auto what = plan.training.groups.empty() ? plan.training.instance_type : "instance groups";
     if (!granted.note.empty()) message += " (" + what + ": " + granted.note + ")";
 
-    const auto id = store_->insert(job, row.owner, message, tags);
+    const auto id = store_->insert(job, row.owner, message, tags, image);
     if (!id && id.error().kind == ErrorKind::AlreadyExists) {
         return Error{
             ErrorKind::AlreadyExists,
@@ -303,11 +307,12 @@ Result<std::string> RunningTrainingJobs::create(const NewTrainingJob& asked) {
             id.error().detail};
     }
     row.id = TRY(Result<int64_t>(id));
+    row.image = image;
     TRY(pools_->begin(row.id, plan.life.keep_alive));
     const auto life = plan.life;
     jobs::Entry entry;
-    const auto image = job.request["AlgorithmSpecification"]["TrainingImage"].string_or("");
-    entry.reservation = pools_->claim(warm_pool_match(job), image, row.id, job.name);
+    const auto uri = job.request["AlgorithmSpecification"]["TrainingImage"].string_or("");
+    entry.reservation = pools_->claim(warm_pool_match(job), uri, row.id, job.name);
     parts_.supervisor.submit(make_training_run(*context_, row, std::move(plan), granted), std::move(entry));
     set_deadlines(row, life);
     return job.arn;
@@ -323,6 +328,19 @@ Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
     return invalid_input(
         "Could not assume role " + arn +
         ". Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.");
+}
+
+Result<std::string> RunningTrainingJobs::meaning_of_image(const NewTrainingJob& job) const {
+    if (!parts_.images) return std::string();
+    return parts_.images->meaning({job.account, job.region},
+                                  job.request["AlgorithmSpecification"]["TrainingImage"].string_or(""));
+}
+
+Result<void> RunningTrainingJobs::check_image(const NewTrainingJob& job, const std::string& image) const {
+    if (image.empty()) return {};
+    if (!parts_.images) return invalid_input(unsupported_image_message(image));
+    const auto role = TRY(parts_.identity.resolve_role(job.account, job.request["RoleArn"].string_or("")));
+    return parts_.images->check({job.account, job.region, &role}, image);
 }
 
 Result<void> RunningTrainingJobs::check_storage(const NewTrainingJob& job, const TrainingPlan& plan) const {
@@ -372,7 +390,7 @@ Result<void> RunningTrainingJobs::check_channel(const NewTrainingJob& job, const
 Result<TrainingJob> RunningTrainingJobs::finished_view(TrainingJobRow row) {
     auto job = std::move(row.job);
     job.warm_pool = TRY(pools_->status(row.id));
-    job.metric_definitions = effective_metric_definitions(job.request);
+    job.metric_definitions = effective_metric_definitions(job.request, row.image);
     return job;
 }
 
@@ -412,7 +430,7 @@ void add_hosts(const TrainingJobRow& row, int hosts, TrainingJobCard& card) {
 Result<TrainingJobCard> RunningTrainingJobs::inspect(std::string_view account, std::string_view region,
                                                      std::string_view name) {
     const auto row = TRY(store_->find(account, region, name));
-    const auto plan = TRY(plan_training(row.job.request));
+    const auto plan = TRY(plan_training(row.job.request, row.image));
     TrainingJobCard card;
     card.job = row.job;
     const auto folder = training_run_folder(settings_, row.run_id);
@@ -430,7 +448,8 @@ Result<TrainingJobCard> RunningTrainingJobs::inspect(std::string_view account, s
     card.disk_bytes = static_cast<uint64_t>(plan.volume_gib) << 30;
     card.max_runtime = plan.max_runtime;
     card.has_checkpoints = plan.training.checkpoints.has_value();
-    card.is_script = !plan.command.algorithm;
+    card.is_script = plan.command.framework.has_value();
+    card.image = plan.command.image;
     return card;
 }
 

@@ -23,6 +23,7 @@
 #include "object_store/object_store.h"
 #include "resources/environments/environments.h"
 #include "resources/identity/identity.h"
+#include "resources/images/image_names.h"
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
 #include "resources/tags/tags.h"
@@ -131,6 +132,7 @@ class TrainingJobs {
         const Clock& clock;
         Random& random;
         Environments* environments = nullptr;  // without it, framework images are refused
+        ImageNames* images = nullptr;          // without it, all others but the built-in algorithms'
     };
     // Continues unfinished jobs of an earlier server.
     static Result<std::unique_ptr<TrainingJobs>> open(const TrainingJobSettings& settings, const Parts& parts);

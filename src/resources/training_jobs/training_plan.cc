@@ -31,7 +31,7 @@ Result<void> read_metrics(const Json& request, TrainingPlan& plan) {
     const auto& own = request["AlgorithmSpecification"]["MetricDefinitions"];
     // The XGBoost framework container is open, so users may define what they print; first-party images are closed.
     const auto image = request["AlgorithmSpecification"]["TrainingImage"].string_or("");
-    if (own.size() > 0 && !find_framework_image(image)) {
+    if (own.size() > 0 && plan.command.algorithm && !find_framework_image(image)) {
         return invalid_input(
             "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
             "without "
@@ -71,15 +71,15 @@ Result<void> read_checkpoints(const Json& request, TrainingPlan& plan) {
 
 }  // namespace
 
-Json effective_metric_definitions(const Json& request) {
-    const auto command = plan_command(request);
+Json effective_metric_definitions(const Json& request, const std::string& image) {
+    const auto command = plan_command(request, image);
     return command ? effective(request["AlgorithmSpecification"]["MetricDefinitions"], *command) : Json();
 }
 
-Result<TrainingPlan> plan_training(const Json& request) {
+Result<TrainingPlan> plan_training(const Json& request, const std::string& image) {
     TRY(refuse_unsupported_members(request));
     TrainingPlan plan;
-    plan.command = TRY(plan_command(request));
+    plan.command = TRY(plan_command(request, image));
     TRY(plan_hosts(request, plan));
     TRY(read_output(request, plan));
     TRY(read_metrics(request, plan));

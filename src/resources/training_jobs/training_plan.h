@@ -17,14 +17,17 @@
 
 namespace millwright::resources {
 
-// What runs: exactly one of a built-in algorithm, the user's script under our runner, or a command of the request.
+// What runs: exactly one of a built-in algorithm, the user's script under our runner, a command of the request, or an
+// image.
 struct TrainingCommand {
+    std::string image;  // what it is called where it is; empty: none
     std::optional<BuiltInImage> algorithm;
     std::optional<FrameworkImage> framework;  // the environment it runs in: script mode, or with an entry point
     // Script mode: the archive of hyperparameter sagemaker_submit_directory, staged at /opt/ml/code. Empty: the code is
     // elsewhere (a channel, a path), and the runner finds it.
     std::optional<object_store::S3Uri> submit_directory;
-    // ContainerEntrypoint and ContainerArguments. The entry point replaces the runner; arguments alone replace "train".
+    // ContainerEntrypoint and ContainerArguments. The entry point replaces the runner, or the image's and its Cmd;
+    // arguments alone replace "train".
     std::vector<std::string> entrypoint, arguments;
 };
 
@@ -53,9 +56,9 @@ struct TrainingPlan {
 };
 
 // InvalidInput: the request asks for something Millwright does not do; the message names it. docs/reference/training.md
-// lists all of them.
-Result<TrainingPlan> plan_training(const Json& request);
+// lists all of them. `image`: what ImageNames::meaning() says of its TrainingImage.
+Result<TrainingPlan> plan_training(const Json& request, const std::string& image = "");
 // Its metric_definitions alone, for a request that was planned before.
-Json effective_metric_definitions(const Json& request);
+Json effective_metric_definitions(const Json& request, const std::string& image);
 
 }  // namespace millwright::resources

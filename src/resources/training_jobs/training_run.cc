@@ -53,7 +53,9 @@ class TrainingRun : public jobs::Work {
     jobs::Demand demand() const override { return jobs::total(grant_, plan_.training.hosts); }
     std::chrono::milliseconds rest() const override { return rest_; }
 
-    bool needs_provisions() const override { return plan_.command.framework && !script_; }
+    bool needs_provisions() const override {
+        return (plan_.command.framework && !script_) || (!plan_.command.image.empty() && !image_);
+    }
     Result<void> provision(const jobs::StopFlag& stop) override;
     jobs::Expected expected() const override { return expected_; }
     void waiting(const std::string& reason) override;
@@ -70,7 +72,10 @@ class TrainingRun : public jobs::Work {
     Result<std::vector<std::string>> open_logs();
     RunSpec instances() const;
     Result<RunSpec> run_spec(executors::StagedTree tree, std::chrono::seconds max_runtime);
-    CommandedRun commanded() const { return {job_, plan_, grant_, run_id_, folder(), script_ ? &*script_ : nullptr}; }
+    CommandedRun commanded() const {
+        return {job_, plan_, grant_, run_id_, folder(), script_ ? &*script_ : nullptr, image_ ? &*image_ : nullptr};
+    }
+    Result<void> prepare_image(const executors::ImageProgress& progress, const jobs::StopFlag& stop);
     bool can_be_warm() const;
     Result<bool> keep_instances(bool ran);
     void plan_interruption(Timestamp started);
@@ -94,12 +99,14 @@ class TrainingRun : public jobs::Work {
     const TrainingPlan plan_;
     const jobs::Grant grant_;
     const jobs::Expected expected_;
-    std::optional<ScriptEnvironment> script_;  // from provision() on
-    std::chrono::milliseconds rest_{};         // before the next segment
-    int starts_in_vain_ = 0;                   // that ended before the first instruction
-    bool kept_ = false;                        // the files stay
-    bool reuses_ = false;                      // instances of a warm pool
-    bool no_room_ = false;                     // its files fill the disk: they must go
+    std::optional<ScriptEnvironment> script_;  // from provision() on, as
+    std::optional<executors::RunImage> image_;
+    Timestamp image_ready_{};           // when it was looked at last
+    std::chrono::milliseconds rest_{};  // before the next segment
+    int starts_in_vain_ = 0;            // that ended before the first instruction
+    bool kept_ = false;                 // the files stay
+    bool reuses_ = false;               // instances of a warm pool
+    bool no_room_ = false;              // its files fill the disk: they must go
 };
 
 Result<bool> TrainingRun::change(const TrainingJobChange& change) {
@@ -109,10 +116,38 @@ Result<bool> TrainingRun::change(const TrainingJobChange& change) {
 }
 
 Result<void> TrainingRun::provision(const jobs::StopFlag& stop) {
+    if (!plan_.command.image.empty()) {
+        Timestamp told{};
+        const auto tell = [&](const std::string& line) {
+            constexpr std::chrono::seconds kPause{1};  // a commit each
+            if (told != Timestamp{} && now() - told < kPause) return;
+            told = now();
+            explain("Downloading", "Downloading the training image: " + line);
+        };
+        return prepare_image(tell, stop);
+    }
     if (!context_.parts.environments) return internal_error("there are no environments");
     script_ = TRY(provide_script_environment(context_.parts.objects, *context_.parts.environments, plan_.command, stop,
                                              [this](const std::string& line) { explain("Starting", line); }));
     return {};
+}
+
+Result<void> TrainingRun::prepare_image(const executors::ImageProgress& progress, const jobs::StopFlag& stop) {
+    if (!context_.parts.images) return internal_error("there are no images");
+    const auto request = TRY(image_request({job_.account, job_.region}, plan_.command.image));
+    auto prepared = context_.parts.images->images().prepare(request, progress, [&] { return stop.load(); });
+    if (prepared) {
+        image_ = std::move(*prepared);
+        image_ready_ = now();
+        return {};
+    }
+    auto error = std::move(prepared.error());
+    if (is_users_fault(error) && error.kind != ErrorKind::LimitExceeded)
+        error.message =
+            "Cannot pull algorithm container. Either the image does not exist or its permissions are "
+            "incorrect. (" +
+            error.message + ")";
+    return error;
 }
 
 void TrainingRun::waiting(const std::string& reason) { explain("Pending", reason); }
@@ -140,6 +175,9 @@ Result<RunSpec> TrainingRun::prepare(const jobs::StopFlag& stop) {
     const auto row = TRY(context_.store.load(id_));
     TRY(make_directories(folder(), 0700));
     TRY(note_boot(folder()));
+    // Unused layers go after a while, and the job may have waited for long.
+    constexpr std::chrono::minutes kFresh{5};
+    if (image_ && now() - image_ready_ > kFresh) TRY(prepare_image([](const std::string&) {}, stop));
     auto training = plan_.training;
     training.check_readable = TRY(readable_for_role(context_, job_));
     auto tree = TRY(executors::write_training_tree(context_.parts.objects, training, folder(), stop));
@@ -163,6 +201,7 @@ Result<RunSpec> TrainingRun::run_spec(executors::StagedTree tree, std::chrono::s
     auto command = TRY(run_command(context_, commanded()));
     spec.command = std::move(command.command);
     spec.environment = std::move(command.environment);
+    spec.image = std::move(command.image);
     spec.working_folder = std::move(command.working_folder);
     spec.mounts = std::move(tree.mounts);
     spec.mounts.insert(spec.mounts.end(), command.mounts.begin(), command.mounts.end());
@@ -182,10 +221,12 @@ RunSpec TrainingRun::instances() const {
     spec.limits.cpus = grant_.per_host.cpus;
     spec.limits.max_processes = max_processes(grant_.per_host.cpus);
     spec.limits.memory_bytes = grant_.per_host.memory_bytes;
+    const auto gpus = image_ ? given_gpus(plan_) : std::vector<int>(static_cast<size_t>(spec.hosts), 0);
+    spec.limits.gpus = gpus.at(0);
     spec.network_isolation = plan_.network_isolation;
     if (!plan_.network_isolation) {
         spec.forward_to = context_.settings.forward_to;
-        if (script_) spec.egress_socket = context_.settings.egress_socket;
+        if (script_ || image_) spec.egress_socket = context_.settings.egress_socket;
     }
     spec.max_disk_bytes = disk_limit();
     spec.max_log_bytes = kMaxLogBytes;
@@ -194,6 +235,7 @@ RunSpec TrainingRun::instances() const {
         limits.cpus = granted.cpus;
         limits.max_processes = max_processes(granted.cpus);
         limits.memory_bytes = granted.memory_bytes;
+        limits.gpus = gpus.at(spec.host_limits.size());
         spec.host_limits.push_back(limits);
     }
     spec.stop_grace = context_.settings.stop_grace;

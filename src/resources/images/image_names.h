@@ -1,0 +1,65 @@
+// From the image URI of a request to what is run for it, and whether its role may have it.
+//
+// In this order: an alias of the user's, an image that was pushed to our registry under that very name, a built-in
+// algorithm or a framework (images.h), else the image of that name, wherever it is.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "executors/images.h"
+#include "oci/reference.h"
+#include "resources/identity/identity.h"
+#include "resources/images/image_aliases.h"
+
+namespace millwright::resources {
+
+// Our registry, as far as names go.
+class ImageRepositories {
+  public:
+    virtual ~ImageRepositories() = default;
+    struct Found {
+        bool repository = false, image = false;
+        std::string policy;  // of the repository; empty: none
+    };
+    // `reference` has an ECR host.
+    virtual Result<Found> find(const oci::Reference& reference) = 0;
+};
+
+// Who asks, and for which call; the texts of refusals are AWS's for it.
+struct ImageCaller {
+    std::string account, region;
+    const Role* role = nullptr;  // null: none was named (models)
+    enum class For { Training, Model } purpose = For::Training;
+};
+
+// Thread-safe.
+class ImageNames {
+  public:
+    struct Parts {
+        ImageRepositories& repositories;
+        executors::Images& images;
+        Identity& identity;
+        const ImageAliases& aliases;
+    };
+    explicit ImageNames(const Parts& parts) : parts_(parts) {}
+
+    // The image to run in the place of `uri`; empty: the URI means what images.h says of it, or itself. What it is is
+    // kept with the job or model: it may not change later.
+    Result<std::string> meaning(const ImageCaller& caller, std::string_view uri);
+    // Whether the image is there, or can be had, and the role may pull it. InvalidInput with AWS's text.
+    Result<void> check(const ImageCaller& caller, const std::string& image);
+
+    executors::Images& images() { return parts_.images; }
+
+  private:
+    Result<bool> may_pull(const ImageCaller& caller, const oci::Reference& at, const std::string& policy);
+
+    const Parts parts_;
+};
+
+// For executors::Images. InvalidInput: not a name of an image.
+Result<executors::ImageRequest> image_request(const ImageCaller& caller, std::string_view image);
+
+}  // namespace millwright::resources
