@@ -120,6 +120,15 @@ Result<Decision> AccessControl::decide(const Call& call, const Access& access) c
     return judge(*profile, call, access);
 }
 
+namespace {
+
+PolicyKind kind_of_resource_policy(const Access& access) {
+    if (access.resource_policy_must_allow) return PolicyKind::Trust;
+    return access.resource.starts_with("arn:aws:ecr:") ? PolicyKind::Repository : PolicyKind::Bucket;
+}
+
+}  // namespace
+
 Result<Decision> AccessControl::judge(const Profile& profile, const Call& call, const Access& access) const {
     const CallContext context(profile, call, access, clock_);
     Question question{.action = access.action,
@@ -131,7 +140,7 @@ Result<Decision> AccessControl::judge(const Profile& profile, const Call& call, 
     for (const std::string& spelling : access.other_spellings) question.resources.push_back(spelling);
     PolicyPtr resource_policy;
     if (!access.resource_policy.empty()) {
-        const PolicyKind kind = access.resource_policy_must_allow ? PolicyKind::Trust : PolicyKind::Bucket;
+        const PolicyKind kind = kind_of_resource_policy(access);
         auto parsed = cache_.get(access.resource_policy, kind);
         if (!parsed && kind == PolicyKind::Trust) return Decision{Decision::Because::NoResourcePolicy};
         if (!parsed) return Decision{Decision::Because::DeniedByResourcePolicy};

@@ -164,12 +164,14 @@ Result<void> Reader::check_action(const std::string& action) const {
         return invalid_input("Vendor " + std::string(parts[0]) + " is not valid");
     if (kind_ == PolicyKind::Trust && to_lower(parts[0]) != "sts")
         return invalid_input("AssumeRole policy may only specify STS AssumeRole actions.");
+    if (kind_ == PolicyKind::Repository && to_lower(parts[0]) != "ecr")
+        return invalid_input("The policy of a repository may only specify actions of ecr.");
     return {};
 }
 
 Result<void> Reader::read_resources(const Json& statement, Statement& out) const {
     const bool has = statement.has("Resource"), has_not = statement.has("NotResource");
-    if (kind_ == PolicyKind::Trust) {
+    if (kind_ == PolicyKind::Trust || kind_ == PolicyKind::Repository) {
         if (has || has_not) return invalid_input("Has prohibited field Resource");
         return {};
     }

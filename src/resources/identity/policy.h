@@ -20,8 +20,8 @@
 namespace millwright::resources {
 
 // What a document is for decides its grammar: Permission (of a user, group, role, session, or a managed policy) names
-// no principal; Trust (of a role) and Bucket must.
-enum class PolicyKind { Permission, Trust, Bucket };
+// no principal; Trust (of a role), Bucket and Repository (of images) must. Trust and Repository name no resource.
+enum class PolicyKind { Permission, Trust, Bucket, Repository };
 
 struct Principals {
     bool given = false;
@@ -38,7 +38,7 @@ struct Statement {
     bool all_actions_but = false;    // NotAction
     bool all_resources_but = false;  // NotResource
     std::vector<Pattern> actions;    // in lower case
-    std::vector<Pattern> resources;  // empty in a trust policy
+    std::vector<Pattern> resources;  // empty in policies of roles and repositories
     Principals principals;
     std::vector<Condition> conditions;
 };

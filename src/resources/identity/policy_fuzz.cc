@@ -7,7 +7,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace millwright::resources;
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    for (const PolicyKind kind : {PolicyKind::Permission, PolicyKind::Trust, PolicyKind::Bucket}) {
+    for (const PolicyKind kind :
+         {PolicyKind::Permission, PolicyKind::Trust, PolicyKind::Bucket, PolicyKind::Repository}) {
         const auto policy = parse_policy(text, kind);
         if (!policy) continue;
         CHECK(*policy != nullptr);
