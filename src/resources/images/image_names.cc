@@ -88,7 +88,7 @@ Result<void> ImageNames::check(const ImageCaller& caller, const std::string& ima
     const auto request = TRY(image_request(caller, image));
     const auto at = in_our_registry(caller, request.reference);
     const auto found = at ? TRY(parts_.repositories.find(*at)) : ImageRepositories::Found{};
-    if (found.repository && !TRY(may_pull(caller, *at, found.policy))) return may_not(caller, *at, image);
+    if (found.repository && !TRY(may_pull(caller, *at))) return may_not(caller, *at, image);
     const auto looked = parts_.images.look(request);
     if (looked) return {};
     if (looked.error().kind == ErrorKind::Internal) return looked.error();
@@ -98,15 +98,10 @@ Result<void> ImageNames::check(const ImageCaller& caller, const std::string& ima
     return ours ? no_repository(caller, *at, image) : invalid_input(looked.error().message);
 }
 
-Result<bool> ImageNames::may_pull(const ImageCaller& caller, const Reference& at, const std::string& policy) {
-    const auto host = oci::parse_ecr_host(at.host);
-    if (!caller.role) return host->account == caller.account;
+Result<bool> ImageNames::may_pull(const ImageCaller& caller, const Reference& at) {
+    if (!caller.role) return oci::parse_ecr_host(at.host)->account == caller.account;
     for (const auto* action : {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}) {
-        aws::Access access;
-        access.action = action;
-        access.resource = "arn:aws:ecr:" + host->region + ":" + host->account + ":repository/" + at.repository;
-        access.resource_account = host->account;
-        access.resource_policy = policy;
+        const auto access = TRY(parts_.repositories.access(at, action));
         const auto decision = TRY(parts_.identity.access().decide_for_role(*caller.role, access));
         if (!decision.allowed()) return false;
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "aws/access.h"
 #include "base/result.h"
 #include "executors/images.h"
 #include "oci/reference.h"
@@ -21,10 +22,11 @@ class ImageRepositories {
     virtual ~ImageRepositories() = default;
     struct Found {
         bool repository = false, image = false;
-        std::string policy;  // of the repository; empty: none
     };
-    // `reference` has an ECR host.
+    // `reference` has an ECR host; also for access().
     virtual Result<Found> find(const oci::Reference& reference) = 0;
+    // What an action ("ecr:BatchGetImage") on the repository asks the policies.
+    virtual Result<aws::Access> access(const oci::Reference& reference, const std::string& action) = 0;
 };
 
 // Who asks, and for which call; the texts of refusals are AWS's for it.
@@ -54,7 +56,7 @@ class ImageNames {
     executors::Images& images() { return parts_.images; }
 
   private:
-    Result<bool> may_pull(const ImageCaller& caller, const oci::Reference& at, const std::string& policy);
+    Result<bool> may_pull(const ImageCaller& caller, const oci::Reference& at);
 
     const Parts parts_;
 };

@@ -21,9 +21,17 @@ class FakeRepositories final : public ImageRepositories {
         const auto repository = repositories.find(reference.host + "/" + reference.repository);
         if (repository == repositories.end()) return found;
         found.repository = true;
-        found.policy = repository->second;
         found.image = tags.contains(reference.repository + ":" + reference.tag);
         return found;
+    }
+    Result<aws::Access> access(const oci::Reference& reference, const std::string& action) override {
+        const auto host = oci::parse_ecr_host(reference.host);
+        aws::Access access;
+        access.action = action;
+        access.resource = "arn:aws:ecr:" + host->region + ":" + host->account + ":repository/" + reference.repository;
+        access.resource_account = host->account;
+        access.resource_policy = repositories.at(reference.host + "/" + reference.repository);
+        return access;
     }
     std::map<std::string, std::string> repositories;  // and their policies
     std::set<std::string> tags;
@@ -154,7 +162,7 @@ TEST_F(ImageNamesTest, ARepositoryOfAnotherAccountMustGrantItItself) {
                     .starts_with("The repository of your image " + host + "/theirs:1 does not grant "));
     repositories_.repositories[host + "/theirs"] =
         R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::)" + account_ +
-        R"(:root"},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Resource":"*"}})";
+        R"(:root"},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]}})";
     EXPECT_EQ(refusal(training(), host + "/theirs:1"), "");
 }
 
