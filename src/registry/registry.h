@@ -2,7 +2,8 @@
 // without HTTP. Accounts and regions have repositories of their own.
 //
 // A blob is a file, one for each digest for all accounts, and is visible only through a repository that it was pushed
-// to or mounted into. Manifests are rows. Nothing is stored whose digest was not computed here from its bytes.
+// to or mounted into. Manifests are rows. Nothing is stored whose digest was not computed here from its bytes; digests
+// are sha256.
 //
 // Every acknowledged manifest and blob is durable: the file is synced before the row that names it is committed. What
 // an upload has received outlives a crash of the server, not a power cut: completing it syncs.
@@ -169,8 +170,8 @@ class Registry : public oci::ImageSource {
     // Images.
     // NotFound with kManifest or kTag.
     virtual Result<StoredImage> find_image(const RepositoryName& repository, const ImageName& name) = 0;
-    // Notes that somebody pulled it.
-    virtual void note_pull(const RepositoryName& repository, const std::string& digest) = 0;
+    // Notes that somebody pulled it; what find_image() found.
+    virtual void note_pull(const RepositoryName& repository, const Image& image) = 0;
     // The blobs and children that the document names must be in the repository (layers that are to be had elsewhere
     // only, and its subject, need not).
     virtual Result<PutOutcome> put_image(const RepositoryName& repository, std::string_view text,
@@ -187,9 +188,10 @@ class Registry : public oci::ImageSource {
     virtual Result<std::vector<std::string>> list_tags(const RepositoryName& repository, const Page& page) = 0;
     // All manifests and indexes by digest.
     virtual Result<std::vector<Image>> list_images(const RepositoryName& repository, const Page& page) = 0;
-    // Images whose subject is `digest`, by digest; with an artifact type only those.
+    // Images whose subject is `digest`, by digest; with an artifact type only those. Each may have annotations of
+    // megabytes, so ask for few.
     virtual Result<std::vector<Referrer>> referrers(const RepositoryName& repository, const std::string& digest,
-                                                    std::string_view artifact_type) = 0;
+                                                    std::string_view artifact_type, const Page& page) = 0;
 
     // Blobs. NotFound with kBlob. Asking for one keeps it for Settings::grace.
     virtual Result<BlobInfo> find_blob(const RepositoryName& repository, const std::string& digest) = 0;
