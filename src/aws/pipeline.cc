@@ -132,6 +132,7 @@ struct Exchange {
     Call call = {};
     std::string error_code = {};
     std::optional<CredentialScope> scope = {};  // as claimed
+    std::string_view guest = {};                // service of a GuestRoute
     std::optional<CheckedClaims> claims = {};   // until they are verified
 };
 
@@ -164,6 +165,11 @@ ApiError as_modelled(const ModelOperation& operation, ApiError error) {
     return error;
 }
 
+bool is_below(std::string_view path, std::string_view prefix) {
+    if (!path.starts_with(prefix)) return false;
+    return path.size() == prefix.size() || prefix.ends_with('/') || path[prefix.size()] == '/';
+}
+
 using Form = std::vector<std::pair<std::string, std::string>>;
 
 std::string form_value(const Form& form, std::string_view name) {
@@ -181,6 +187,7 @@ struct Front::Impl {
     void answer(Exchange& exchange) const;
     ApiResult<void> serve(Exchange& exchange) const;
     const RawRoute* find_raw_route(std::string_view path) const;
+    const GuestRoute* find_guest_route(std::string_view path) const;
     ApiResult<void> find_service(Exchange& exchange, std::string_view signing_name) const;
     ApiResult<void> serve_stream(Exchange& exchange, PayloadKind kind) const;
     ApiResult<void> serve_anonymous(Exchange& exchange, const AuthFailure& failure) const;
@@ -455,11 +462,15 @@ void Front::Impl::send_error(Exchange& exchange, ApiError error) const {
 
 const RawRoute* Front::Impl::find_raw_route(std::string_view path) const {
     for (const RawRoute& route : raw_routes) {
-        if (!path.starts_with(route.path_prefix)) continue;
-        const bool whole = path.size() == route.path_prefix.size() || route.path_prefix.ends_with('/') ||
-                           path[route.path_prefix.size()] == '/';
-        if (whole) return &route;
+        if (!is_below(path, route.path_prefix)) continue;
+        if (!route.one_segment || path.find('/', route.path_prefix.size()) == std::string_view::npos) return &route;
     }
+    return nullptr;
+}
+
+const GuestRoute* Front::Impl::find_guest_route(std::string_view path) const {
+    for (const GuestRoute& route : settings.guests)
+        if (is_below(path, route.path_prefix)) return &route;
     return nullptr;
 }
 
@@ -473,8 +484,14 @@ void Front::Impl::answer(Exchange& exchange) const {
     exchange.call.referer = exchange.request.headers.get("referer");
     exchange.call.source_address = address_of(exchange.request.peer);
     exchange.call.secure = exchange.request.encrypted;
+    exchange.call.host = exchange.request.headers.get("host");
     exchange.call.gate = &exchange.gate;
     exchange.call.polling = is_polling_client(exchange.call.user_agent);
+    if (const GuestRoute* route = exchange.scope ? nullptr : find_guest_route(exchange.request.raw_path())) {
+        exchange.guest = route->service;
+        exchange.error_code = route->handle(exchange.call, exchange.request, exchange.response);
+        return;
+    }
     if (auto served = serve(exchange); !served) send_error(exchange, std::move(served).error());
 }
 
@@ -489,8 +506,10 @@ void Front::Impl::report(const Exchange& exchange, std::chrono::microseconds tak
     record.access_key_id = caller.access_key_id;
     const auto& scope = exchange.scope;
     if (scope && caller.anonymous()) record.claimed_key_id = scope->access_key_id;
-    record.region = scope ? scope->region : "";
-    record.service = exchange.table ? exchange.table->service.signing_name : scope ? scope->service : "";
+    record.region = scope ? scope->region : caller.region;
+    record.service = exchange.table ? exchange.table->service.signing_name
+                     : scope        ? scope->service
+                                    : std::string(exchange.guest);
     record.operation = exchange.gate.operation().empty() ? exchange.call.operation : exchange.gate.operation();
     record.source_address = exchange.call.source_address;
     record.user_agent = exchange.call.user_agent;
@@ -533,8 +552,9 @@ void Front::handle(net::Request& request, net::ResponseWriter& response) const {
 net::Pool Front::choose_pool(const net::Request& request) const {
     const auto scope = claimed_scope(request);
     if (!scope) {
-        const bool s3 = wire_of(request, "") == Wire::S3 && !impl_->find_raw_route(request.raw_path());
-        return s3 ? net::Pool::Data : net::Pool::Control;
+        if (impl_->find_raw_route(request.raw_path())) return net::Pool::Control;
+        const bool data = impl_->find_guest_route(request.raw_path()) || wire_of(request, "") == Wire::S3;
+        return data ? net::Pool::Data : net::Pool::Control;
     }
     if (scope->service == "s3") return net::Pool::Data;
     const bool inference = request.raw_path().starts_with("/endpoints/") && !request.headers.has("x-amz-target");

@@ -18,10 +18,20 @@
 namespace millwright::aws {
 
 // Answered without a signature: container credentials, health. The longest matching prefix wins; a prefix matches whole
-// path segments ("/health" matches "/health" and "/health/x", "/v2/credentials/" everything below it).
+// path segments ("/health" matches "/health" and "/health/x", "/v2/credentials/" everything below it, or with
+// `one_segment` what has just one segment more).
 struct RawRoute {
     std::string path_prefix;
     net::Handler handle;
+    bool one_segment = false;
+};
+
+// Clients that prove in a way of their own who they are, and read errors in a form of their own: the image registry.
+// Matched like a RawRoute, after those. `handle` fills in `call.caller`, asks `call.gate`, answers always, and returns
+// the code of the error it answered, or nothing, for the audit log. Runs in the pool Data.
+struct GuestRoute {
+    std::string path_prefix, service;
+    std::function<std::string(Call& call, net::Request&, net::ResponseWriter&)> handle;
 };
 
 struct FrontSettings {
@@ -33,6 +43,7 @@ struct FrontSettings {
     // Both must outlive the front. Without an authorizer every signed request is allowed.
     const Authorizer* authorizer = nullptr;
     AuditSink* audit = nullptr;
+    std::vector<GuestRoute> guests = {};
 };
 
 // Thread-safe after construction.

@@ -15,6 +15,11 @@ namespace {
 
 const SigningKeys kKeys{"AKIDEXAMPLE", "secret"};
 
+struct KeptRecords final : AuditSink {
+    void record(const AuditRecord& record) override { records.push_back(record); }
+    std::vector<AuditRecord> records;
+};
+
 // A front with a little of each protocol, and what its handlers saw.
 class FrontTest : public testing::Test {
   protected:
@@ -23,8 +28,20 @@ class FrontTest : public testing::Test {
             kKeys.secret_access_key, "", std::nullopt, {"123456789012", "", "arn:me", "me", ""}};
         front = std::make_unique<Front>(
             services(), credentials, clock, random,
-            std::vector<RawRoute>{{"/v2/credentials/", raw("credentials")}, {"/health", raw("healthy")}},
-            FrontSettings{4096, 4096});
+            std::vector<RawRoute>{{"/v2/credentials/", raw("credentials"), true}, {"/health", raw("healthy")}},
+            FrontSettings{.max_document_bytes = 4096,
+                          .max_buffered_stream_bytes = 4096,
+                          .audit = &audit,
+                          .guests = {{"/v2", "guest", guest()}}});
+    }
+
+    std::function<std::string(Call&, net::Request&, net::ResponseWriter&)> guest() {
+        return [this](Call& call, net::Request&, net::ResponseWriter& response) -> std::string {
+            call.caller = {"123456789012", "us-west-2", "arn:guest", "guest", ""};
+            seen = call;
+            static_cast<void>(response.send(404, {}, "guest"));
+            return "GUEST_CODE";
+        };
     }
 
     static net::Handler raw(std::string body) {
@@ -139,6 +156,7 @@ class FrontTest : public testing::Test {
     FixedClock clock{"20261122T101530Z"};
     FixedCredentials credentials;
     SeededRandom random;
+    KeptRecords audit;
     Call seen;
     Json document;
     net::Headers seen_headers;
@@ -330,6 +348,18 @@ TEST_F(FrontTest, ServesRawRoutesWithoutASignature) {
                     .body = "b"})
                   .body,
               "b");
+}
+
+TEST_F(FrontTest, LeavesItsGuestsToThemselvesAndWritesDownWhatTheyDid) {
+    for (const auto* target : {"/v2", "/v2/", "/v2/a/manifests/b", "/v2/credentials/manifests/b"})
+        EXPECT_EQ(send({.method = "GET", .target = target, .sign = false}).body, "guest") << target;
+    EXPECT_EQ(send({.method = "GET", .target = "/v2x", .sign = false}).status, 403);
+    EXPECT_NE(seen.gate, nullptr);
+    ASSERT_EQ(audit.records.size(), 5u);
+    const AuditRecord& record = audit.records.front();
+    EXPECT_EQ(record.service + " " + record.arn + " " + record.error_code, "guest arn:guest GUEST_CODE");
+    EXPECT_EQ(record.status, 404);
+    EXPECT_EQ(record.region, "us-west-2");
 }
 
 TEST_F(FrontTest, RefusesCborInCbor) {

@@ -36,6 +36,7 @@ struct Call {
     std::string referer;
     std::string source_address;  // of the peer, without port
     bool secure = false;         // came over TLS
+    std::string host;            // that the client asked for, possibly with a port
     Gate* gate = nullptr;        // for handlers that ask themselves (S3, InvokeEndpoint); may be null
 
     ApiResult<void> require(const Access& access) const;  // gate->require, or fine without a gate
