@@ -1,0 +1,31 @@
+// Amazon ECR's API over the registry (docs/reference/registry.md).
+#pragma once
+
+#include "aws/service.h"
+#include "aws/token.h"
+#include "net/http_server.h"
+#include "registry/registry.h"
+#include "resources/identity/access_control.h"
+#include "resources/identity/registry_login.h"
+#include "resources/tags/tags.h"
+
+namespace millwright::services {
+
+// All must outlive the service and the handler.
+struct EcrParts {
+    registry::Registry& registry;
+    resources::Tags& tags;
+    const resources::RegistryLogin& login;
+    const resources::AccessControl& access;
+    const aws::PageTokens& tokens;
+    const Clock& clock = system_clock();
+};
+
+aws::Service ecr_service(const EcrParts& parts);
+
+// The raw route for what GetDownloadUrlForLayer hands out: a layer for everybody who has the address, for an hour. No
+// repository can be called "-".
+inline constexpr const char* kLayerDownloads = "/v2/-/layers/";
+net::Handler ecr_layer_downloads(const EcrParts& parts);
+
+}  // namespace millwright::services
