@@ -28,19 +28,24 @@
 #include "programs/server/certificates.h"
 #include "programs/server/control_socket.h"
 #include "programs/server/egress.h"
+#include "registry/registry.h"
 #include "resources/endpoints/endpoint_configs.h"
 #include "resources/endpoints/endpoints.h"
 #include "resources/environments/environments.h"
 #include "resources/identity/access_control.h"
 #include "resources/identity/identity.h"
+#include "resources/identity/registry_login.h"
+#include "resources/image_lifecycle/lifecycle_worker.h"
 #include "resources/logs/logs.h"
 #include "resources/metrics/metrics.h"
 #include "resources/models/models.h"
 #include "resources/tags/tags.h"
 #include "resources/training_jobs/training_jobs.h"
 #include "services/cloudwatch/cloudwatch.h"
+#include "services/ecr/ecr.h"
 #include "services/iam/iam.h"
 #include "services/logs/logs.h"
+#include "services/registry/registry_service.h"
 #include "services/s3/s3_service.h"
 #include "services/s3/target.h"
 #include "services/sagemaker/sagemaker.h"
@@ -91,6 +96,11 @@ object_store::LifecycleWorker::Settings lifecycle_settings(const Config& config)
     return settings;
 }
 
+resources::ImageLifecycleWorker::Settings image_lifecycle_settings(const Config& config) {
+    const auto settings = lifecycle_settings(config);
+    return {.day = settings.day.length, .pause = settings.pause};
+}
+
 Result<std::unique_ptr<executors::Executor>> open_executor(const Config& config, const std::string& programs) {
     const std::string launcher = programs + "/millwright-launcher", scratch = config.data_dir + "/jobs";
     TRY(make_directories(scratch, 0700));
@@ -138,9 +148,9 @@ net::Handler container_credentials(resources::Identity& identity) {
     };
 }
 
-// Seals page tokens; kept, so that a listing begun before a restart can be continued after it.
-Result<std::string> page_token_key(const std::string& folder) {
-    const std::string path = folder + "/page-token.key";
+// Kept, so that what it seals is good after a restart: page tokens, passwords for the registry.
+Result<std::string> secret_key(const std::string& folder, const std::string& name) {
+    const std::string path = folder + "/" + name;
     if (auto known = read_file(path); known && !known->empty()) return known;
     const std::string fresh = system_random().bytes(32);
     TRY(replace_file_durably(path, fresh, 0600));
@@ -183,6 +193,8 @@ class MillwrightServer final : public Server {
   private:
     Result<void> open_stores_and_executor(const std::string& programs);
     Result<void> open_stores();
+    Result<void> open_registry();
+    services::EcrParts ecr_parts();
     Result<void> open_environments();
     Result<void> open_jobs(const std::string& programs);
     Result<void> open_serving(const std::string& programs);
@@ -197,6 +209,11 @@ class MillwrightServer final : public Server {
     std::unique_ptr<resources::Logs> logs_;
     std::unique_ptr<resources::Metrics> metrics_;
     std::unique_ptr<resources::Tags> tags_;
+    std::unique_ptr<registry::Registry> registry_;
+    std::unique_ptr<resources::RegistryLogin> registry_login_;
+    std::unique_ptr<resources::RegistryLogin> registry_login_;
+    std::unique_ptr<registry::Registry> registry_;
+    std::unique_ptr<resources::ImageLifecycleWorker> image_lifecycle_;
     std::unique_ptr<executors::Executor> executor_;
     std::unique_ptr<resources::Environments> environments_;
     std::unique_ptr<net::EgressProxy> egress_;
@@ -239,17 +256,19 @@ Result<void> MillwrightServer::open(const std::string& programs) {
                                           .max_files = config_.audit_files}));
     front_ = std::make_unique<aws::Front>(
         services(), *identity_, system_clock(), system_random(),
-        std::vector<aws::RawRoute>{{"/health", answer_health}, {"/v2/credentials/", container_credentials(*identity_)}},
+        std::vector<aws::RawRoute>{{"/health", answer_health},
+                                   {"/v2/credentials/", container_credentials(*identity_), true}},
         aws::FrontSettings{.bucket_of_host = [domains = config_.s3_domains](
                                                  std::string_view host) { return s3::bucket_of_host(host, domains); },
                            .authorizer = &identity_->access(),
-                           .audit = audit_.get()});
+                           .audit = audit_.get(),
+                           .guests = {services::ecr_layer_downloads(ecr_parts())}});
     return {};
 }
 
 Result<void> MillwrightServer::open_stores() {
     const std::string& folder = config_.data_dir;
-    page_tokens_ = std::make_unique<aws::PageTokens>(TRY(page_token_key(folder)));
+    page_tokens_ = std::make_unique<aws::PageTokens>(TRY(secret_key(folder, "page-token.key")));
     database_ = TRY(metadata_store::Database::open(folder + "/metadata.db",
                                                    {.reserve_bytes = kReserveBytes, .log_bytes = kLogBytes}));
     objects_ = TRY(object_store::ObjectStore::open(folder + "/objects", *database_, system_clock(), system_random()));
@@ -259,7 +278,22 @@ Result<void> MillwrightServer::open_stores() {
     logs_ = TRY(resources::Logs::open(folder + "/logs", *database_, system_clock(), system_random()));
     metrics_ = TRY(resources::Metrics::open(*database_, system_clock()));
     tags_ = TRY(resources::Tags::open(*database_));
+    return open_registry();
+}
+
+Result<void> MillwrightServer::open_registry() {
+    const std::string key = TRY(page_token_key(config_.data_dir));
+    registry_login_ =
+        std::make_unique<resources::RegistryLogin>(*identity_, system_clock(), key, identity_->root().region);
+    registry_ =
+        TRY(registry::Registry::open(config_.data_dir + "/registry", *database_, system_clock(), system_random()));
+    image_lifecycle_ =
+        resources::ImageLifecycleWorker::start(*registry_, system_clock(), image_lifecycle_settings(config_));
     return {};
+}
+
+services::EcrParts MillwrightServer::ecr_parts() {
+    return {*registry_, *tags_, *registry_login_, identity_->access(), *page_tokens_};
 }
 
 // Trying out what the machine permits takes as long as opening the stores, and neither needs the other.
@@ -354,6 +388,7 @@ std::vector<aws::Service> MillwrightServer::services() {
             services::logs_service(*logs_),
             services::cloudwatch_service(*metrics_),
             services::sts_service(*identity_),
+            services::ecr_service(ecr_parts()),
             services::iam_service(*identity_)};
 }
 

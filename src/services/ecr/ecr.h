@@ -1,9 +1,9 @@
 // Amazon ECR's API over the registry (docs/reference/registry.md).
 #pragma once
 
+#include "aws/pipeline.h"
 #include "aws/service.h"
 #include "aws/token.h"
-#include "net/http_server.h"
 #include "registry/registry.h"
 #include "resources/identity/access_control.h"
 #include "resources/identity/registry_login.h"
@@ -11,7 +11,7 @@
 
 namespace millwright::services {
 
-// All must outlive the service and the handler.
+// All must outlive the service and the route.
 struct EcrParts {
     registry::Registry& registry;
     resources::Tags& tags;
@@ -23,9 +23,9 @@ struct EcrParts {
 
 aws::Service ecr_service(const EcrParts& parts);
 
-// The raw route for what GetDownloadUrlForLayer hands out: a layer for everybody who has the address, for an hour. No
-// repository can be called "-".
+// Below kLayerDownloads: what GetDownloadUrlForLayer hands out, a layer for everybody who has the address, for an hour.
+// No repository can be called "-".
 inline constexpr const char* kLayerDownloads = "/v2/-/layers/";
-net::Handler ecr_layer_downloads(const EcrParts& parts);
+aws::GuestRoute ecr_layer_downloads(const EcrParts& parts);
 
 }  // namespace millwright::services

@@ -160,26 +160,37 @@ ApiResult<Json> get_download_url_for_layer(const EcrParts& parts, const Call& ca
     return Json::object({{"downloadUrl", url}, {"layerDigest", digest}});
 }
 
-net::Handler ecr_layer_downloads(const EcrParts& parts) {
-    return [parts](net::Request& request, net::ResponseWriter& response) {
-        const auto refuse = [&](int status, const char* text) {
-            static_cast<void>(response.send(status, {{"Content-Type", "text/plain"}}, text).has_value());
-        };
-        const bool head = request.method == "HEAD";
-        if (!head && request.method != "GET") return refuse(405, "only GET and HEAD\n");
-        const auto place = parts.tokens.decode(kDownloadScope, request.raw_path().substr(std::strlen(kLayerDownloads)));
-        if (!place || place->size() != 5) return refuse(403, "not an address of a layer\n");
-        const auto expires = parse_int((*place)[4]);
-        if (!expires || *expires < to_epoch_milliseconds(parts.clock.now()))
-            return refuse(403, "the address has expired\n");
-        const auto blob = parts.registry.open_blob_file({(*place)[0], (*place)[1], (*place)[2]}, (*place)[3]);
-        if (!blob) return refuse(404, "the layer is gone\n");
-        const net::Headers headers = {{"Content-Type", "application/octet-stream"},
-                                      {"Docker-Content-Digest", blob->info.digest}};
-        const auto sent = head ? response.send_headers_only(200, headers, blob->info.size)
-                               : response.send_file(200, headers, blob->fd.get(), 0, blob->info.size);
-        static_cast<void>(sent.has_value());
+namespace {
+
+std::string send_layer(const EcrParts& parts, net::Request& request, net::ResponseWriter& response) {
+    const auto refuse = [&](int status, const char* text) {
+        static_cast<void>(response.send(status, {{"Content-Type", "text/plain"}}, text).has_value());
+        return std::to_string(status);
     };
+    const bool head = request.method == "HEAD";
+    if (!head && request.method != "GET") return refuse(405, "only GET and HEAD\n");
+    const auto place = parts.tokens.decode(kDownloadScope, request.raw_path().substr(std::strlen(kLayerDownloads)));
+    if (!place || place->size() != 5) return refuse(403, "not an address of a layer\n");
+    const auto expires = parse_int((*place)[4]);
+    if (!expires || *expires < to_epoch_milliseconds(parts.clock.now()))
+        return refuse(403, "the address has expired\n");
+    const auto blob = parts.registry.open_blob_file({(*place)[0], (*place)[1], (*place)[2]}, (*place)[3]);
+    if (!blob) return refuse(404, "the layer is gone\n");
+    const net::Headers headers = {{"Content-Type", "application/octet-stream"},
+                                  {"Docker-Content-Digest", blob->info.digest}};
+    const auto sent = head ? response.send_headers_only(200, headers, blob->info.size)
+                           : response.send_file(200, headers, blob->fd.get(), 0, blob->info.size);
+    static_cast<void>(sent.has_value());
+    return "";
+}
+
+}  // namespace
+
+aws::GuestRoute ecr_layer_downloads(const EcrParts& parts) {
+    return {kLayerDownloads, "ecr", [parts](Call& call, net::Request& request, net::ResponseWriter& response) {
+                if (call.gate != nullptr) call.gate->name_operation("DownloadLayer");
+                return send_layer(parts, request, response);
+            }};
 }
 
 }  // namespace millwright::services

@@ -26,7 +26,7 @@ EcrHandler ecr_tag_resource, ecr_untag_resource, ecr_list_tags_for_resource;
 // authorization_token.cc
 EcrHandler get_authorization_token;
 
-// access.cc: what an operation needs. Null for one that is not listed there. `parts` must outlive the rule.
+// access.cc: what an operation needs. Null for one that is not listed there.
 aws::AccessRule ecr_access_rule(const EcrParts& parts, std::string_view operation);
 
 }  // namespace millwright::services
