@@ -76,7 +76,8 @@ class ImageLifecycleWorkerTest : public testing::Test {
     }
     std::set<std::string> left() {
         std::set<std::string> digests;
-        for (const auto& image : registry_->list_images(repository_, {}).value()) digests.insert(image.digest);
+        const auto images = registry_->list_images(repository_, {}).value();
+        for (const auto& image : images) digests.insert(image.digest);
         return digests;
     }
     ImageLifecycleWorker worker() { return {*registry_, clock_, {}}; }
