@@ -28,7 +28,7 @@ class FakeChannel final : public resources::ReplicaChannel {
   public:
     using Answer = std::function<Result<ReplicaReply>(const ReplicaRequest&)>;
     explicit FakeChannel(Answer answer) : answer_(std::move(answer)) {}
-    bool ping(std::chrono::milliseconds) override { return true; }
+    resources::PingAnswer ping(std::chrono::milliseconds) override { return {200, ""}; }
     Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds) override {
         ++calls;
         return answer_(request);
@@ -232,11 +232,28 @@ class SocketReplica {
     std::jthread thread_;
 };
 
+TEST(ReplicaChannel, SpeaksToAContainerOverItsPort) {
+    const auto server = net::HttpServer::start(
+        {.address = "127.0.0.1", .port = 0, .control_threads = 1, .data_threads = 1, .inference_threads = 1},
+        [](const net::Request&) { return net::Pool::Inference; },
+        [](net::Request& request, net::ResponseWriter& response) {
+            const bool ping = request.raw_path() == "/ping";
+            static_cast<void>(response.send(ping ? 503 : 200, {}, "answer").has_value());
+        });
+    ASSERT_TRUE(server);
+    const auto channel = open_replica_channel("tcp:127.0.0.1:" + std::to_string((*server)->port()), 1000);
+    EXPECT_EQ(channel->ping(1s).status, 503);
+    EXPECT_FALSE(channel->ping(1s).healthy());
+    EXPECT_EQ(channel->invoke({}, 1s)->body, "answer");
+    EXPECT_EQ(open_replica_channel("tcp:nonsense", 1000)->invoke({}, 1s).error().kind, ErrorKind::Unavailable);
+}
+
 TEST(ReplicaChannel, SpeaksToAReplicaOverItsSocket) {
     char name[] = "/tmp/mw_channel_XXXXXX";
     const std::string folder = mkdtemp(name);
     const auto channel = open_replica_channel(folder + "/serve.sock", 1000);
-    EXPECT_FALSE(channel->ping(100ms)) << "nobody listens yet";
+    EXPECT_FALSE(channel->ping(100ms).healthy()) << "nobody listens yet";
+    EXPECT_FALSE(channel->ping(100ms).why.empty());
     EXPECT_EQ(channel->invoke({}, 100ms).error().kind, ErrorKind::Unavailable);
     {
         SocketReplica replica(folder + "/serve.sock", [](const std::string& request) -> std::string {
@@ -251,7 +268,8 @@ TEST(ReplicaChannel, SpeaksToAReplicaOverItsSocket) {
             return "HTTP/1.1 400 Bad\r\nContent-Type: text/plain\r\nX-Amzn-SageMaker-Custom-Attributes: c\r\n"
                    "Content-Length: 4\r\n\r\nbad!";
         });
-        EXPECT_TRUE(channel->ping(1s));
+        EXPECT_TRUE(channel->ping(1s).healthy());
+        EXPECT_TRUE(open_replica_channel("unix:" + folder + "/serve.sock", 1000)->ping(1s).healthy());
         const auto answer = channel->invoke({"text/csv; charset=utf-8", "*/*", "a=b", "1,2"}, 1s);
         ASSERT_TRUE(answer) << answer.error().message;
         EXPECT_EQ(answer->status, 400);

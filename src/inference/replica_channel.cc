@@ -1,5 +1,6 @@
 #include "inference/replica_channel.h"
 
+#include "base/strings.h"
 #include "net/http_client.h"
 
 namespace millwright::inference {
@@ -21,14 +22,27 @@ resources::ReplicaReply head_of(const net::ClientResponse& answer) {
     return {answer.status, answer.headers.get("Content-Type"), answer.headers.get(kCustomAttributes), ""};
 }
 
+std::unique_ptr<net::HttpClient> client_of(std::string_view address) {
+    constexpr std::string_view kTcp = "tcp:", kUnix = "unix:";
+    const size_t colon = address.rfind(':');
+    if (address.starts_with(kTcp) && colon > kTcp.size()) {
+        const auto port = parse_int(address.substr(colon + 1)).value_or(0);
+        return net::HttpClient::tcp(std::string(address.substr(kTcp.size(), colon - kTcp.size())),
+                                    static_cast<uint16_t>(port));
+    }
+    return net::HttpClient::unix_socket(std::string(address.substr(address.starts_with(kUnix) ? kUnix.size() : 0)));
+}
+
 class HttpReplicaChannel final : public resources::ReplicaChannel {
   public:
-    HttpReplicaChannel(const std::string& socket, size_t max_answer_bytes)
-        : client_(net::HttpClient::unix_socket(socket)), max_answer_bytes_(max_answer_bytes) {}
+    HttpReplicaChannel(const std::string& address, size_t max_answer_bytes)
+        : client_(client_of(address)), max_answer_bytes_(max_answer_bytes) {}
 
-    bool ping(std::chrono::milliseconds timeout) override {
+    resources::PingAnswer ping(std::chrono::milliseconds timeout) override {
         const auto answer = client_->call("GET", "/ping", {}, "", timeout, kMaxPingAnswer);
-        return answer && answer->status == 200;
+        if (answer) return {answer->status, ""};
+        if (answer.error().detail != "timeout") return {0, answer.error().message};
+        return {0, "no answer within " + std::to_string(timeout.count()) + " ms"};
     }
 
     Result<resources::ReplicaReply> invoke(const resources::ReplicaRequest& request,
@@ -62,8 +76,8 @@ class HttpReplicaChannel final : public resources::ReplicaChannel {
 
 }  // namespace
 
-std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket, size_t max_answer_bytes) {
-    return std::make_shared<HttpReplicaChannel>(socket, max_answer_bytes);
+std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& address, size_t max_answer_bytes) {
+    return std::make_shared<HttpReplicaChannel>(address, max_answer_bytes);
 }
 
 }  // namespace millwright::inference

@@ -1,4 +1,4 @@
-// The way to a replica over its unix socket, with kept-alive connections.
+// The way to a replica over its unix socket or TCP port, with kept-alive connections.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,8 @@
 
 namespace millwright::inference {
 
-// `max_answer_bytes`: what a replica may answer.
-std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& socket, size_t max_answer_bytes);
+// `address`: see resources::OpenChannel. `max_answer_bytes`: what a replica may answer. One that is no address answers
+// nothing.
+std::shared_ptr<resources::ReplicaChannel> open_replica_channel(const std::string& address, size_t max_answer_bytes);
 
 }  // namespace millwright::inference

@@ -12,7 +12,9 @@ constexpr std::chrono::seconds kPauseAfterFailure{1};
 }  // namespace
 
 EndpointController::EndpointController(EndpointRow endpoint, const DeploymentParts& parts, Routes& routes)
-    : arn_(endpoint.arn), row_(std::move(endpoint)), parts_(parts), routes_(routes) {}
+    : arn_(endpoint.arn), row_(std::move(endpoint)), parts_(parts), routes_(routes) {
+    parts_.interrupted = [this, outer = parts.interrupted] { return changed_ || (outer && outer()); };
+}
 
 void EndpointController::note_run_ended(const std::string& run_id, const executors::RunOutcome& outcome) {
     const MutexLock lock(mutex_);
@@ -112,6 +114,7 @@ Result<void> EndpointController::bring_up_target(Monotonic now) {
     const std::string id = target->spec().id;
     // Before the commit that tells of it: who has read the new status must not reach the old version.
     if (progress == Deployment::Progress::Ready) publish_route(target, "InService");
+    note_healthy();
     const bool done = progress == Deployment::Progress::Ready
                           ? TRY(parts_.store.finish_deployment(row_, id))
                           : TRY(parts_.store.fail_deployment(row_, id, target->failure()));
@@ -167,6 +170,10 @@ void EndpointController::publish_route(Deployment* current, const std::string& s
 
 void EndpointController::publish() {
     publish_route(row_.status == "Deleting" ? nullptr : find(row_.current), row_.status);
+    note_healthy();
+}
+
+void EndpointController::note_healthy() {
     const MutexLock lock(mutex_);
     healthy_.clear();
     for (const auto& deployment : deployments_) {

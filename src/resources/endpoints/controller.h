@@ -46,6 +46,7 @@ class EndpointController {
     void retire_others(Monotonic now);
     Result<void> finish_delete();
     void publish();
+    void note_healthy();
     void publish_route(Deployment* current, const std::string& status);
 
     const std::string arn_;

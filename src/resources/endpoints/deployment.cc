@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "resources/images/images.h"
 #include "resources/instance_types/instance_types.h"
 
 namespace millwright::resources {
@@ -12,9 +13,15 @@ namespace {
 constexpr std::string_view kSocketFolderInside = "/run/millwright";
 constexpr std::string_view kSocketName = "serve.sock";
 
-std::string ping_failure(const VariantSpec& variant) {
-    return "The primary container for production variant " + variant.name +
-           " did not pass the ping health check. Please check CloudWatch logs for this endpoint.";
+constexpr uint16_t kServedPort = 8080;
+constexpr const char* kHostEndpoint = "http://169.254.170.2";
+constexpr const char* kProxy = "http://169.254.170.2:3128";
+
+std::string how_it_ended(const executors::RunOutcome& outcome) {
+    if (outcome.hosts.empty()) return "";
+    const auto& host = outcome.hosts.front();
+    if (host.out_of_memory) return "it used more memory than its instance type has";
+    return "it ended with exit code " + std::to_string(host.exit_code);
 }
 
 executors::Limits limits_of(const VariantSpec& variant, const jobs::Machine& machine) {
@@ -41,7 +48,7 @@ Result<void> Deployment::adopt() {
         replica.run_id = row.run_id;
         replica.variant = std::min(static_cast<size_t>(row.variant), spec_.variants.size() - 1);
         replica.since = std::chrono::steady_clock::now();
-        replica.route = make_route(row.run_id, row.log_stream);
+        replica.route = make_route(replica.variant, row.run_id, row.log_stream);
         replicas_.push_back(std::move(replica));
         const auto adopted = parts_.executor.adopt(row.run_id, run_folder(row.run_id), parts_.listener);
         if (adopted) continue;
@@ -74,10 +81,11 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
         while (live(v) < wanted && now >= variants_[v].next_start) {
             const auto started = start_replica(v, now);
             if (started) continue;
-            log::warning("cannot start a replica of endpoint " + endpoint_.name, started.error());
-            note_failure(
-                v, now,
-                "Could not start production variant " + spec_.variants[v].name + ": " + started.error().message);
+            if (started.error().kind == ErrorKind::Conflict && interrupted()) {
+                wake_at(now);
+                return Progress::Pending;
+            }
+            not_started(v, now, started.error());
         }
         if (live(v) < wanted) wake_at(variants_[v].next_start);
         complete = complete && healthy(v) == wanted;
@@ -88,6 +96,21 @@ Deployment::Progress Deployment::advance(Monotonic now, bool deploying) {
         return Progress::Ready;
     }
     return deploying && failed_for_good_ ? Progress::Failed : Progress::Pending;
+}
+
+bool Deployment::interrupted() const { return parts_.interrupted && parts_.interrupted(); }
+
+void Deployment::not_started(size_t variant, Monotonic now, const Error& error) {
+    log::warning("cannot start a replica of endpoint " + endpoint_.name, error);
+    const bool for_user = error.kind == ErrorKind::NotFound || error.kind == ErrorKind::InvalidInput;
+    const VariantSpec& spec = spec_.variants[variant];
+    if (spec.container.own_image.empty() || !for_user)
+        return note_failure(variant, now, "Could not start production variant " + spec.name + ": " + error.message);
+    failed_for_good_ = true;
+    note_failure(variant, now,
+                 "Please make sure all images included in the model for the production variant " + spec.name +
+                     " exist, and that the execution role used to create the model has permissions to access them. (" +
+                     error.message + ")");
 }
 
 // The marker comes last, so half-fetched data of a killed server is fetched again.
@@ -111,6 +134,15 @@ Result<void> Deployment::prepare() {
 Result<void> Deployment::start_replica(size_t v, Monotonic now) {
     const VariantSpec& variant = spec_.variants[v];
     const std::string run_id = parts_.random.hex(24);
+    // First, because it may take long and leaves nothing.
+    std::optional<executors::RunImage> image;
+    if (!variant.container.own_image.empty()) {
+        if (!parts_.images)
+            return invalid_input(unsupported_image_message(variant.container.image, ImagePurpose::Serving));
+        const auto request = TRY(image_request({endpoint_.account, endpoint_.region}, variant.container.own_image));
+        image = TRY(parts_.images->images().prepare(
+            request, [](const std::string&) {}, [this] { return interrupted(); }));
+    }
     ReplicaRow row;
     row.run_id = run_id;
     row.deployment = spec_.id;
@@ -126,11 +158,11 @@ Result<void> Deployment::start_replica(size_t v, Monotonic now) {
     replica.variant = v;
     replica.since = now;
     replica.next_ping = now;
-    replica.route = make_route(run_id, row.log_stream);
+    replica.route = make_route(v, run_id, row.log_stream);
     // Listed before the start: its end may be reported from within.
     replicas_.push_back(std::move(replica));
     wake_at(now + parts_.settings.startup_poll);
-    const auto started = parts_.executor.start(run_spec(variant, run_id, log_file), parts_.listener);
+    const auto started = start(variant, run_id, log_file, std::move(image));
     if (!started) {
         replicas_.back().state = Replica::State::Ended;
         wake_at(now);
@@ -138,11 +170,25 @@ Result<void> Deployment::start_replica(size_t v, Monotonic now) {
     return started;
 }
 
-executors::RunSpec Deployment::run_spec(const VariantSpec& variant, const std::string& run_id,
-                                        const std::string& log_file) const {
+Result<void> Deployment::start(const VariantSpec& variant, const std::string& run_id, const std::string& log_file,
+                               std::optional<executors::RunImage> image) {
     executors::RunSpec spec;
     spec.id = run_id;
     spec.folder = run_folder(run_id);
+    const size_t v = static_cast<size_t>(&variant - spec_.variants.data());
+    spec.mounts = {{model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly}};
+    spec.log_files = {log_file};
+    spec.limits = limits_of(variant, parts_.settings.machine);
+    spec.stop_grace = parts_.settings.stop_grace;
+    spec.image = std::move(image);
+    if (spec.image)
+        TRY(add_image(variant, spec));
+    else
+        add_algorithm(variant, spec);
+    return parts_.executor.start(spec, parts_.listener);
+}
+
+void Deployment::add_algorithm(const VariantSpec& variant, executors::RunSpec& spec) const {
     spec.command = {parts_.settings.algorithms_program, "serve"};
     // Several threads per request cost many times what they bring with small requests; a model may say
     // otherwise.
@@ -153,22 +199,69 @@ executors::RunSpec Deployment::run_spec(const VariantSpec& variant, const std::s
     spec.environment["MILLWRIGHT_ALGORITHM"] = variant.container.algorithm;
     spec.environment["MILLWRIGHT_ALGORITHM_VERSION"] = variant.container.algorithm_version;
     spec.environment["MILLWRIGHT_SERVE_SOCKET"] = std::string(kSocketFolderInside) + "/" + std::string(kSocketName);
-    const size_t v = static_cast<size_t>(&variant - spec_.variants.data());
-    spec.mounts = {{model_folder(v), "/opt/ml/model", executors::Mount::Mode::ReadOnly},
-                   {run_folder(run_id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable}};
-    spec.log_files = {log_file};
-    spec.limits = limits_of(variant, parts_.settings.machine);
+    spec.mounts.push_back(
+        {run_folder(spec.id) + "/s", std::string(kSocketFolderInside), executors::Mount::Mode::Writable});
     spec.network_isolation = true;  // built-in algorithms need no network to serve
-    spec.stop_grace = parts_.settings.stop_grace;
-    return spec;
 }
 
-std::shared_ptr<const ReplicaRoute> Deployment::make_route(const std::string& run_id,
+// "serve" takes the place of the image's Cmd, behind its entry point.
+Result<void> Deployment::add_image(const VariantSpec& variant, executors::RunSpec& spec) const {
+    spec.command = {"serve"};
+    spec.served_port = kServedPort;
+    spec.network_isolation = variant.network_isolation;
+    auto& variables = spec.environment;
+    variables["AWS_REGION"] = variables["AWS_DEFAULT_REGION"] = endpoint_.region;
+    variables["SAGEMAKER_BIND_TO_PORT"] = std::to_string(kServedPort);
+    spec.limits.gpus = std::min(nvidia_gpus_here(), nvidia_gpus_of(variant.instance_type));
+    if (spec.limits.gpus == 0) variables["NVIDIA_VISIBLE_DEVICES"] = "void";
+    if (!variant.network_isolation) {
+        spec.forward_to = parts_.settings.forward_to;
+        spec.egress_socket = parts_.settings.egress_socket;
+        variables["AWS_ENDPOINT_URL"] = variables["S3_ENDPOINT_URL"] = kHostEndpoint;
+        if (!spec.egress_socket.empty()) variables["PIP_PROXY"] = kProxy;
+    }
+    if (!variant.network_isolation && !variant.role_arn.empty() && parts_.identity) {
+        const Role role = TRY(parts_.identity->resolve_role(endpoint_.account, variant.role_arn));
+        variables["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] =
+            TRY(parts_.identity->grant_job_credentials(spec.id, role));
+    }
+    for (const auto& [name, value] : variant.container.environment) variables[name] = value;
+    return {};
+}
+
+std::shared_ptr<const ReplicaRoute> Deployment::make_route(size_t variant, const std::string& run_id,
                                                            const std::string& log_stream) const {
     auto route = std::make_shared<ReplicaRoute>();
     route->log_stream = log_stream;
-    route->channel = parts_.open_channel(run_folder(run_id) + "/s/" + std::string(kSocketName));
+    if (spec_.variants[variant].container.own_image.empty())
+        route->channel = parts_.open_channel("unix:" + run_folder(run_id) + "/s/" + std::string(kSocketName));
     return route;
+}
+
+PingAnswer Deployment::ping(Replica& replica) {
+    if (!replica.route->channel) {
+        const auto address = parts_.executor.served_at(replica.run_id, 0);
+        if (!address) return {0, "the container has not started"};
+        auto route = std::make_shared<ReplicaRoute>();
+        route->log_stream = replica.route->log_stream;
+        route->channel = parts_.open_channel(*address);
+        replica.route = std::move(route);
+    }
+    return replica.route->channel->ping(parts_.settings.ping_timeout);
+}
+
+// `end`: how the container ended; empty: it still runs.
+std::string Deployment::ping_failure(const Replica& replica, const std::string& end) const {
+    std::string text = "The primary container for production variant " + spec_.variants[replica.variant].name +
+                       " did not pass the ping health check. Please check CloudWatch logs for this endpoint.";
+    std::string more;
+    if (replica.pinged != Timestamp{}) {
+        more = "/ping was last asked at " + format_iso8601(replica.pinged) + ": ";
+        more += replica.last_ping.status == 0 ? replica.last_ping.why
+                                              : "it answered " + std::to_string(replica.last_ping.status);
+    }
+    if (!end.empty()) more += (more.empty() ? "" : "; then ") + end;
+    return more.empty() ? text : text + " (" + more + ")";
 }
 
 void Deployment::watch(Replica& replica, Monotonic now) {
@@ -178,7 +271,13 @@ void Deployment::watch(Replica& replica, Monotonic now) {
     if (pinged && now < replica.next_ping) return wake_at(replica.next_ping);
     if (replica.state == Replica::State::Draining) return drain(replica, now);
     if (!pinged) return;
-    if (replica.route->channel->ping(settings.ping_timeout)) {
+    const PingAnswer answer = ping(replica);
+    if (!answer.healthy()) {
+        replica.last_ping = answer;
+        replica.pinged = parts_.clock.now();
+    }
+    if (answer.healthy()) {
+        replica.pinged = {};
         if (replica.state == Replica::State::Starting) {
             replica.state = Replica::State::Healthy;
             replica.since = now;
@@ -190,14 +289,14 @@ void Deployment::watch(Replica& replica, Monotonic now) {
     } else if (replica.state == Replica::State::Starting) {
         if (now - replica.since > variant.startup_timeout) {
             failed_for_good_ = true;
-            note_failure(replica.variant, now, ping_failure(variant));
+            note_failure(replica.variant, now, ping_failure(replica, ""));
             return stop(replica, now);
         }
         // Young replicas answer within milliseconds, old ones are slow to load: ask less often.
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - replica.since);
         replica.next_ping = now + std::clamp(age / 10, settings.startup_poll, settings.startup_poll * 25);
     } else if (++replica.failed_pings >= settings.failed_pings) {
-        note_failure(replica.variant, now, ping_failure(variant));
+        note_failure(replica.variant, now, ping_failure(replica, ""));
         const auto killed = parts_.executor.kill(replica.run_id);
         if (!killed) log::warning("cannot kill a replica", killed.error());
         return stop(replica, now);
@@ -259,7 +358,7 @@ void Deployment::run_ended(const std::string& run_id, const executors::RunOutcom
         if (unwanted && outcome.cause != executors::RunOutcome::Cause::Lost)
             note_failure(replica.variant, now,
                          not_launched ? "Could not start production variant " + variant.name + ": " + outcome.message
-                                      : ping_failure(variant));
+                                      : ping_failure(replica, how_it_ended(outcome)));
         wake_at(now);
     }
 }
@@ -270,6 +369,10 @@ void Deployment::forget_ended() {
         parts_.executor.clean_up(replica.run_id, run_folder(replica.run_id));
         if (const auto removed = remove_tree(run_folder(replica.run_id)); !removed)
             log::warning("cannot remove the files of a replica", removed.error());
+        if (parts_.identity && !spec_.variants[replica.variant].container.own_image.empty()) {
+            if (const auto withdrawn = parts_.identity->withdraw_job_credentials(replica.run_id); !withdrawn)
+                log::warning("cannot withdraw the keys of a replica", withdrawn.error());
+        }
         if (const auto forgotten = parts_.store.forget_replica(replica.run_id); !forgotten)
             log::warning("cannot forget a replica", forgotten.error());
     }

@@ -30,6 +30,8 @@ namespace millwright::resources {
 struct EndpointSettings {
     std::string folder;              // <data-dir>/endpoints
     std::string algorithms_program;  // absolute path of millwright-algorithms
+    std::string forward_to{};        // of images, as executors::RunSpec has them
+    std::string egress_socket{};
     jobs::Machine machine = jobs::this_machine();
     executors::ArchiveLimits model_data = {};
     std::chrono::milliseconds startup_poll{20}, ping_interval{5'000}, ping_timeout{2'000};
@@ -51,6 +53,10 @@ struct DeploymentParts {
     Logs& logs;
     OpenChannel open_channel;
     Random& random;
+    const Clock& clock;
+    ImageNames* images = nullptr;
+    Identity* identity = nullptr;
+    std::function<bool()> interrupted{};  // true: what takes long is given up, and asked for again
 };
 
 // Used by one thread at a time.
@@ -89,7 +95,9 @@ class Deployment {
         State state = State::Starting;
         Monotonic since{}, next_ping{};  // of the state; of this replica
         int failed_pings = 0;
-        std::shared_ptr<const ReplicaRoute> route;
+        PingAnswer last_ping{};                     // that was not healthy
+        Timestamp pinged{};                         // when
+        std::shared_ptr<const ReplicaRoute> route;  // without a channel until an image's port is known
     };
     struct VariantState {
         int failures = 0;
@@ -98,8 +106,14 @@ class Deployment {
 
     Result<void> prepare();
     Result<void> start_replica(size_t variant, Monotonic now);
-    executors::RunSpec run_spec(const VariantSpec& variant, const std::string& run_id,
-                                const std::string& log_file) const;
+    Result<void> start(const VariantSpec& variant, const std::string& run_id, const std::string& log_file,
+                       std::optional<executors::RunImage> image);
+    void add_algorithm(const VariantSpec& variant, executors::RunSpec& spec) const;
+    Result<void> add_image(const VariantSpec& variant, executors::RunSpec& spec) const;
+    bool interrupted() const;
+    void not_started(size_t variant, Monotonic now, const Error& error);
+    PingAnswer ping(Replica& replica);
+    std::string ping_failure(const Replica& replica, const std::string& end) const;
     void watch(Replica& replica, Monotonic now);
     void drain(Replica& replica, Monotonic now);
     void stop(Replica& replica, Monotonic now);
@@ -110,7 +124,8 @@ class Deployment {
     std::string folder() const { return parts_.settings.folder + "/" + spec_.id; }
     std::string run_folder(const std::string& run_id) const { return folder() + "/" + run_id; }
     std::string model_folder(size_t variant) const { return folder() + "/model" + std::to_string(variant); }
-    std::shared_ptr<const ReplicaRoute> make_route(const std::string& run_id, const std::string& log_stream) const;
+    std::shared_ptr<const ReplicaRoute> make_route(size_t variant, const std::string& run_id,
+                                                   const std::string& log_stream) const;
 
     DeploymentSpec spec_;
     RecordName endpoint_;

@@ -52,6 +52,8 @@ std::string_view form_name(ModelData::Form form) {
             return "file";
         case ModelData::Form::Prefix:
             return "prefix";
+        case ModelData::Form::None:
+            return "none";
         case ModelData::Form::TarGzip:
             break;
     }
@@ -65,6 +67,9 @@ Json to_json(const VariantSpec& variant) {
                          {"model_name", variant.model_name},
                          {"instance_type", variant.instance_type},
                          {"image", variant.container.image},
+                         {"own_image", variant.container.own_image},
+                         {"role_arn", variant.role_arn},
+                         {"network_isolation", variant.network_isolation},
                          {"algorithm", variant.container.algorithm},
                          {"algorithm_version", variant.container.algorithm_version},
                          {"data_form", form_name(variant.container.data.form)},
@@ -83,11 +88,15 @@ VariantSpec variant_from_json(const Json& document) {
     out.model_name = document["model_name"].string_or("");
     out.instance_type = document["instance_type"].string_or("");
     out.container.image = document["image"].string_or("");
+    out.container.own_image = document["own_image"].string_or("");
+    out.role_arn = document["role_arn"].string_or("");
+    out.network_isolation = document["network_isolation"].bool_or(false);
     out.container.algorithm = document["algorithm"].string_or("");
     out.container.algorithm_version = document["algorithm_version"].string_or("");
     const std::string form = document["data_form"].string_or("");
     out.container.data.form = form == "file"     ? ModelData::Form::File
                               : form == "prefix" ? ModelData::Form::Prefix
+                              : form == "none"   ? ModelData::Form::None
                                                  : ModelData::Form::TarGzip;
     out.container.data.uri = document["data_uri"].string_or("");
     for (const JsonMember& member : document["environment"].members())

@@ -24,6 +24,8 @@ namespace millwright::resources {
 struct VariantSpec {
     std::string name, model_name, instance_type;
     ServedContainer container;
+    std::string role_arn;            // of the model; empty: none
+    bool network_isolation = false;  // of the model
     int64_t count = 1;
     double weight = 1;
     bool random_replica = false;

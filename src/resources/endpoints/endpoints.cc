@@ -1,5 +1,6 @@
 #include "resources/endpoints/endpoints.h"
 
+#include <atomic>
 #include <map>
 #include <set>
 #include <thread>
@@ -48,8 +49,10 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     void run_ended(const std::string& run_id, const executors::RunOutcome& outcome) override;
 
     DeploymentParts deployment_parts() {
-        return {settings_, store_,      parts_.objects,      parts_.executor,
-                *this,     parts_.logs, parts_.open_channel, parts_.random};
+        return {settings_,    store_,        parts_.objects,      parts_.executor,
+                *this,        parts_.logs,   parts_.open_channel, parts_.random,
+                parts_.clock, parts_.images, parts_.identity,     [this] {
+                    return leaving_.load(); }};
     }
     Result<DeploymentSpec> make_deployment(std::string_view account, std::string_view region,
                                            std::string_view config_name);
@@ -65,6 +68,8 @@ class RunningEndpoints final : public Endpoints, private executors::RunListener 
     const Parts parts_;
     EndpointStore store_;
     Routes routes_;
+
+    std::atomic<bool> leaving_{false};
 
     Mutex mutex_;
     Condition work_to_do_, status_changed_;
@@ -92,6 +97,7 @@ Result<void> RunningEndpoints::begin() {
 }
 
 void RunningEndpoints::shut_down() {
+    leaving_ = true;
     {
         const MutexLock lock(mutex_);
         stopping_ = true;
@@ -189,7 +195,13 @@ Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std
     out.startup_timeout = std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
     out.download_timeout = std::chrono::seconds(variant["ModelDataDownloadTimeoutInSeconds"].int_or(3600));
     const Model model = TRY(parts_.models.find(account, region, out.model_name));
-    out.container = TRY(read_container(model.request["PrimaryContainer"]));
+    std::string image;
+    if (parts_.images)
+        image = TRY(parts_.images->meaning({std::string(account), std::string(region)},
+                                           model.request["PrimaryContainer"]["Image"].string_or("")));
+    out.container = TRY(read_container(model.request["PrimaryContainer"], image));
+    out.role_arn = model.request["ExecutionRoleArn"].string_or("");
+    out.network_isolation = model.request["EnableNetworkIsolation"].bool_or(false);
     return out;
 }
 

@@ -47,6 +47,9 @@ class Endpoints {
         OpenChannel open_channel;  // of the gateway
         const Clock& clock;
         Random& random;
+        // For variants with an image; without both, they are refused.
+        ImageNames* images = nullptr;
+        Identity* identity = nullptr;
     };
     static Result<std::unique_ptr<Endpoints>> open(const EndpointSettings& settings, const Parts& parts);
     virtual ~Endpoints() = default;

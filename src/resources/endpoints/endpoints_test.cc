@@ -9,6 +9,8 @@
 #include <map>
 #include <thread>
 
+#include "executors/fake/fake_images.h"
+
 namespace millwright::resources {
 namespace {
 
@@ -85,6 +87,11 @@ class TestExecutor final : public executors::Executor {
         runs_[id].cleaned = true;
     }
     Json describe() const override { return Json::object(); }
+    Result<std::string> served_at(const std::string& id, int) override {
+        const MutexLock lock(mutex_);
+        if (!runs_[id].alive || runs_[id].spec.served_port != 8080) return not_found("no port");
+        return "tcp:" + id;
+    }
 
     void end(const std::string& id, executors::RunOutcome::Cause cause) {
         executors::RunListener* listener;
@@ -126,8 +133,10 @@ class TestExecutor final : public executors::Executor {
     bool healthy(const std::string& socket, std::string* version) {
         const MutexLock lock(mutex_);
         for (const auto& [id, run] : runs_) {
-            if (socket != run.spec.folder + "/s/serve.sock" || !run.alive || run.behave != "ok") continue;
-            if (version) *version = run.spec.environment.at("MILLWRIGHT_ALGORITHM_VERSION");
+            const bool image = run.spec.image.has_value();
+            const std::string address = image ? "tcp:" + id : "unix:" + run.spec.folder + "/s/serve.sock";
+            if (socket != address || !run.alive || run.behave != "ok") continue;
+            if (version) *version = image ? "image" : run.spec.environment.at("MILLWRIGHT_ALGORITHM_VERSION");
             return true;
         }
         return false;
@@ -140,7 +149,9 @@ class TestExecutor final : public executors::Executor {
 class TestChannel final : public ReplicaChannel {
   public:
     TestChannel(TestExecutor& executor, std::string socket) : executor_(executor), socket_(std::move(socket)) {}
-    bool ping(std::chrono::milliseconds) override { return executor_.healthy(socket_, nullptr); }
+    PingAnswer ping(std::chrono::milliseconds) override {
+        return executor_.healthy(socket_, nullptr) ? PingAnswer{200, ""} : PingAnswer{503, ""};
+    }
     Result<ReplicaReply> invoke(const ReplicaRequest&, std::chrono::milliseconds) override {
         ReplicaReply reply;
         reply.status = 200;
@@ -159,6 +170,12 @@ std::shared_ptr<ReplicaChannel> TestExecutor::open_channel(const std::string& so
     return std::make_shared<TestChannel>(*this, socket);
 }
 
+class NoRepositories final : public ImageRepositories {
+  public:
+    Result<Found> find(const oci::Reference&) override { return Found{}; }
+    Result<aws::Access> access(const oci::Reference&, const std::string&) override { return aws::Access{}; }
+};
+
 class EndpointsTest : public testing::Test {
   protected:
     void SetUp() override {
@@ -170,7 +187,12 @@ class EndpointsTest : public testing::Test {
         objects_ = object_store::ObjectStore::open(folder_ + "/objects", *database_, clock, system_random()).value();
         logs_ = Logs::open(folder_ + "/logs", *database_, clock, system_random()).value();
         tags_ = Tags::open(*database_).value();
-        models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock}).value();
+        aliases_ = std::make_unique<ImageAliases>(folder_ + "/aliases.json");
+        images_ = std::make_unique<ImageNames>(ImageNames::Parts{repositories_, image_files_, *identity_, *aliases_});
+        executors::RunImage image;
+        image.layers = {"/layers/1"};
+        image_files_.add("registry.example/mine:1", image);
+        models_ = Models::open({*database_, *objects_, *identity_, *tags_, clock, images_.get()}).value();
         configs_ = EndpointConfigs::open({*database_, *models_, *tags_, clock}).value();
         account_ = identity_->root().account;
         EXPECT_TRUE(objects_->create_bucket(account_, kRegion, "bucket"));
@@ -199,8 +221,21 @@ class EndpointsTest : public testing::Test {
         endpoints_ =
             Endpoints::open(settings, {*database_, *objects_, executor_, *models_, *configs_, *logs_, *tags_,
                                        [this](const std::string& socket) { return executor_.open_channel(socket); },
-                                       system_clock(), system_random()})
+                                       system_clock(), system_random(), images_.get(), identity_.get()})
                 .value();
+    }
+    // A model of the image registry.example/mine:1, and its configuration.
+    void make_image_model(const std::string& name, const std::string& behave, bool isolated = false) {
+        Json container = Json::object({{"Image", "registry.example/mine:1"},
+                                       {"Environment", Json::object({{"BEHAVE", behave}, {"MINE", "yes"}})}});
+        if (behave == "ok") container.set("ModelDataUrl", "s3://bucket/model.tar.gz");
+        const auto made = models_->create(account_, kRegion,
+                                          Json::object({{"ModelName", name},
+                                                        {"ExecutionRoleArn", "SageMakerRole"},
+                                                        {"EnableNetworkIsolation", isolated},
+                                                        {"PrimaryContainer", std::move(container)}}));
+        ASSERT_TRUE(made) << made.error().message;
+        make_config(name, Json::array({variant("AllTraffic", name, 2)}));
     }
     void make_model(const std::string& name, const std::string& version, const std::string& behave,
                     const std::string& data = "model.tar.gz") {
@@ -255,12 +290,16 @@ class EndpointsTest : public testing::Test {
     }
 
     std::string folder_, account_;
+    NoRepositories repositories_;
+    executors::FakeImages image_files_;
     TestExecutor executor_;
     std::unique_ptr<metadata_store::Database> database_;
     std::unique_ptr<Identity> identity_;
     std::unique_ptr<object_store::ObjectStore> objects_;
     std::unique_ptr<Logs> logs_;
     std::unique_ptr<Tags> tags_;
+    std::unique_ptr<ImageAliases> aliases_;
+    std::unique_ptr<ImageNames> images_;
     std::unique_ptr<Models> models_;
     std::unique_ptr<EndpointConfigs> configs_;
     std::unique_ptr<Endpoints> endpoints_;
@@ -292,14 +331,103 @@ TEST_F(EndpointsTest, AnEndpointServesUntilItIsDeletedAndLeavesNothing) {
     EXPECT_EQ(settled("E").status, "InService");
 }
 
+TEST_F(EndpointsTest, AnImageIsServedOnItsPort) {
+    make_image_model("image", "ok");
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "image")));
+    ASSERT_EQ(settled("e").status, "InService");
+    EXPECT_EQ(invoke("e"), "image");
+    ASSERT_EQ(executor_.runs().size(), 2u);
+    const executors::RunSpec spec = executor_.runs()[0].spec;
+    EXPECT_EQ(spec.command, std::vector<std::string>{"serve"});
+    ASSERT_TRUE(spec.image);
+    EXPECT_EQ(spec.image->layers, std::vector<std::string>{"/layers/1"});
+    EXPECT_FALSE(spec.image->entrypoint) << "its own";
+    EXPECT_EQ(spec.served_port, 8080);
+    EXPECT_EQ(spec.environment.at("SAGEMAKER_BIND_TO_PORT"), "8080");
+    EXPECT_EQ(spec.environment.at("MINE"), "yes");
+    EXPECT_TRUE(spec.environment.at("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").starts_with("/v2/credentials/"));
+    EXPECT_FALSE(spec.environment.contains("PATH"));
+    EXPECT_TRUE(std::filesystem::exists(spec.mounts.at(0).source + "/xgboost-model"));
+    // A new server finds the port again.
+    endpoints_.reset();
+    executor_.forget_listeners();
+    open();
+    EXPECT_TRUE(eventually([&] { return invoke("e") == "image"; }));
+    EXPECT_EQ(executor_.runs().size(), 2u);
+    // One that fails is replaced.
+    executor_.end(executor_.alive().at(1), executors::RunOutcome::Cause::Exited);
+    EXPECT_TRUE(eventually([&] { return executor_.runs().size() == 3 && executor_.alive().size() == 2; }));
+    EXPECT_TRUE(identity_->job_credentials(spec.environment.at("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")));
+    ASSERT_TRUE(endpoints_->remove(account_, kRegion, "e"));
+    EXPECT_NE(settled("e").status.find("Could not find endpoint"), std::string::npos);
+    EXPECT_FALSE(identity_->job_credentials(spec.environment.at("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")));
+}
+
+TEST_F(EndpointsTest, AnIsolatedImageHasNoWayOut) {
+    make_image_model("isolated", "ok", true);
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "isolated")));
+    ASSERT_EQ(settled("e").status, "InService");
+    const executors::RunSpec spec = executor_.runs()[0].spec;
+    EXPECT_TRUE(spec.network_isolation);
+    EXPECT_FALSE(spec.environment.contains("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
+    EXPECT_FALSE(spec.environment.contains("AWS_ENDPOINT_URL"));
+}
+
+TEST_F(EndpointsTest, WhatPingSaidIsInTheReason) {
+    make_image_model("image-exits", "exit");
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "image-exits")));
+    EXPECT_EQ(settled("e").failure_reason,
+              "The primary container for production variant AllTraffic did not pass the ping health check. "
+              "Please check CloudWatch logs for this endpoint. (it ended with exit code 1)");
+    make_image_model("image-late", "late");
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("late", "image-late")));
+    EXPECT_TRUE(eventually([&] { return executor_.alive().size() == 2; }));
+    std::this_thread::sleep_for(50ms);
+    for (int i = 0; i < 20 && endpoints_->describe(account_, kRegion, "late")->changing(); ++i) {
+        for (const auto& id : executor_.alive()) executor_.end(id, executors::RunOutcome::Cause::Exited);
+        std::this_thread::sleep_for(50ms);
+    }
+    const auto reason = settled("late").failure_reason;
+    EXPECT_NE(reason.find("/ping was last asked at 20"), std::string::npos) << reason;
+    EXPECT_NE(reason.find("it answered 503; then it ended with exit code 1)"), std::string::npos) << reason;
+}
+
+TEST_F(EndpointsTest, AnImageThatIsGoneFailsTheEndpointAtOnce) {
+    make_image_model("gone", "ok");
+    image_files_.remove("registry.example/mine:1");
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "gone")));
+    const Endpoint failed = settled("e");
+    EXPECT_EQ(failed.status, "Failed");
+    EXPECT_EQ(failed.failure_reason,
+              "Please make sure all images included in the model for the production variant AllTraffic exist, and that "
+              "the execution role used to create the model has permissions to access them. (there is no image "
+              "registry.example/mine:1)");
+    EXPECT_TRUE(executor_.runs().empty());
+}
+
+TEST_F(EndpointsTest, DeletingDoesNotWaitForAPull) {
+    make_image_model("slow", "ok");
+    image_files_.hold();
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "slow")));
+    image_files_.wait_until_held();
+    ASSERT_TRUE(endpoints_->remove(account_, kRegion, "e"));
+    EXPECT_NE(settled("e").status.find("Could not find endpoint"), std::string::npos);
+    // Nor does the end of the server.
+    ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "slow")));
+    image_files_.wait_until_held();
+    endpoints_.reset();
+    image_files_.release();
+    open();
+    EXPECT_EQ(settled("e").status, "InService");
+}
+
 TEST_F(EndpointsTest, AReplicaThatKeepsExitingFailsTheEndpoint) {
     ASSERT_TRUE(endpoints_->create(account_, kRegion, request("e", "exits")));
     const Endpoint failed = settled("e");
     EXPECT_EQ(failed.status, "Failed");
     EXPECT_EQ(failed.failure_reason,
               "The primary container for production variant AllTraffic did not pass the ping health check. "
-              "Please check "
-              "CloudWatch logs for this endpoint.");
+              "Please check CloudWatch logs for this endpoint. (it ended with exit code 1)");
     EXPECT_EQ(executor_.runs().size(), 3u);
     EXPECT_TRUE(eventually([&] { return std::filesystem::is_empty(folder_ + "/endpoints"); }));
     EXPECT_EQ(endpoints_->update(account_, kRegion, request("e", "good")).error().kind, ErrorKind::Conflict);

@@ -41,11 +41,17 @@ struct StreamPatience {
     std::chrono::milliseconds head{60'000}, pause{60'000}, whole{480'000};
 };
 
+struct PingAnswer {
+    int status = 0;   // 0: none came, and
+    std::string why;  // "no answer within 2 s", "connection refused"
+    bool healthy() const { return status == 200; }
+};
+
 // The way to one replica's /ping and /invocations. Thread-safe.
 class ReplicaChannel {
   public:
     virtual ~ReplicaChannel() = default;
-    virtual bool ping(std::chrono::milliseconds timeout) = 0;  // true: answered 200
+    virtual PingAnswer ping(std::chrono::milliseconds timeout) = 0;
     // Whatever the replica answers is a value. Unavailable with detail "timeout": no answer in time;
     // Unavailable: no connection, or it broke; LimitExceeded: the answer is too large.
     virtual Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds timeout) = 0;
@@ -55,8 +61,8 @@ class ReplicaChannel {
                                        ReplyReceiver& receiver);
 };
 
-// Makes the channel to a replica that listens, or will listen, on this unix socket.
-using OpenChannel = std::function<std::shared_ptr<ReplicaChannel>(const std::string& socket)>;
+// Makes the channel to a replica that listens, or will listen, there: "unix:/path" or "tcp:127.0.0.1:49153".
+using OpenChannel = std::function<std::shared_ptr<ReplicaChannel>(const std::string& address)>;
 
 struct ReplicaRoute {
     std::string log_stream;

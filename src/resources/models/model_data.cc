@@ -61,6 +61,7 @@ Result<void> fetch(object_store::ObjectStore& objects, const ModelData& data, co
         case ModelData::Form::Prefix:
             return fetch_prefix(objects, uri, folder, limits);
         case ModelData::Form::File:
+        case ModelData::Form::None:
             break;
     }
     const std::vector<std::string> name = TRY(executors::clean_archive_path(uri.key.substr(uri.key.rfind('/') + 1)));
@@ -73,6 +74,7 @@ Result<void> fetch(object_store::ObjectStore& objects, const ModelData& data, co
 Result<void> fetch_model_data(object_store::ObjectStore& objects, const ModelData& data, const std::string& folder,
                               const executors::ArchiveLimits& limits) {
     TRY(make_directories(folder));
+    if (data.form == ModelData::Form::None) return {};
     auto fetched = fetch(objects, data, folder, limits);
     if (fetched) return fetched;
     if (fetched.error().kind == ErrorKind::NotFound)

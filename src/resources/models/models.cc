@@ -39,14 +39,14 @@ Result<ModelData> read_model_data(const Json& container) {
             return invalid_input("ModelDataSource must have S3DataSource.");
         return read_s3_data_source(container["ModelDataSource"]["S3DataSource"]);
     }
-    if (!container.has("ModelDataUrl"))
-        return invalid_input("ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
     ModelData data;
+    data.form = container.has("ModelDataUrl") ? ModelData::Form::TarGzip : ModelData::Form::None;
     data.uri = container["ModelDataUrl"].string_or("");
     return data;
 }
 
 Result<void> check_data_exists(object_store::ObjectStore& objects, const ModelData& data) {
+    if (data.form == ModelData::Form::None) return {};
     const Error missing = invalid_input("Could not find model data at " + data.uri + ".");
     const auto uri = object_store::parse_s3_uri(data.uri);
     if (!uri) return invalid_input("Not an S3 URI: " + data.uri);
@@ -69,6 +69,7 @@ Result<void> check_data_exists(object_store::ObjectStore& objects, const ModelDa
 // Whether the role may read the data; without a role it must be the account's own.
 Result<void> check_data_access(const Models::Parts& parts, std::string_view account, const Role* role,
                                const ModelData& data) {
+    if (data.form == ModelData::Form::None) return {};
     const auto uri = object_store::parse_s3_uri(data.uri);
     if (!uri) return {};  // refused with its own text
     const auto bucket = parts.objects.find_bucket(uri->bucket);
@@ -98,23 +99,34 @@ Model model_of(const RecordName& name, const Row& row) {
 
 }  // namespace
 
-Result<ServedContainer> read_container(const Json& container) {
-    TRY(only_supported(container, "PrimaryContainer.",
-                       {"ContainerHostname", "Image", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
+Result<ServedContainer> read_container(const Json& container, const std::string& image) {
+    TRY(only_supported(
+        container, "PrimaryContainer.",
+        {"ContainerHostname", "Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}));
+    // Where an image comes from is said by its name; logins are in the configuration.
+    TRY(only_supported(container["ImageConfig"], "PrimaryContainer.ImageConfig.", {"RepositoryAccessMode"}));
     if (container["Mode"].string_or("SingleModel") != "SingleModel") return not_supported_yet("Mode MultiModel");
     if (!container.has("Image")) return invalid_input("PrimaryContainer.Image is required.");
     ServedContainer out;
     out.image = container["Image"].string_or("");
-    const auto built_in = find_built_in_image(out.image);
-    if (!built_in) return invalid_input(unsupported_image_message(out.image, ImagePurpose::Serving));
-    out.algorithm = built_in->algorithm;
-    out.algorithm_version = built_in->version;
     for (const JsonMember& variable : container["Environment"].members())
         out.environment[variable.name] = variable.value.string_or("");
+    out.data = TRY(read_model_data(container));
+    const auto built_in = find_built_in_image(out.image);
+    if (!image.empty() || !built_in) {
+        const bool known = find_framework_image(out.image) || is_legacy_tensorflow_image(out.image);
+        if (image.empty() && known) return invalid_input(unsupported_image_message(out.image, ImagePurpose::Serving));
+        out.own_image = image.empty() ? out.image : image;
+        TRY(image_request({"", "", nullptr, ImageCaller::For::Model}, out.own_image));
+        return out;
+    }
+    out.algorithm = built_in->algorithm;
+    out.algorithm_version = built_in->version;
     for (const char* script : {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
         if (const auto set = out.environment.find(script); set != out.environment.end() && !set->second.empty())
             return not_supported_yet("script mode (the environment variable " + std::string(script) + ")");
-    out.data = TRY(read_model_data(container));
+    if (out.data.form == ModelData::Form::None)
+        return invalid_input("ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
     return out;
 }
 
@@ -132,27 +144,41 @@ Result<std::unique_ptr<Models>> Models::open(const Parts& parts) {
     return std::unique_ptr<Models>(new Models(parts));
 }
 
-Result<void> Models::check(std::string_view account, std::string_view source_arn, const Json& request) {
+Result<void> Models::check_role(std::string_view arn, std::string_view source_arn, const Result<Role>& role) {
+    if (!role && role.error().kind == ErrorKind::Internal) return role.error();
+    const auto trusted =
+        role ? parts_.identity.service_may_assume(*role, "sagemaker.amazonaws.com", source_arn) : role.error();
+    if (!trusted && trusted.error().kind == ErrorKind::Internal) return trusted.error();
+    if (trusted && *trusted) return {};
+    return invalid_input("Could not assume role " + std::string(arn) +
+                         ". Please ensure that the role exists and allows principal "
+                         "'sagemaker.amazonaws.com' to assume the role.");
+}
+
+Result<void> Models::check_image(const ImageCaller& caller, const ServedContainer& container) {
+    if (container.own_image.empty()) return {};
+    if (!parts_.images) return invalid_input(unsupported_image_message(container.image, ImagePurpose::Serving));
+    return parts_.images->check(caller, container.own_image);
+}
+
+Result<void> Models::check(const RecordName& name, const Json& request) {
     TRY(only_supported(request, "",
                        {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
     if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
-    const ServedContainer container = TRY(read_container(request["PrimaryContainer"]));
-    if (request.has("ExecutionRoleArn")) {
-        const std::string arn = request["ExecutionRoleArn"].string_or("");
-        const auto role = parts_.identity.resolve_role(account, arn);
-        if (!role && role.error().kind == ErrorKind::Internal) return role.error();
-        const auto trusted =
-            role ? parts_.identity.service_may_assume(*role, "sagemaker.amazonaws.com", source_arn) : role.error();
-        if (!trusted && trusted.error().kind == ErrorKind::Internal) return trusted.error();
-        if (!trusted || !*trusted)
-            return invalid_input("Could not assume role " + arn +
-                                 ". Please ensure that the role exists and allows principal "
-                                 "'sagemaker.amazonaws.com' to assume the role.");
-        TRY(check_data_access(parts_, account, &*role, container.data));
-    } else {
-        TRY(check_data_access(parts_, account, nullptr, container.data));
+    ImageCaller caller{name.account, name.region, nullptr, ImageCaller::For::Model};
+    const auto image = request["PrimaryContainer"]["Image"].string_or("");
+    std::string meaning;
+    if (parts_.images) meaning = TRY(parts_.images->meaning(caller, image));
+    const ServedContainer container = TRY(read_container(request["PrimaryContainer"], meaning));
+    const std::string arn = request["ExecutionRoleArn"].string_or("");
+    const auto role = arn.empty() ? Result<Role>(Role()) : parts_.identity.resolve_role(name.account, arn);
+    if (!arn.empty()) {
+        TRY(check_role(arn, name.arn("model"), role));
+        caller.role = &*role;
     }
-    return check_data_exists(parts_.objects, container.data);
+    TRY(check_data_access(parts_, name.account, caller.role, container.data));
+    TRY(check_data_exists(parts_.objects, container.data));
+    return check_image(caller, container);
 }
 
 Result<Model> Models::create(std::string_view account, std::string_view region, const Json& request) {
@@ -160,7 +186,7 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
     Model model;
     model.name = {std::string(account), std::string(region), request["ModelName"].as_string()};
     model.arn = model.name.arn("model");
-    TRY(check(account, model.arn, request));
+    TRY(check(model.name, request));
     model.created = parts_.clock.now();
     model.request = request;
     model.request.erase("Tags");

@@ -15,6 +15,7 @@
 #include "metadata_store/database.h"
 #include "object_store/object_store.h"
 #include "resources/identity/identity.h"
+#include "resources/images/image_names.h"
 #include "resources/models/records.h"
 #include "resources/tags/tags.h"
 
@@ -29,20 +30,21 @@ struct Model {
 
 // Where the files of /opt/ml/model come from.
 struct ModelData {
-    enum class Form { TarGzip, File, Prefix };
+    enum class Form { TarGzip, File, Prefix, None };
     Form form = Form::TarGzip;
     std::string uri;
 };
 
-// A container that this release can serve.
+// A container that this release can serve: a built-in algorithm, or an image.
 struct ServedContainer {
     std::string image, algorithm, algorithm_version;
+    std::string own_image;  // what the image is called where it is; empty: a built-in algorithm
     ModelData data;
     std::map<std::string, std::string> environment;
 };
 
-// InvalidInput names the gap. Takes a ContainerDefinition.
-Result<ServedContainer> read_container(const Json& container);
+// InvalidInput names the gap. Takes a ContainerDefinition, and what ImageNames::meaning() says of its image.
+Result<ServedContainer> read_container(const Json& container, const std::string& image = "");
 
 // Thread-safe.
 class Models {
@@ -53,6 +55,7 @@ class Models {
         Identity& identity;
         Tags& tags;
         const Clock& clock;
+        ImageNames* images = nullptr;  // without it, only the built-in algorithms are served
     };
     static Result<std::unique_ptr<Models>> open(const Parts& parts);
 
@@ -66,7 +69,9 @@ class Models {
 
   private:
     explicit Models(const Parts& parts);
-    Result<void> check(std::string_view account, std::string_view source_arn, const Json& request);
+    Result<void> check(const RecordName& name, const Json& request);
+    Result<void> check_role(std::string_view arn, std::string_view source_arn, const Result<Role>& role);
+    Result<void> check_image(const ImageCaller& caller, const ServedContainer& container);
 
     Parts parts_;
     RecordList list_;

@@ -70,7 +70,7 @@ class MemoryResponse final : public net::ResponseWriter {
 
 class EchoChannel final : public resources::ReplicaChannel {
   public:
-    bool ping(std::chrono::milliseconds) override { return true; }
+    resources::PingAnswer ping(std::chrono::milliseconds) override { return {200, ""}; }
     Result<ReplicaReply> invoke(const ReplicaRequest& request, std::chrono::milliseconds) override {
         if (failure) return *failure;
         return ReplicaReply{
