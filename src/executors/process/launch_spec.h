@@ -3,7 +3,8 @@
 //   launch = "millwright-launch 2" NUL *(key NUL value NUL) "end" NUL
 //
 // Keys may repeat where the struct has a list; numbers are decimal. An unknown key or version is an error, so a server
-// and a launcher of different versions never misunderstand each other. Files of version 1 are still read, because a
+// and a launcher of different versions never misunderstand each other; what is new in a version is written only where
+// it is used. Files of version 1 are still read, because a
 // server cleans up after runs that an older one started; a launcher runs files of its own version only.
 #pragma once
 
@@ -23,6 +24,8 @@ inline constexpr const char* kControlSocket =
     "control";  // SOCK_SEQPACKET; "stop", "kill", "work" in, "started <ms>" out
 inline constexpr const char* kExitRecord = "exit.json";
 inline constexpr const char* kLauncherLog = "launcher.log";
+inline constexpr const char* kServedSocket = "served.sock";  // of a host: the port it serves
+inline constexpr const char* kLayerLock = "lock";            // beside an unpacked layer: shared by who uses it
 inline constexpr int kInheritedControl = 3;  // a control connection that the server hands to the launcher
 inline constexpr int kInheritedLock = 4;     // the lock of run_folder.h, already taken
 inline constexpr int kMaxHosts = 64;
@@ -60,7 +63,9 @@ struct LaunchSpec {
     std::string working_folder = "/opt/ml";
     std::vector<std::vector<std::string>> companions;
     std::vector<std::string> command;
-    std::vector<std::string> environment;  // "NAME=value"
+    std::vector<std::string> environment;   // "NAME=value"
+    std::vector<std::string> image_layers;  // folders, the lowest first; empty: the machine's own files are shown
+    uint16_t served_port = 0;               // inside, carried to <folder>/<algo-N>/served.sock; 0: none
     std::vector<LaunchMount> mounts;
     std::vector<std::string> log_files;
     std::vector<std::string> hidden;  // host paths to cover

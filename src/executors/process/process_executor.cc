@@ -34,6 +34,7 @@ namespace {
 
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kMaxLaunchBytes = size_t{1} << 20;
+constexpr size_t kMaxImageLayers = 127;  // what images may have everywhere else, too
 constexpr int kLeftoverEndMs = 5000;
 constexpr int kAdoptionAttempts = 200;  // 10 ms apart, while a launcher is between two of its first steps
 
@@ -64,6 +65,31 @@ std::vector<Limits> limits_of(const RunSpec& spec) {
     return spec.host_limits.empty() ? std::vector<Limits>{spec.limits} : spec.host_limits;
 }
 
+// With an image: entry point and arguments, by the rules of executor.h.
+std::vector<std::string> command_of(const RunSpec& spec) {
+    if (!spec.image) return spec.command;
+    const RunImage& image = *spec.image;
+    std::vector<std::string> command = image.entrypoint ? *image.entrypoint : image.config.entrypoint;
+    const std::vector<std::string>& arguments =
+        !spec.command.empty() || image.entrypoint ? spec.command : image.config.command;
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return command;
+}
+
+Result<void> check_image(const RunImage& image) {
+    if (image.layers.empty())
+        return invalid_input("the image " + image.reference + " is not unpacked: " +
+                             (image.engine_image.empty() ? "it has no layers" : "it is for a container engine"));
+    if (image.layers.size() > kMaxImageLayers)
+        return invalid_input("the image " + image.reference + " has more than " + std::to_string(kMaxImageLayers) +
+                             " layers");
+    for (const std::string& layer : image.layers)
+        if (!is_absolute(layer) || has_nul(layer)) return invalid_input("a layer of the image is not an absolute path");
+    if (!image.config.working_folder.empty() && !is_absolute(image.config.working_folder))
+        return invalid_input("the working folder of the image " + image.reference + " is not an absolute path");
+    return {};
+}
+
 Result<void> check(const RunSpec& spec, const Probe& probe) {
     if (probe.tier == Tier::None)
         return Error{ErrorKind::Denied, "this machine does not let Millwright run jobs as processes: " + probe.missing,
@@ -74,7 +100,10 @@ Result<void> check(const RunSpec& spec, const Probe& probe) {
     if (spec.hosts < 1 || spec.hosts > kMaxHosts) return invalid_input("a run has 1 to 64 hosts");
     if (spec.hosts > 1 && !probe.network)
         return Error{ErrorKind::Denied, "several hosts cannot be joined by a network on this machine", ""};
-    if (spec.command.empty()) return invalid_input("a run needs a command");
+    if (spec.image) TRY(check_image(*spec.image));
+    if (command_of(spec).empty())
+        return invalid_input(spec.image ? "the image has neither an entry point nor a command"
+                                        : "a run needs a command");
     if (spec.log_files.size() != static_cast<size_t>(spec.hosts))
         return invalid_input("a run needs one log file per host");
     for (const Limits& limits : limits_of(spec))
@@ -88,7 +117,7 @@ Result<void> check(const RunSpec& spec, const Probe& probe) {
     for (const std::vector<std::string>& companion : spec.companions)
         if (companion.empty() || !is_absolute(companion[0]) || std::any_of(companion.begin(), companion.end(), has_nul))
             return invalid_input("a companion is the absolute path of a program and its arguments");
-    for (const std::string& argument : spec.command)
+    for (const std::string& argument : command_of(spec))
         if (has_nul(argument)) return invalid_input("an argument of the command holds a NUL");
     for (const auto& [name, value] : spec.environment)
         if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
@@ -125,8 +154,8 @@ std::string part_to_show(const RunSpec& spec, const std::string& path) {
 
 std::vector<LaunchMount> command_mounts(const RunSpec& spec) {
     std::set<std::string> shown;
+    if (spec.image || !spec.command[0].starts_with("/")) return {};
     const std::string& command = spec.command[0];
-    if (!command.starts_with("/")) return {};
     char resolved[PATH_MAX];
     std::vector<std::string> paths = {command};
     if (realpath(command.c_str(), resolved) != nullptr) paths.emplace_back(resolved);
@@ -139,6 +168,9 @@ std::vector<LaunchMount> command_mounts(const RunSpec& spec) {
 
 std::vector<std::string> environment_of(const RunSpec& spec) {
     std::map<std::string, std::string> variables = {{"PATH", kDefaultPath}, {"HOME", "/root"}};
+    for (const std::string& variable : spec.image ? spec.image->config.environment : std::vector<std::string>{})
+        if (const size_t border = variable.find('='); border != std::string::npos && border > 0 && !has_nul(variable))
+            variables[variable.substr(0, border)] = variable.substr(border + 1);
     for (const auto& [name, value] : spec.environment) variables[name] = value;
     std::vector<std::string> out;
     for (const auto& [name, value] : variables) out.push_back(name + "=" + value);
@@ -157,7 +189,13 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
     launch.egress_socket = spec.egress_socket;
     launch.working_folder = spec.working_folder;
     launch.companions = spec.companions;
-    launch.command = spec.command;
+    if (spec.image) {
+        launch.image_layers = spec.image->layers;
+        const std::string& folder = spec.image->config.working_folder;
+        launch.working_folder = folder.empty() ? "/" : folder;
+    }
+    launch.served_port = spec.served_port;
+    launch.command = command_of(spec);
     launch.environment = environment_of(spec);
     launch.mounts = command_mounts(spec);
     for (const Mount& mount : spec.mounts) {
@@ -165,7 +203,7 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
         launch.mounts.push_back({mode, mount.source, mount.target, mount.through_links, mount.hosts});
     }
     launch.log_files = spec.log_files;
-    launch.hidden = settings.hidden_paths;
+    if (!spec.image) launch.hidden = settings.hidden_paths;
     launch.control_groups = settings.probe.control_groups;
     for (const Limits& limits : limits_of(spec))
         launch.limits.push_back(
@@ -259,6 +297,7 @@ class ProcessExecutor : public Executor {
 
     Result<void> start(const RunSpec& spec, RunListener& listener) override;
     Result<void> start_spare(const RunSpec& spec, RunListener& listener) override {
+        if (spec.image || spec.served_port != 0) return invalid_input("a spare has no image and serves nothing");
         return start_new(spec, listener, true);
     }
     Result<void> adopt_spare(const std::string& id, const std::string& folder, RunListener& listener) override {
@@ -270,6 +309,7 @@ class ProcessExecutor : public Executor {
     Result<void> kill(const std::string& id) override { return command(id, "kill", SIGQUIT); }
     void clean_up(const std::string& id, const std::string& folder) override;
     Result<std::vector<HostUsage>> usage(const std::string& id) override;
+    Result<std::string> served_at(const std::string& id, int host) override;
     Json describe() const override;
 
   private:
@@ -561,6 +601,21 @@ void ProcessExecutor::clean_up(const std::string& id, const std::string& folder)
         if (!removed) log::warning("cannot clean up after run " + id, removed.error());
     }
     unlock_folders(folder, hosts);
+}
+
+Result<std::string> ProcessExecutor::served_at(const std::string& id, int host) {
+    std::string folder;
+    {
+        MutexLock lock(mutex_);
+        const auto found = tickets_.find(id);
+        if (found == tickets_.end()) return not_found("the run has ended or is not known");
+        folder = runs_.at(found->second).folder;
+    }
+    const std::string text = TRY(read_file(folder + "/" + kLaunchFile, kMaxLaunchBytes));
+    const LaunchSpec spec = TRY(decode_launch_spec(text));
+    if (spec.served_port == 0 || host < 0 || host >= spec.hosts)
+        return not_found("host " + std::to_string(host) + " of run " + id + " serves no port");
+    return "unix:" + folder + "/" + host_name(host) + "/" + kServedSocket;
 }
 
 Result<std::vector<HostUsage>> ProcessExecutor::usage(const std::string& id) {

@@ -11,7 +11,6 @@ namespace millwright::launcher {
 
 namespace {
 constexpr size_t kMaxPayload = 4096;
-constexpr size_t kMaxFiles = 8;
 }  // namespace
 
 Moment now() {
@@ -25,6 +24,7 @@ Result<void> send_message(int socket, char kind, std::string_view payload, const
     iovec parts[2] = {{&kind, 1}, {const_cast<char*>(payload.data()), std::min(payload.size(), kMaxPayload)}};
     alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))] = {};
     msghdr header{};
+    CHECK(files.size() <= kMaxFiles);
     header.msg_iov = parts;
     header.msg_iovlen = 2;
     if (!files.empty()) {

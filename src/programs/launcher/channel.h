@@ -4,6 +4,7 @@
 //   init -> supervisor                              supervisor -> init
 //   'U' the user namespace is ready                 'G' go: control group files
 //   'N' network: netlink socket [, listener for the server] [, listener for the way out]
+//   'P' sockets of the host's network               'P' so many are wanted (int32): served_port.h
 //   'R' the root is ready                           'Y' signal for the command (int)
 //                                                   'W' work for a spare: the work file
 //   'S' command executed: Moment
@@ -22,6 +23,8 @@
 #include "base/result.h"
 
 namespace millwright::launcher {
+
+inline constexpr size_t kMaxFiles = 32;  // beside one message
 
 struct Moment {
     int64_t wall_ms = 0;

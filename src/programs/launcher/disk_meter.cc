@@ -45,6 +45,7 @@ bool is_below(const std::string& path, const std::string& folder) { return path.
 std::vector<std::string> folders_of(const LaunchSpec& spec, int host) {
     const std::string own = spec.folder + "/" + executors::host_name(host);
     std::vector<std::string> folders = {own + "/ml", own + "/scratch"};
+    if (!spec.image_layers.empty()) folders.push_back(own + "/layers/image/upper");
     for (size_t layer = 0; layer < spec.mounts.size() + kMaxMountsOfSpare; ++layer)
         for (const char* part : {"/upper", "/copy"})
             if (const std::string folder = own + "/layers/" + std::to_string(layer) + part; file_exists(folder))

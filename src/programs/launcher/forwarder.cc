@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -64,6 +65,31 @@ struct Flow {
     }
 };
 
+Result<Fd> connect_to_address(const sockaddr_in& target) {
+    Fd outside(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!outside) return error_from_errno("cannot make a socket");
+    const int on = 1;
+    setsockopt(outside.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(outside.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0 && errno != EINPROGRESS)
+        return not_found("nobody listens");
+    return outside;
+}
+
+// Paths of sockets are short; that of a descriptor always fits.
+Result<Fd> connect_to_path(const std::string& path) {
+    Fd outside(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!outside) return error_from_errno("cannot make a socket");
+    const size_t slash = path.rfind('/');
+    const Fd folder = TRY(open_file(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+                  path.c_str() + slash + 1);
+    if (connect(outside.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return not_found("nobody listens");
+    return outside;
+}
+
 }  // namespace
 
 struct Forwarder::Connection {
@@ -75,9 +101,13 @@ struct Forwarder::Connection {
 };
 
 Result<std::unique_ptr<Forwarder>> Forwarder::make(EventLoop& loop, const std::string& address) {
+    Settings settings{{}, kServerAbsenceMs, kMaxConnections};
+    if (address.starts_with("/")) {
+        settings.connect = [address] { return connect_to_path(address); };
+        return std::make_unique<Forwarder>(loop, std::move(settings));
+    }
     const size_t colon = address.rfind(':');
     sockaddr_in target{};
-    if (address.starts_with("/")) return std::unique_ptr<Forwarder>(new Forwarder(loop, address, target));
     target.sin_family = AF_INET;
     uint16_t port = 0;
     if (colon == std::string::npos || inet_pton(AF_INET, address.substr(0, colon).c_str(), &target.sin_addr) != 1 ||
@@ -85,11 +115,11 @@ Result<std::unique_ptr<Forwarder>> Forwarder::make(EventLoop& loop, const std::s
             address.data() + address.size())
         return invalid_input("not an address to forward to: " + address);
     target.sin_port = htons(port);
-    return std::unique_ptr<Forwarder>(new Forwarder(loop, "", target));
+    settings.connect = [target] { return connect_to_address(target); };
+    return std::make_unique<Forwarder>(loop, std::move(settings));
 }
 
-Forwarder::Forwarder(EventLoop& loop, std::string path, sockaddr_in target)
-    : loop_(loop), path_(std::move(path)), target_(target) {}
+Forwarder::Forwarder(EventLoop& loop, Settings settings) : loop_(loop), settings_(std::move(settings)) {}
 
 Forwarder::~Forwarder() {
     while (!connections_.empty()) finish(*connections_.front());
@@ -103,14 +133,14 @@ void Forwarder::serve(Fd listener) {
 }
 
 void Forwarder::accept_from(int listener) {
-    while (connections_.size() < kMaxConnections) {
+    while (connections_.size() < settings_.max_connections) {
         Fd inside(accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!inside) return;
         const int on = 1;
         setsockopt(inside.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         auto connection = std::make_unique<Connection>();
         connection->inside = std::move(inside);
-        connection->give_up_at_ms = monotonic_ms() + kServerAbsenceMs;
+        connection->give_up_at_ms = monotonic_ms() + settings_.patience_ms;
         if (!connection->request.open_pipe() || !connection->reply.open_pipe()) continue;
         Connection& kept = *connections_.emplace_back(std::move(connection));
         // Until the server is there only the client's end matters.
@@ -126,37 +156,21 @@ void Forwarder::pause_listeners(bool paused) {
     for (const Fd& listener : listeners_) loop_.change(listener.get(), paused ? 0u : uint32_t{EPOLLIN});
 }
 
-Result<Fd> Forwarder::begin_connect() const {
-    Fd outside(socket(path_.empty() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!outside) return error_from_errno("cannot make a socket");
-    int result = 0;
-    if (path_.empty()) {
-        const int on = 1;
-        setsockopt(outside.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        result = ::connect(outside.get(), reinterpret_cast<const sockaddr*>(&target_), sizeof target_);
-    } else {
-        // Paths of sockets are short; that of a descriptor always fits.
-        const size_t slash = path_.rfind('/');
-        const Fd folder = TRY(open_file(path_.substr(0, slash + 1), O_PATH | O_DIRECTORY));
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
-                      path_.c_str() + slash + 1);
-        result = ::connect(outside.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    }
-    if (result != 0 && errno != EINPROGRESS) return error_from_errno("nobody listens");
-    return outside;
-}
-
 void Forwarder::connect(Connection& connection) {
     connection.retry_at_ms = -1;
-    auto outside = begin_connect();
+    auto outside = settings_.connect();
+    if (!outside && outside.error().kind != ErrorKind::Unavailable) return wait_for_listener(connection);
     if (!outside) {
         connection.retry_at_ms = monotonic_ms() + kRetryMs;
         return;
     }
     connection.outside = std::move(*outside);
     loop_.watch(connection.outside.get(), EPOLLOUT, [this, &connection](uint32_t) { handle_outside(connection); });
+}
+
+void Forwarder::wait_for_listener(Connection& connection) {
+    if (monotonic_ms() >= connection.give_up_at_ms) return finish(connection);
+    connection.retry_at_ms = monotonic_ms() + kRetryMs;
 }
 
 void Forwarder::handle_outside(Connection& connection) {
@@ -167,8 +181,7 @@ void Forwarder::handle_outside(Connection& connection) {
         if (failure != 0) {
             loop_.forget(connection.outside.get());
             connection.outside.reset();
-            connection.retry_at_ms = monotonic_ms() + kRetryMs;
-            return;
+            return wait_for_listener(connection);
         }
         connection.connected = true;
     }
@@ -229,12 +242,13 @@ void Forwarder::poll() {
     std::vector<Connection*> due;
     for (const auto& connection : connections_)
         if (connection->retry_at_ms >= 0 && connection->retry_at_ms <= time) due.push_back(connection.get());
-    for (Connection* connection : due) {
-        if (time > connection->give_up_at_ms)
-            finish(*connection);
-        else
-            connect(*connection);
-    }
+    for (Connection* connection : due) connect(*connection);
+}
+
+void Forwarder::retry() {
+    for (const auto& connection : connections_)
+        if (connection->retry_at_ms > 0) connection->retry_at_ms = 0;
+    poll();
 }
 
 }  // namespace millwright::launcher

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -25,9 +26,11 @@
 
 #include "programs/launcher/channel.h"
 #include "programs/launcher/execution.h"
+#include "programs/launcher/image_root.h"
 #include "programs/launcher/network.h"
 #include "programs/launcher/root.h"
 #include "programs/launcher/sandbox.h"
+#include "programs/launcher/served_port.h"
 #include "programs/launcher/session.h"
 #include "programs/launcher/spare.h"
 
@@ -86,9 +89,9 @@ uint64_t used_memory() {
             pages += resident - shared;
     }
     uint64_t bytes = pages * page;
-    for (const char* path : {"/", "/dev/shm"}) {
+    for (const char* path : {"/", "/dev/shm"}) {  // with an image "/" is on the disk
         struct statfs status {};
-        if (statfs(path, &status) == 0)
+        if (statfs(path, &status) == 0 && status.f_type == TMPFS_MAGIC)
             bytes += (status.f_blocks - status.f_bfree) * static_cast<uint64_t>(status.f_bsize);
     }
     return bytes;
@@ -136,6 +139,7 @@ bool is_forwarded(int signal) {
             if (!message && message.error().kind == ErrorKind::NotFound) _exit(1);  // no supervisor, no run
             int signal = 0;
             if (message && message->kind == 'Y' && read_struct(*message, signal)) kill(command, signal);
+            if (message && message->kind == 'P') hand_out_sockets(kChannel, *message);
             if (message) sessions.handle(*message);
         }
         if (watch_memory && used_memory() > memory_bytes) report_exit(SIGKILL, true);
@@ -171,6 +175,7 @@ Result<void> die_with_supervisor() {
 }
 
 Result<void> enter_work_folder(const LaunchSpec& spec) {
+    if (!spec.image_layers.empty()) return enter_work_folder_of_image(spec);
     if (chdir(spec.working_folder.c_str()) != 0) return error_from_errno("cannot enter " + spec.working_folder);
     return {};
 }

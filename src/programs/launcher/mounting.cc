@@ -87,6 +87,21 @@ Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, 
     return tree;
 }
 
+Result<Fd> detached_new(const char* type, uint64_t attributes,
+                        const std::vector<std::pair<const char*, std::string>>& options) {
+    const std::string what = std::string("cannot make a new ") + type;
+    const Fd context(static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)));
+    if (!context) return error_from_errno(what);
+    for (const auto& [name, value] : options)
+        if (syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, name, value.c_str(), 0) != 0)
+            return error_from_errno(what);
+    if (syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+        return error_from_errno(what);
+    Fd tree(static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, attributes)));
+    if (!tree) return error_from_errno(what);
+    return tree;
+}
+
 Result<void> mount_new(const char* type, const std::string& target, unsigned long flags, const char* options) {
     if (mount(type, target.c_str(), type, flags, options) != 0)
         return error_from_errno(std::string("cannot mount ") + type + " on /" + target);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/files.h"
 #include "base/result.h"
@@ -22,6 +24,9 @@ Result<void> bind(const std::string& source, const std::string& target, Access a
 // A detached overlay: `lower` is seen, `upper` takes the changes, `work` is an empty folder beside `upper`.
 Result<Fd> detached_overlay(const std::string& lower, const std::string& upper, const std::string& work,
                             bool user_namespace);
+// A detached file system of its own. `attributes`: MOUNT_ATTR_…
+Result<Fd> detached_new(const char* type, uint64_t attributes,
+                        const std::vector<std::pair<const char*, std::string>>& options);
 Result<void> mount_new(const char* type, const std::string& target, unsigned long flags, const char* options);
 
 // Makes `target` as an empty folder or file, with its parents, where nothing is.

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <memory>
 
+#include "programs/launcher/image_root.h"
 #include "programs/launcher/network.h"
 
 namespace millwright::launcher {
@@ -84,7 +85,6 @@ constexpr const char* kSettings[] = {"passwd",
                                      "matplotlibrc",
                                      "xdg"};
 
-constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr const char* kReadOnlyProc[] = {"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"};
 constexpr const char* kHiddenProc[] = {"kcore",       "keys",        "timer_list",  "sched_debug",
                                        "slabinfo",    "kpagecount",  "kpageflags",  "latency_stats",
@@ -139,14 +139,8 @@ Result<void> show_setting(const std::string& name) {
 Result<void> make_settings(const LaunchSpec& spec, int host) {
     TRY(make_folder("etc"));
     for (const char* name : kSettings) TRY(show_setting(name));
-    std::string hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
-    for (int other = 0; other < spec.hosts; ++other)
-        hosts += host_address(other) + " " + executors::host_name(other) + "\n";
-    TRY(write_file("etc/hosts", hosts));
-    TRY(write_file("etc/hostname", executors::host_name(host) + "\n"));
-    TRY(write_file("etc/environment", ""));
-    // There is no name server; what asks for one gets its answer at once.
-    return write_file("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    TRY(write_network_settings(spec, host, "etc"));
+    return write_file("etc/environment", "");
 }
 
 Result<void> make_devices(uint64_t shared_memory_bytes) {
@@ -159,11 +153,7 @@ Result<void> make_devices(uint64_t shared_memory_bytes) {
     }
     TRY(make_folder("dev/pts"));
     TRY(mount_new("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"));
-    TRY(make_link("dev/ptmx", "pts/ptmx"));
-    TRY(make_link("dev/fd", "/proc/self/fd"));
-    TRY(make_link("dev/stdin", "/proc/self/fd/0"));
-    TRY(make_link("dev/stdout", "/proc/self/fd/1"));
-    TRY(make_link("dev/stderr", "/proc/self/fd/2"));
+    for (const auto& [link, target] : kDeviceLinks) TRY(make_link(std::string("dev/") + link, target));
     TRY(make_folder("dev/shm"));
     const std::string size = "mode=1777,size=" + std::to_string(shared_memory_bytes);
     return mount_new("tmpfs", "dev/shm", MS_NOSUID | MS_NODEV, size.c_str());
@@ -172,16 +162,8 @@ Result<void> make_devices(uint64_t shared_memory_bytes) {
 Result<void> make_kernel_views() {
     TRY(make_folder("proc"));
     TRY(mount_new("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr));
-    for (const char* name : kReadOnlyProc) {
-        const std::string path = std::string("proc/") + name;
-        if (access(path.c_str(), F_OK) == 0) TRY(bind(path, path, Access::ReadOnly));
-    }
-    for (const char* name : kHiddenProc) {
-        const std::string path = std::string("proc/") + name;
-        if (access(path.c_str(), F_OK) == 0) TRY(bind("/dev/null", path, Access::ReadOnly));
-    }
-    // CPU and memory topology, which numeric libraries read; nothing else of /sys.
-    for (const char* name : {"sys/devices/system/cpu", "sys/devices/system/node"})
+    TRY(restrict_proc());
+    for (const char* name : kTopology)
         if (access(("/" + std::string(name)).c_str(), F_OK) == 0) TRY(show(name));
     return {};
 }
@@ -245,16 +227,38 @@ Result<void> cover(const std::vector<std::string>& hidden) {
     return {};
 }
 
+}  // namespace
+
+std::string folder_of(const LaunchSpec& spec, int host) { return spec.folder + "/" + executors::host_name(host); }
+
+Result<void> write_network_settings(const LaunchSpec& spec, int host, const std::string& folder) {
+    std::string hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
+    for (int other = 0; other < spec.hosts; ++other)
+        hosts += host_address(other) + " " + executors::host_name(other) + "\n";
+    TRY(write_file(folder + "/hosts", hosts));
+    TRY(write_file(folder + "/hostname", executors::host_name(host) + "\n"));
+    // There is no name server; what asks for one gets its answer at once.
+    return write_file(folder + "/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+}
+
+Result<void> restrict_proc() {
+    for (const char* name : kReadOnlyProc) {
+        const std::string path = std::string("proc/") + name;
+        if (access(path.c_str(), F_OK) == 0) TRY(bind(path, path, Access::ReadOnly));
+    }
+    for (const char* name : kHiddenProc) {
+        const std::string path = std::string("proc/") + name;
+        if (access(path.c_str(), F_OK) == 0) TRY(bind("/dev/null", path, Access::ReadOnly));
+    }
+    return {};
+}
+
 Result<void> pivot() {
     if (syscall(SYS_pivot_root, ".", ".") != 0) return error_from_errno("cannot change the root");
     if (umount2(".", MNT_DETACH) != 0) return error_from_errno("cannot leave the root of the machine");
     if (chdir("/") != 0) return error_from_errno("cannot enter the new root");
     return {};
 }
-
-std::string folder_of(const LaunchSpec& spec, int host) { return spec.folder + "/" + executors::host_name(host); }
-
-}  // namespace
 
 Result<std::vector<PreparedMount>> prepare_mounts(const LaunchSpec& spec, std::vector<LaunchMount> mounts, int host,
                                                   size_t first_layer) {
@@ -283,6 +287,7 @@ Result<void> attach_mounts(const std::vector<PreparedMount>& mounts) {
 }
 
 Result<void> enter_private_root(const LaunchSpec& spec, int host) {
+    if (!spec.image_layers.empty()) return enter_image_root(spec, host);
     const std::string folder = folder_of(spec, host);
     const std::string root = folder + "/root";
     if (mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0)

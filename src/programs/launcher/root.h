@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/files.h"
@@ -30,5 +31,22 @@ Result<std::vector<PreparedMount>> prepare_mounts(const executors::LaunchSpec& s
 // /opt/ml of the host.
 Result<PreparedMount> prepare_ml(const executors::LaunchSpec& spec, int host);
 Result<void> attach_mounts(const std::vector<PreparedMount>& mounts);
+
+// What both kinds of root have.
+inline constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
+inline constexpr std::pair<const char*, const char*> kDeviceLinks[] = {{"ptmx", "pts/ptmx"},
+                                                                       {"fd", "/proc/self/fd"},
+                                                                       {"stdin", "/proc/self/fd/0"},
+                                                                       {"stdout", "/proc/self/fd/1"},
+                                                                       {"stderr", "/proc/self/fd/2"}};
+// CPU and memory topology, which numeric libraries read; nothing else of /sys.
+inline constexpr const char* kTopology[] = {"sys/devices/system/cpu", "sys/devices/system/node"};
+std::string folder_of(const executors::LaunchSpec& spec, int host);
+// hosts, hostname and resolv.conf in `folder`.
+Result<void> write_network_settings(const executors::LaunchSpec& spec, int host, const std::string& folder);
+// In the proc/ and dev/ of the working directory: switches of the machine become read-only, its secrets /dev/null.
+Result<void> restrict_proc();
+// Makes the working directory, a mount, the root; the old one is gone.
+Result<void> pivot();
 
 }  // namespace millwright::launcher

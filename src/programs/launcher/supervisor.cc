@@ -32,6 +32,7 @@
 #include "programs/launcher/log_pace.h"
 #include "programs/launcher/log_writer.h"
 #include "programs/launcher/network.h"
+#include "programs/launcher/served_port.h"
 #include "programs/launcher/session.h"
 
 namespace millwright::launcher {
@@ -51,6 +52,7 @@ struct Host {
     HostProcess process;
     std::optional<LogWriter> log;
     Fd netlink;
+    std::unique_ptr<ServedPort> served;
     bool started = false;
     LogPace pace;
     bool output_waits = false;
@@ -75,6 +77,7 @@ class Supervisor {
 
   private:
     Result<void> launch();
+    Result<void> hold_layers();
     Result<void> start_hosts();
     Result<Message> expect(Host& host, char kind);
     Result<void> prepare_network();
@@ -106,6 +109,7 @@ class Supervisor {
     int next_timeout_ms() const;
     void check_deadlines();
     bool all_ended() const;
+    std::vector<Forwarder*> forwarders() const;
     void clean_up();
 
     LaunchSpec spec_;
@@ -114,6 +118,7 @@ class Supervisor {
     std::unique_ptr<char[]> buffer_;  // left uninitialised: touching it all would cost more than starting a host
     std::vector<Host> hosts_;
     std::unique_ptr<Forwarder> forwarder_, egress_;
+    std::vector<Fd> layers_;  // locks of the image's layers
     std::unique_ptr<Companions> companions_;
     std::unique_ptr<DiskMeter> disk_;
     Fd control_listener_, signals_;
@@ -135,6 +140,7 @@ class Supervisor {
 Supervisor::~Supervisor() {
     forwarder_.reset();  // these use the loop
     egress_.reset();
+    for (Host& host : hosts_) host.served.reset();
     companions_.reset();
     disk_.reset();
 }
@@ -195,6 +201,7 @@ ExitRecord Supervisor::run() {
 Result<void> Supervisor::launch() {
     if (!spec_.isolated && !spec_.forward_to.empty()) forwarder_ = TRY(Forwarder::make(loop_, spec_.forward_to));
     if (!spec_.isolated && !spec_.egress_socket.empty()) egress_ = TRY(Forwarder::make(loop_, spec_.egress_socket));
+    TRY(hold_layers());
     TRY(start_hosts());
     TRY(make_control_groups());  // while the hosts build their roots
     TRY(prepare_network());
@@ -210,12 +217,32 @@ Result<void> Supervisor::launch() {
     return {};
 }
 
+// A layer that somebody holds is not removed. Folders that nobody removes have no lock.
+Result<void> Supervisor::hold_layers() {
+    for (const std::string& layer : spec_.image_layers) {
+        const std::string path = layer.substr(0, layer.rfind('/')) + "/" + executors::kLayerLock;
+        if (!file_exists(layer)) return not_found("a layer of the image is gone: " + layer);
+        if (!file_exists(path)) continue;
+        Fd file = TRY(open_file(path, O_RDONLY));
+        struct flock lock {};
+        lock.l_type = F_RDLCK;
+        lock.l_whence = SEEK_SET;
+        if (fcntl(file.get(), F_OFD_SETLK, &lock) != 0)
+            return Error{ErrorKind::Unavailable, "a layer of the image is being removed: " + layer, ""};
+        layers_.push_back(std::move(file));
+    }
+    return {};
+}
+
 Result<void> Supervisor::start_hosts() {
     hosts_.reserve(static_cast<size_t>(spec_.hosts));
     for (int i = 0; i < spec_.hosts; ++i) {
         Host host;
         if (!spec_.spare) host.log = TRY(LogWriter::open(spec_.log_files[static_cast<size_t>(i)], spec_.max_log_bytes));
         host.process = TRY(start_host(spec_, i, i == 0 ? -1 : hosts_[0].process.pid, trace_));
+        if (spec_.served_port != 0)
+            host.served = TRY(ServedPort::open(loop_, spec_.folder + "/" + executors::host_name(i), spec_.served_port,
+                                               host.process.channel.get()));
         hosts_.push_back(std::move(host));
         watch_host(hosts_.size() - 1);
         if (i == 0) TRY(expect(hosts_[0], 'U'));
@@ -276,8 +303,10 @@ Result<void> Supervisor::prepare_network() {
 }
 
 void Supervisor::read_channel(size_t index) {
-    const auto message = receive_message(hosts_[index].process.channel.get(), 0);
-    if (message)
+    auto message = receive_message(hosts_[index].process.channel.get(), 0);
+    if (message && message->kind == 'P' && hosts_[index].served)
+        hosts_[index].served->take_sockets(std::move(*message));
+    else if (message)
         handle_message(hosts_[index], *message);
     else if (message.error().kind == ErrorKind::NotFound)
         loop_.forget(hosts_[index].process.channel.get());
@@ -294,6 +323,7 @@ void Supervisor::handle_message(Host& host, const Message& message) {
     const bool first = std::none_of(hosts_.begin(), hosts_.end(), [](const Host& other) { return other.started; });
     if (first || moment.monotonic_ns < record_.started.monotonic_ns) record_.started = moment;
     host.started = true;
+    if (host.served) host.served->begin();
     if (std::all_of(hosts_.begin(), hosts_.end(), [](const Host& other) { return other.started; })) all_started();
 }
 
@@ -545,8 +575,8 @@ int Supervisor::next_timeout_ms() const {
         if (deadline >= 0) consider((deadline - time + 999999) / 1000000);
     for (const Host& host : hosts_)
         if (host.output_waits) consider((host.pace.next_ns() - time + 999999) / 1000000);
-    for (const Forwarder* forwarder : {forwarder_.get(), egress_.get()})
-        if (forwarder != nullptr && forwarder->next_timeout_ms() >= 0) consider(forwarder->next_timeout_ms());
+    for (const Forwarder* forwarder : forwarders())
+        if (forwarder->next_timeout_ms() >= 0) consider(forwarder->next_timeout_ms());
     return static_cast<int>(timeout);
 }
 
@@ -562,8 +592,16 @@ void Supervisor::check_deadlines() {
     if (spare_deadline_ns_ >= 0 && time >= spare_deadline_ns_ && waits_for_work())
         stop(Cause::Unused, "no server has asked for the spare");
     if (!waits_for_work()) spare_deadline_ns_ = -1;
+    for (Forwarder* forwarder : forwarders()) forwarder->poll();
+}
+
+std::vector<Forwarder*> Supervisor::forwarders() const {
+    std::vector<Forwarder*> found;
     for (Forwarder* forwarder : {forwarder_.get(), egress_.get()})
-        if (forwarder != nullptr) forwarder->poll();
+        if (forwarder != nullptr) found.push_back(forwarder);
+    for (const Host& host : hosts_)
+        if (host.served) found.push_back(&host.served->forwarder());
+    return found;
 }
 
 bool Supervisor::all_ended() const {
