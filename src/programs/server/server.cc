@@ -211,8 +211,6 @@ class MillwrightServer final : public Server {
     std::unique_ptr<resources::Tags> tags_;
     std::unique_ptr<registry::Registry> registry_;
     std::unique_ptr<resources::RegistryLogin> registry_login_;
-    std::unique_ptr<resources::RegistryLogin> registry_login_;
-    std::unique_ptr<registry::Registry> registry_;
     std::unique_ptr<resources::ImageLifecycleWorker> image_lifecycle_;
     std::unique_ptr<executors::Executor> executor_;
     std::unique_ptr<resources::Environments> environments_;
@@ -262,7 +260,8 @@ Result<void> MillwrightServer::open(const std::string& programs) {
                                                  std::string_view host) { return s3::bucket_of_host(host, domains); },
                            .authorizer = &identity_->access(),
                            .audit = audit_.get(),
-                           .guests = {services::ecr_layer_downloads(ecr_parts())}});
+                           .guests = {services::ecr_layer_downloads(ecr_parts()),
+                                      services::registry_route({*registry_, *registry_login_, *tags_})}});
     return {};
 }
 
@@ -282,7 +281,7 @@ Result<void> MillwrightServer::open_stores() {
 }
 
 Result<void> MillwrightServer::open_registry() {
-    const std::string key = TRY(page_token_key(config_.data_dir));
+    const std::string key = TRY(secret_key(config_.data_dir, "registry-login.key"));
     registry_login_ =
         std::make_unique<resources::RegistryLogin>(*identity_, system_clock(), key, identity_->root().region);
     registry_ =
