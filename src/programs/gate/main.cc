@@ -1,10 +1,10 @@
 // The program of our helper containers. A host of a run joins the network namespace of one of these:
 //
 //   millwright-gate hold <port> <gateway> [<api> [<egress>]]
-//       readies the network of the namespace, writes "ready <address of eth0>" to the FIFO /gate/ready, and carries
+//       readies the network of the namespace, writes "ready <address of eth0>" to the FIFO /gate/run/ready, and carries
 //       connections until it is killed: 169.254.170.2:80 inside to the unix socket <api>, :3128 to <egress>, and what
-//       arrives at the unix socket /gate/served to 127.0.0.1:<port> inside. <gateway>: this machine's address in the
-//       network, which the run may not reach; "-": there is no network, and eth0 is made here.
+//       arrives at the unix socket /gate/run/served to 127.0.0.1:<port> inside. <gateway>: this machine's address in
+//       the network, which the run may not reach; "-": there is no network, and eth0 is made here.
 //   millwright-gate own <user> <group> <folder>…
 //       gives all that lies in the folders to the user, and makes folders that nobody may list removable.
 //
@@ -41,8 +41,8 @@
 namespace millwright::gate {
 namespace {
 
-constexpr const char* kReady = "/gate/ready";
-constexpr const char* kServed = "/gate/served";
+constexpr const char* kReady = "/gate/run/ready";
+constexpr const char* kServed = "/gate/run/served";
 constexpr size_t kBufferBytes = size_t{64} << 10;
 constexpr int kRetryMs = 50;
 constexpr int kServerAbsenceMs = 60000;
@@ -165,7 +165,7 @@ Result<Fd> listen_served() {
     unlink(kServed);
     if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         chmod(kServed, 0666) != 0 || listen(listener.get(), 256) != 0)
-        return error_from_errno("cannot listen at /gate/served");
+        return error_from_errno("cannot listen at /gate/run/served");
     return listener;
 }
 
@@ -211,10 +211,12 @@ Result<void> block(int netlink, const char* gateway) {
     return {};
 }
 
+// What is left reaches the server's sockets, which belong to its user.
 Result<void> drop_privileges() {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct none[2] = {};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_capset, &header, none) != 0)
+    __user_cap_data_struct left[2] = {};
+    left[0].effective = left[0].permitted = 1u << CAP_DAC_OVERRIDE;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_capset, &header, left) != 0)
         return error_from_errno("cannot give up privileges");
     return {};
 }
