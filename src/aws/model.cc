@@ -6,15 +6,16 @@
 namespace millwright::aws {
 namespace tables {
 
-extern const ServiceTable kSagemaker, kSagemakerRuntime, kLogs, kCloudwatch, kIam, kSts, kS3;
+extern const ServiceTable kSagemaker, kSagemakerRuntime, kLogs, kCloudwatch, kIam, kSts, kS3, kEcr;
 
 }  // namespace tables
 
 namespace {
 
-constexpr std::array kServices = {
-    &tables::kSagemaker, &tables::kSagemakerRuntime, &tables::kLogs, &tables::kCloudwatch, &tables::kIam, &tables::kSts,
-    &tables::kS3};
+constexpr std::array kServices = {&tables::kSagemaker, &tables::kSagemakerRuntime,
+                                  &tables::kLogs,      &tables::kCloudwatch,
+                                  &tables::kIam,       &tables::kSts,
+                                  &tables::kS3,        &tables::kEcr};
 
 std::optional<double> finite(double limit) { return std::isfinite(limit) ? std::optional(limit) : std::nullopt; }
 
