@@ -26,6 +26,7 @@
 #include "object_store/lifecycle_worker.h"
 #include "object_store/object_store.h"
 #include "programs/server/certificates.h"
+#include "programs/server/containers.h"
 #include "programs/server/control_socket.h"
 #include "programs/server/egress.h"
 #include "registry/registry.h"
@@ -198,6 +199,7 @@ class MillwrightServer final : public Server {
     Result<void> open_environments();
     Result<void> open_jobs(const std::string& programs);
     Result<void> open_serving(const std::string& programs);
+    Result<std::unique_ptr<net::HttpServer>> start_front(const net::ServerSettings& settings);
 
     Config config_;
     Fd lock_;
@@ -212,7 +214,9 @@ class MillwrightServer final : public Server {
     std::unique_ptr<registry::Registry> registry_;
     std::unique_ptr<resources::RegistryLogin> registry_login_;
     std::unique_ptr<resources::ImageLifecycleWorker> image_lifecycle_;
-    std::unique_ptr<executors::Executor> executor_;
+    std::unique_ptr<executors::Executor> processes_;
+    std::unique_ptr<Containers> containers_;
+    executors::Executor* executor_ = nullptr;  // of both
     std::unique_ptr<resources::Environments> environments_;
     std::unique_ptr<net::EgressProxy> egress_;
     std::unique_ptr<jobs::Supervisor> supervisor_;
@@ -225,6 +229,7 @@ class MillwrightServer final : public Server {
     std::unique_ptr<aws::Front> front_;
     std::unique_ptr<AwsProxy> aws_proxy_;
     std::unique_ptr<net::HttpServer> control_;
+    std::unique_ptr<net::HttpServer> api_;  // the same as http_, for containers
     std::unique_ptr<net::HttpServer> http_;
 };
 
@@ -234,10 +239,12 @@ MillwrightServer::~MillwrightServer() {
     if (endpoints_) endpoints_->shut_down();
     if (training_jobs_) training_jobs_->release_waiting();
     http_.reset();
+    api_.reset();
     control_.reset();
     if (supervisor_) supervisor_->shut_down();
     egress_.reset();
-    executor_.reset();
+    containers_.reset();
+    processes_.reset();
     ::unlink((config_.data_dir + "/server.json").c_str());
 }
 
@@ -302,7 +309,10 @@ Result<void> MillwrightServer::open_stores_and_executor(const std::string& progr
         const std::jthread probing([&] { executor = open_executor(config_, programs); });
         TRY(open_stores());
     }
-    executor_ = TRY(std::move(executor));
+    processes_ = TRY(std::move(executor));
+    containers_ = TRY(Containers::open(
+        {config_, programs, address_for_jobs(config_), *processes_, *registry_, *registry_login_, *identity_, *tags_}));
+    executor_ = &containers_->executor();
     return {};
 }
 
@@ -344,21 +354,25 @@ Result<void> MillwrightServer::open_jobs(const std::string& programs) {
                                                   .keep_failed_bytes = config_.keep_failed_bytes};
     training_jobs_ = TRY(resources::TrainingJobs::open(
         settings, {*database_, *objects_, *executor_, *supervisor_, *identity_, *logs_, *metrics_, *tags_,
-                   system_clock(), system_random(), environments_.get()}));
+                   system_clock(), system_random(), environments_.get(), &containers_->names()}));
     return {};
 }
 
 Result<void> MillwrightServer::open_serving(const std::string& programs) {
-    models_ = TRY(resources::Models::open({*database_, *objects_, *identity_, *tags_, system_clock()}));
+    models_ = TRY(
+        resources::Models::open({*database_, *objects_, *identity_, *tags_, system_clock(), &containers_->names()}));
     endpoint_configs_ = TRY(resources::EndpointConfigs::open({*database_, *models_, *tags_, system_clock()}));
     const inference::GatewaySettings gateway;
-    const auto open_channel = [most = gateway.max_body_bytes](const std::string& socket) {
-        return inference::open_replica_channel(socket, most);
+    const auto open_channel = [most = gateway.max_body_bytes](const std::string& address) {
+        return inference::open_replica_channel(address, most);
     };
     endpoints_ = TRY(resources::Endpoints::open(
-        {.folder = config_.data_dir + "/endpoints", .algorithms_program = programs + "/millwright-algorithms"},
+        {.folder = config_.data_dir + "/endpoints",
+         .algorithms_program = programs + "/millwright-algorithms",
+         .forward_to = address_for_jobs(config_),
+         .egress_socket = egress_socket(config_)},
         {*database_, *objects_, *executor_, *models_, *endpoint_configs_, *logs_, *tags_, open_channel, system_clock(),
-         system_random()}));
+         system_random(), &containers_->names(), identity_.get()}));
     gateway_ = std::make_unique<inference::Gateway>(endpoints_->routes(), *metrics_, system_clock(), gateway);
     return {};
 }
@@ -391,7 +405,16 @@ std::vector<aws::Service> MillwrightServer::services() {
             services::iam_service(*identity_)};
 }
 
+Result<std::unique_ptr<net::HttpServer>> MillwrightServer::start_front(const net::ServerSettings& settings) {
+    return net::HttpServer::start(
+        settings, [this](const net::Request& request) { return front_->choose_pool(request); },
+        [this](net::Request& request, net::ResponseWriter& response) {
+            if (!swallowed_telemetry(request, response)) front_->handle(request, response);
+        });
+}
+
 Result<void> MillwrightServer::listen() {
+    TRY(make_directories(config_.data_dir + "/api", 0700));
     control_ = TRY(start_control_socket(config_.data_dir, {.training_jobs = *training_jobs_,
                                                            .logs = *logs_,
                                                            .identity = *identity_,
@@ -401,11 +424,8 @@ Result<void> MillwrightServer::listen() {
     net::ServerSettings settings{.address = config_.address, .port = config_.port};
     settings.tls = TRY(server_certificate(config_));
     if (aws_proxy_) settings.connect = [this](std::string_view authority) { return aws_proxy_->decide(authority); };
-    http_ = TRY(net::HttpServer::start(
-        settings, [this](const net::Request& request) { return front_->choose_pool(request); },
-        [this](net::Request& request, net::ResponseWriter& response) {
-            if (!swallowed_telemetry(request, response)) front_->handle(request, response);
-        }));
+    api_ = TRY(start_front({.unix_path = config_.data_dir + kApiSocket, .control_threads = 16}));
+    http_ = TRY(start_front(settings));
     const std::string url =
         (settings.tls ? "https://" : "http://") + config_.address + ":" + std::to_string(http_->port());
     TRY(replace_file_durably(config_.data_dir + "/server.json",
