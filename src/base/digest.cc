@@ -78,6 +78,9 @@ Digest::Digest(DigestKind kind) : impl_(std::make_unique<Impl>()) {
         case DigestKind::Sha256:
             algorithm = sha256_algorithm();
             break;
+        case DigestKind::Sha512:
+            algorithm = EVP_sha512();
+            break;
         case DigestKind::Sha1:
             algorithm = EVP_sha1();
             break;

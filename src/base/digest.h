@@ -1,4 +1,4 @@
-// Streaming checksums: SHA-256, SHA-1, MD5 (OpenSSL), CRC-32, CRC-32C, CRC-64/NVME, and HMAC-SHA-256.
+// Streaming checksums: SHA-256, SHA-512, SHA-1, MD5 (OpenSSL), CRC-32, CRC-32C, CRC-64/NVME, and HMAC-SHA-256.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace millwright {
 
-enum class DigestKind { Sha256, Sha1, Md5, Crc32, Crc32c, Crc64Nvme };
+enum class DigestKind { Sha256, Sha1, Md5, Crc32, Crc32c, Crc64Nvme, Sha512 };
 
 class Digest {
   public:

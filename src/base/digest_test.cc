@@ -13,6 +13,9 @@ TEST(Digest, KnownAnswers) {
     EXPECT_EQ(hex_of(DigestKind::Md5, ""), "d41d8cd98f00b204e9800998ecf8427e");
     EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     EXPECT_EQ(hex_of(DigestKind::Sha1, "abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    EXPECT_EQ(hex_of(DigestKind::Sha512, "abc"),
+              "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+              "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
     // The check values of the CRC catalogue for "123456789".
     EXPECT_EQ(hex_of(DigestKind::Crc32, "123456789"), "cbf43926");
     EXPECT_EQ(hex_of(DigestKind::Crc32c, "123456789"), "e3069283");
