@@ -3,9 +3,9 @@
 
 #include <cerrno>
 
-#include "base/encoding.h"
 #include "base/fail_point.h"
 #include "oci/reference.h"
+#include "registry/digests.h"
 #include "registry/receiving.h"
 #include "registry/schema.h"
 #include "registry/store.h"
@@ -74,15 +74,6 @@ Result<RepositoryName> ours(const oci::Reference& reference) {
 
 }  // namespace
 
-Result<void> check_digest(std::string_view digest) {
-    if (oci::is_digest(digest) && digest.starts_with("sha256:")) return {};
-    const bool other = oci::is_digest(digest);
-    return failure(ErrorKind::InvalidInput,
-                   other ? "Of digests, Millwright knows sha256 only"
-                         : "A digest has the form sha256:<64 hex digits>, in lower case",
-                   reason::kDigest);
-}
-
 Result<BlobInfo> Store::find_blob(const RepositoryName& repository, const std::string& digest) {
     const auto blob =
         TRY(database_.read([&](Connection& connection) { return find_blob_row(connection, repository, digest); }));
@@ -147,10 +138,11 @@ Result<BlobInfo> Store::put_blob(const RepositoryName& repository, const std::st
     TRY(check_digest(digest));
     const auto found = TRY(find_repository(repository));
     auto draft = TRY(files_->create());
-    Digest hash(DigestKind::Sha256);
+    const DigestKind kind = kind_of_digest(digest);
+    Digest hash(kind);
     const auto size = TRY(receive(draft.fd(), 0, settings_.max_blob_bytes, source,
                                   [&hash](std::string_view bytes) { hash.update(bytes); }));
-    const std::string computed = "sha256:" + to_hex(hash.finish());
+    const std::string computed = digest_text(kind, hash.finish());
     if (computed != digest)
         return failure(ErrorKind::InvalidInput, "The bytes have the digest " + computed, reason::kDigest);
     TRY(draft.sync());

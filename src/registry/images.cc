@@ -1,7 +1,7 @@
-#include "base/digest.h"
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "oci/reference.h"
+#include "registry/digests.h"
 #include "registry/image_document.h"
 #include "registry/schema.h"
 #include "registry/store.h"
@@ -131,7 +131,8 @@ Result<PutOutcome> Store::put_image(const RepositoryName& repository, std::strin
                        reason::kTag);
     if (!options.digest.empty()) TRY(check_digest(options.digest));
     const auto document = TRY(read_image_document(text, options.media_type));
-    const std::string digest = "sha256:" + sha256_hex(text);
+    const DigestKind kind = options.digest.empty() ? DigestKind::Sha256 : kind_of_digest(options.digest);
+    const std::string digest = digest_text(kind, millwright::digest(kind, text));
     if (!options.digest.empty() && options.digest != digest)
         return failure(ErrorKind::InvalidInput, "The manifest's digest is " + digest, reason::kDigest);
     FAIL_POINT("registry.before_manifest");

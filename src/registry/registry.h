@@ -2,8 +2,7 @@
 // without HTTP. Accounts and regions have repositories of their own.
 //
 // A blob is a file, one for each digest for all accounts, and is visible only through a repository that it was pushed
-// to or mounted into. Manifests are rows. Nothing is stored whose digest was not computed here from its bytes; digests
-// are sha256.
+// to or mounted into. Manifests are rows. Nothing is stored whose digest was not computed here from its bytes.
 //
 // Every acknowledged manifest and blob is durable: the file is synced before the row that names it is committed. What
 // an upload has received outlives a crash of the server, not a power cut: completing it syncs.

@@ -90,7 +90,7 @@ class Store final : public Registry {
     Result<UploadInfo> write_piece(const Upload& upload, UploadSessions::Claim& claim, int fd, const Piece& piece,
                                    const Source& source);
     Result<void> drop_upload(const std::string& id, const std::string& file);
-    Result<std::string> digest_of_upload(UploadSessions::Claim& claim, int fd, uint64_t size);
+    Result<std::string> digest_of_upload(DigestKind kind, UploadSessions::Claim& claim, int fd, uint64_t size);
     Result<void> touch(int64_t repository, const std::string& digest);
     Result<std::set<std::string>> named_files(const std::vector<std::string>& ids);
     Result<void> collect_uploads(Collected& collected);
@@ -112,7 +112,5 @@ class Store final : public Registry {
     bool wake_ GUARDED_BY(mutex_) = false, stopping_ GUARDED_BY(mutex_) = false;
     std::jthread collector_;  // last: it uses all the others
 };
-
-Result<void> check_digest(std::string_view digest);  // InvalidInput with kDigest unless it is a sha256 one
 
 }  // namespace millwright::registry

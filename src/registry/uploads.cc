@@ -1,8 +1,8 @@
 #include <sys/stat.h>
 
-#include "base/encoding.h"
 #include "base/fail_point.h"
 #include "object_store/writing.h"
+#include "registry/digests.h"
 #include "registry/receiving.h"
 #include "registry/store.h"
 
@@ -102,15 +102,16 @@ Result<UploadInfo> Store::append(const RepositoryName& repository, const std::st
     return write_piece(upload, *claim, file->get(), piece, source);
 }
 
-// Of what was written by an earlier server, or when a write failed in its middle, all bytes are read again.
-Result<std::string> Store::digest_of_upload(UploadSessions::Claim& claim, int fd, uint64_t size) {
-    if (claim.hashed() == size) return "sha256:" + to_hex(claim.finish());
-    Digest hash(DigestKind::Sha256);
+// Of what was written by an earlier server, when a write failed in its middle, and for another algorithm than that of
+// nearly all clients, the bytes are read again.
+Result<std::string> Store::digest_of_upload(DigestKind kind, UploadSessions::Claim& claim, int fd, uint64_t size) {
+    if (kind == DigestKind::Sha256 && claim.hashed() == size) return digest_text(kind, claim.finish());
+    Digest hash(kind);
     const auto source = object_store::source_of_file(fd, 0, size);
     std::string buffer(size_t{256} << 10, '\0');
     for (;;) {
         const size_t got = TRY(source(std::span(buffer)));
-        if (got == 0) return "sha256:" + to_hex(hash.finish());
+        if (got == 0) return digest_text(kind, hash.finish());
         hash.update(std::string_view(buffer).substr(0, got));
     }
 }
@@ -124,7 +125,7 @@ Result<BlobInfo> Store::complete_upload(const RepositoryName& repository, const 
     const auto file = files_->open_for_writing(upload.file);
     if (!file) return file.error().kind == ErrorKind::NotFound ? no_upload() : file.error();
     const auto whole = TRY(write_piece(upload, *claim, file->get(), piece, source));
-    const auto computed = TRY(digest_of_upload(*claim, file->get(), whole.offset));
+    const auto computed = TRY(digest_of_upload(kind_of_digest(digest), *claim, file->get(), whole.offset));
     if (computed != digest) {
         TRY(drop_upload(id, upload.file));
         return failure(ErrorKind::InvalidInput, "The bytes have the digest " + computed, reason::kDigest);

@@ -92,6 +92,8 @@ ApiResult<void> list_referrers(const RegistryExchange& exchange) {
     Json manifests = Json::array();
     size_t bytes = 0;
     bool more = true;
+    // A repository without images, and one that is not there, have no referrers; neither is an error here.
+    if (!exchange.registry().find_repository(exchange.repository)) more = false;
     while (more && manifests.size() < kMostReferrers && bytes < kReferrersBytes) {
         const auto page = TRY(in_registry(
             exchange.registry().referrers(exchange.repository, exchange.target.item, type, {after, kReferrersAtOnce})));

@@ -38,10 +38,10 @@ Result<Kind> split_kind(std::string_view& rest, std::string_view last) {
 Result<void> check_item(const RegistryTarget& target) {
     const bool digest = oci::is_digest(target.item);
     if ((target.kind == Kind::Blob || target.kind == Kind::Referrers) && !digest)
-        return invalid("A digest has the form sha256:<64 hex digits>, in lower case", reason::kDigest);
+        return invalid("A digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>", reason::kDigest);
     if (target.kind == Kind::Manifest && !digest && !oci::is_tag(target.item)) {
         if (target.item.find(':') != std::string::npos)
-            return invalid("A digest has the form sha256:<64 hex digits>, in lower case", reason::kDigest);
+            return invalid("A digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>", reason::kDigest);
         return invalid("A tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -", reason::kTag);
     }
     return {};

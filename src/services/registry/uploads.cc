@@ -36,8 +36,8 @@ ApiResult<registry::Registry::Piece> piece_of(const RegistryExchange& exchange) 
 ApiError upload_error(const RegistryExchange& exchange, const Error& failure) {
     ApiError error = registry_error(failure);
     if (failure.detail != registry::reason::kUploadPosition) return error;
-    if (const auto upload = exchange.registry().find_upload(exchange.repository, exchange.target.item))
-        for (const auto& [name, value] : describe(exchange, *upload).all()) error.headers.emplace_back(name, value);
+    const auto upload = exchange.registry().find_upload(exchange.repository, exchange.target.item);
+    if (upload) error.headers = describe(exchange, *upload).all();
     return error;
 }
 
@@ -46,7 +46,8 @@ ApiResult<std::optional<registry::BlobInfo>> try_to_mount(const RegistryExchange
     const auto digest = exchange.parameter("mount"), from = exchange.parameter("from");
     if (!digest || !from) return std::optional<registry::BlobInfo>();
     if (!oci::is_digest(*digest))
-        return ApiError{400, "DIGEST_INVALID", "A digest has the form sha256:<64 hex digits>, in lower case"};
+        return ApiError{400, "DIGEST_INVALID",
+                        "A digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>"};
     if (!oci::is_repository_name(*from)) return std::optional<registry::BlobInfo>();
     registry::RepositoryName source = exchange.repository;
     source.name = *from;
@@ -62,7 +63,8 @@ ApiResult<std::optional<registry::BlobInfo>> try_to_mount(const RegistryExchange
 ApiResult<std::string> digest_asked(const RegistryExchange& exchange) {
     const auto digest = exchange.parameter("digest");
     if (digest && oci::is_digest(*digest)) return *digest;
-    return ApiError{400, "DIGEST_INVALID", "The parameter digest has the form sha256:<64 hex digits>, in lower case"};
+    return ApiError{400, "DIGEST_INVALID",
+                    "The parameter digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>"};
 }
 
 }  // namespace
