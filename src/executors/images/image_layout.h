@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/result.h"
 #include "oci/image_source.h"
 
@@ -44,6 +45,8 @@ class ImageLayout : public oci::ImageSource {
 
   private:
     explicit ImageLayout(std::string folder) : folder_(std::move(folder)) {}
+    Result<Fd> lock_layout() const;
+    Result<std::vector<LayoutImage>> add(const std::vector<LayoutImage>& images);
     std::string folder_;
 };
 
