@@ -16,7 +16,7 @@ BANNED_INCLUDES = {
     "sqlite3.h": ("src/metadata_store/",),
     "openssl/": ("src/base/", "src/net/"),
     "xgboost/": ("src/algorithms/xgboost/",),
-    "archive.h": ("src/executors/contract/", "src/resources/", "src/inference/"),
+    "archive.h": ("src/executors/contract/", "src/executors/images/", "src/resources/", "src/inference/"),
     "regex>": (),
     "iostream>": (),
 }
