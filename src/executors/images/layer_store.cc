@@ -19,7 +19,6 @@ namespace {
 
 constexpr const char* kLock = "lock";
 constexpr const char* kRecord = "layer.json";
-constexpr std::string_view kDigestPrefix = "sha256:";
 // Layers with the owners of the image are other layers: a server that runs as somebody else cannot use them.
 constexpr std::string_view kWithOwners = "-owners";
 constexpr auto kPatience = std::chrono::milliseconds(200);
@@ -41,7 +40,7 @@ std::vector<std::string> entries_of(const std::string& folder) {
 
 bool is_layer_name(std::string_view name) {
     if (name.ends_with(kWithOwners)) name.remove_suffix(kWithOwners.size());
-    return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == name.npos;
+    return (name.size() == 64 || name.size() == 128) && name.find_first_not_of("0123456789abcdef") == name.npos;
 }
 
 }  // namespace
@@ -60,7 +59,7 @@ Result<std::unique_ptr<LayerStore>> LayerStore::open(const UnpackSettings& setti
 }
 
 std::string LayerStore::place_of(const std::string& digest) const {
-    return folder_ + "/layers/" + digest.substr(kDigestPrefix.size()) +
+    return folder_ + "/layers/" + digest.substr(digest.find(':') + 1) +
            std::string(limits_.keep_owners ? kWithOwners : "");
 }
 
@@ -147,7 +146,8 @@ std::vector<UnpackedLayer> LayerStore::list() {
         const auto record = text ? Json::parse(*text) : Result<Json>(Json());
         UnpackedLayer layer;
         layer.folder = place;
-        layer.digest = std::string(kDigestPrefix) + name.substr(0, 64);
+        const std::string hex = name.substr(0, name.find('-'));
+        layer.digest = (hex.size() == 64 ? "sha256:" : "sha512:") + hex;
         layer.bytes = record ? static_cast<uint64_t>((*record)["bytes"].int_or(0)) : 0;
         layer.files = record ? static_cast<uint64_t>((*record)["files"].int_or(0)) : 0;
         layer.used = std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec);

@@ -38,15 +38,26 @@ Error bad_entry(std::string_view name, std::string_view why) {
     return invalid_input("the layer's entry \"" + valid_utf8(name.substr(0, 200)) + "\" " + std::string(why));
 }
 
+DigestKind kind_of(const std::string& digest) {
+    return digest.starts_with("sha512:") ? DigestKind::Sha512 : DigestKind::Sha256;
+}
+
 // The blob, and what is in it without compression: both are counted and hashed on their way.
 class Stream {
   public:
-    Stream(oci::BlobReader& blob, const UnpackLimits& limits, const UnpackProgress& progress)
-        : blob_(blob), limits_(limits), progress_(progress) {}
+    Stream(oci::BlobReader& blob, const std::string& digest, const std::string& diff_id, const UnpackLimits& limits,
+           const UnpackProgress& progress)
+        : blob_(blob),
+          wanted_(digest),
+          wanted_archive_(diff_id),
+          limits_(limits),
+          progress_(progress),
+          packed_digest_(kind_of(digest)),
+          digest_(kind_of(diff_id)) {}
 
     Result<void> open();
     // Reads what the archive left, so that the digests are those of everything.
-    Result<void> finish(const std::string& digest, const std::string& diff_id);
+    Result<void> finish();
     Result<size_t> read(char* buffer, size_t size);
     const std::optional<Error>& failure() const { return failure_; }
 
@@ -55,12 +66,13 @@ class Stream {
     Result<size_t> next_packed();
 
     oci::BlobReader& blob_;
+    const std::string &wanted_, &wanted_archive_;
     const UnpackLimits& limits_;
     const UnpackProgress& progress_;
     Reader unpacker_{nullptr, &archive_read_free};
     std::vector<char> packed_ = std::vector<char>(kBufferBytes);
     uint64_t packed_bytes_ = 0, bytes_ = 0;
-    Digest packed_digest_{DigestKind::Sha256}, digest_{DigestKind::Sha256};
+    Digest packed_digest_, digest_;
     std::optional<Error> failure_;
 };
 
@@ -106,16 +118,19 @@ Result<size_t> Stream::read(char* buffer, size_t size) {
     return static_cast<size_t>(got);
 }
 
-Result<void> Stream::finish(const std::string& digest, const std::string& diff_id) {
+Result<void> Stream::finish() {
     std::vector<char> rest(kBufferBytes);
     for (;;)
         if (TRY(read(rest.data(), rest.size())) == 0) break;
     for (;;)
         if (TRY(next_packed()) == 0) break;
-    if ("sha256:" + to_hex(packed_digest_.finish()) != digest)
-        return invalid_input("the layer " + digest + " is damaged: its bytes have another digest");
-    if ("sha256:" + to_hex(digest_.finish()) != diff_id)
-        return invalid_input("the layer " + digest + " is not the one that the image's configuration names");
+    const auto differs = [](Digest& digest, const std::string& wanted) {
+        return to_hex(digest.finish()) != wanted.substr(wanted.find(':') + 1);
+    };
+    if (differs(packed_digest_, wanted_))
+        return invalid_input("the layer " + wanted_ + " is damaged: its bytes have another digest");
+    if (differs(digest_, wanted_archive_))
+        return invalid_input("the layer " + wanted_ + " is not the one that the image's configuration names");
     return {};
 }
 
@@ -469,11 +484,11 @@ Result<void> Extraction::count(uint64_t bytes) {
 
 Result<Unpacked> unpack_layer(oci::BlobReader& blob, const std::string& digest, const std::string& diff_id,
                               const std::string& folder, const UnpackLimits& limits, const UnpackProgress& progress) {
-    Stream stream(blob, limits, progress);
+    Stream stream(blob, digest, diff_id, limits, progress);
     TRY(stream.open());
     Fd root = TRY(open_file(folder, O_RDONLY | O_DIRECTORY));
     const Unpacked done = TRY(Extraction(stream, std::move(root), limits).run());
-    TRY(stream.finish(digest, diff_id));
+    TRY(stream.finish());
     return done;
 }
 

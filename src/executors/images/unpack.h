@@ -28,11 +28,12 @@ using UnpackProgress = std::function<Result<void>(uint64_t packed_bytes)>;
 
 // Unpacks a tar, plain or with gzip or zstd, into `folder`, which exists and is empty, in the form that overlayfs
 // mounts with "userxattr": ".wh.name" becomes a character device 0:0, ".wh..wh..opq" the attribute user.overlay.opaque.
-// Both digests ("sha256:…" of the blob, and of the archive without compression) are compared at the end; until then
-// nothing of it can be trusted. Symbolic links may say anything, they mean something in the image only; names that lead
-// through them stay in `folder`. Kept are folders, files, FIFOs, links, modes without set-id bits, and times; devices,
-// capabilities, ACLs and extended attributes are left out. InvalidInput: damaged, names that lead out, a file where a
-// folder is. LimitExceeded: larger than the limits. What was unpacked before a failure stays: remove the folder.
+// Both digests ("sha256:…" or "sha512:…" of the blob, and of the archive without compression) are compared at the end;
+// until then nothing of it can be trusted. Symbolic links may say anything, they mean something in the image only;
+// names that lead through them stay in `folder`. Kept are folders, files, FIFOs, links, modes without set-id bits, and
+// times; devices, capabilities, ACLs and extended attributes are left out. InvalidInput: damaged, names that lead out,
+// a file where a folder is. LimitExceeded: larger than the limits. What was unpacked before a failure stays: remove the
+// folder.
 Result<Unpacked> unpack_layer(oci::BlobReader& blob, const std::string& digest, const std::string& diff_id,
                               const std::string& folder, const UnpackLimits& limits, const UnpackProgress& progress);
 

@@ -1,7 +1,7 @@
 // Images without a container engine: manifests and blobs come from image sources (our registry, imported files), layers
 // are unpacked once and shared by all runs, which mount them below a writable layer of their own.
 //
-//   <folder>/layers/<sha256 of the blob>[-owners]/root    the unpacked layer, never written again
+//   <folder>/layers/<digest of the blob>[-owners]/root    the unpacked layer, never written again
 //                                      /lock    locked (shared) by the launchers of runs that use it; its time of
 //                                               change is the last use
 //                                      /layer.json  {"diff_id", "bytes", "files"}
