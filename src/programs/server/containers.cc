@@ -124,7 +124,12 @@ Result<std::unique_ptr<Containers>> Containers::open(const Parts& parts) {
         log::warning("the container engine cannot be used", opened.error());
         choice.why_no_engine = opened.error().message;
     }
-    choice.why_no_layers = "this version does not unpack images by itself";
+    made->imported_ = TRY(executors::ImageLayout::open(folder + kImportedImages));
+    executors::UnpackSettings unpacking;
+    unpacking.folder = folder + kUnpackedImages;
+    unpacking.sources = {&parts.registry, made->imported_.get()};
+    made->unpacked_ = TRY(executors::make_unpacked_images(std::move(unpacking)));
+    choice.layers = made->unpacked_.get();
     made->executor_ = executors::choose_executor(choice);
     made->images_ = executors::choose_images(choice);
     made->repositories_ = image_repositories(parts.registry, parts.tags);

@@ -8,6 +8,8 @@
 
 #include "executors/choice/choice.h"
 #include "executors/container/container_runtime.h"
+#include "executors/images/image_layout.h"
+#include "executors/images/unpacked_images.h"
 #include "programs/server/config.h"
 #include "registry/registry.h"
 #include "resources/identity/identity.h"
@@ -19,6 +21,8 @@ namespace millwright::programs {
 
 // Below the data directory.
 inline constexpr const char* kImageAliases = "/image-aliases.json";
+inline constexpr const char* kUnpackedImages = "/images";
+inline constexpr const char* kImportedImages = "/images/imported";
 inline constexpr const char* kApiSocket = "/api/api.sock";  // in a folder of its own, which engines may show around
 
 // The engine of the configuration that answers; NotFound says where was looked.
@@ -45,6 +49,8 @@ class Containers {
   private:
     Result<void> open_engine(const Parts& parts, executors::ChoiceParts& choice);
 
+    std::unique_ptr<executors::ImageLayout> imported_;
+    std::unique_ptr<executors::UnpackedImages> unpacked_;
     std::unique_ptr<executors::ContainerRuntime> engine_;
     std::unique_ptr<executors::Executor> executor_;
     std::unique_ptr<executors::Images> images_;

@@ -14,6 +14,7 @@
 
 #include "base/files.h"
 #include "executors/fake/fake_executor.h"
+#include "executors/fake/fake_images.h"
 #include "resources/training_jobs/training_jobs.h"
 
 namespace millwright::resources {
@@ -32,6 +33,13 @@ class TestClock : public Clock {
 
   private:
     mutable std::atomic<int64_t> ms_{1'700'000'000'000};
+};
+
+// A registry to which nobody has pushed.
+class NoRepositories final : public ImageRepositories {
+  public:
+    Result<Found> find(const oci::Reference&) override { return Found{}; }
+    Result<aws::Access> access(const oci::Reference&, const std::string&) override { return aws::Access{}; }
 };
 
 // reopen() is a crash and a new server.
@@ -67,14 +75,18 @@ class TrainingJobsTest : public ::testing::Test {
         settings_.folder = root_ + "/jobs";
         settings_.algorithms_program = "/bin/millwright-algorithms";
         settings_.forward_to = "127.0.0.1:9770";
-        jobs_ = take(TrainingJobs::open(settings_, {*database_, *objects_, executor_, *supervisor_, *identity_, *logs_,
-                                                    *metrics_, *tags_, clock_, system_random()}));
+        aliases_ = std::make_unique<ImageAliases>(root_ + "/image-aliases.json");
+        images_ = std::make_unique<ImageNames>(ImageNames::Parts{repositories_, image_files_, *identity_, *aliases_});
+        jobs_ = take(TrainingJobs::open(
+            settings_, {*database_, *objects_, executor_, *supervisor_, *identity_, *logs_, *metrics_, *tags_, clock_,
+                        system_random(), nullptr, with_images_ ? images_.get() : nullptr}));
     }
     void close() {
         executor_.forget_listeners();
         supervisor_->shut_down();
         jobs_.reset();
         supervisor_.reset();
+        images_.reset();
         tags_.reset();
         metrics_.reset();
         logs_.reset();
@@ -169,12 +181,17 @@ class TrainingJobsTest : public ::testing::Test {
     TrainingJobSettings settings_;
     TestClock clock_;
     FakeExecutor executor_;
+    bool with_images_ = false;
+    NoRepositories repositories_;
+    executors::FakeImages image_files_;
     std::unique_ptr<metadata_store::Database> database_;
     std::unique_ptr<object_store::ObjectStore> objects_;
     std::unique_ptr<Identity> identity_;
     std::unique_ptr<Logs> logs_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<Tags> tags_;
+    std::unique_ptr<ImageAliases> aliases_;
+    std::unique_ptr<ImageNames> images_;
     std::unique_ptr<jobs::Supervisor> supervisor_;
     std::unique_ptr<TrainingJobs> jobs_;
 };

@@ -227,7 +227,7 @@ TEST(TrainingPlan, AnEntryPointReplacesTheRunner) {
 }
 
 TEST(TrainingPlan, RefusesImagesAndLimits) {
-    EXPECT_NE(refusal("AlgorithmSpecification.TrainingImage", R"("my/image:1")").find("my/image:1"), std::string::npos);
+    EXPECT_NE(refusal("AlgorithmSpecification.TrainingImage", R"("My/image:1")").find("My/image:1"), std::string::npos);
     EXPECT_NE(refusal("StoppingCondition.MaxRuntimeInSeconds", "2419201").find("28 days"), std::string::npos);
     EXPECT_NE(refusal("ResourceConfig.InstanceCount", "0").find("InstanceCount"), std::string::npos);
     const auto metrics = refusal("AlgorithmSpecification.MetricDefinitions", R"([{"Name":"a","Regex":"b=(.);"}])");

@@ -340,6 +340,10 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
         if (follows == Follows::AfterInterruption) outcome.cause = RunOutcome::Cause::MaxRuntime;
     }
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
+    if (is_images_fault(plan_, outcome) && !row.stop_requested) {
+        const auto why = "The container of image " + plan_.command.image + " cannot be started: " + outcome.message;
+        return end(row, failed(executors::client_error(why)), "", outcome);
+    }
     if (!ran) return end(row, judge(row.stop_cause, outcome, failed_run()), "", outcome);
     TRY(change({.to = Phase::Finishing,
                 .from = {Phase::Launching, Phase::Running},

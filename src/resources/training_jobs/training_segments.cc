@@ -19,8 +19,17 @@ Follows what_follows(const TrainingJobRow& row, const TrainingPlan& plan, const 
         if (taken || (outcome.cause == Cause::Lost && ran)) return Follows::AfterInterruption;
     }
     const bool fault = outcome.cause == Cause::LaunchFailed || outcome.cause == Cause::Lost;
-    if (fault && row.retries < plan.life.max_retries) return Follows::AfterFault;
+    if (fault && !is_images_fault(plan, outcome) && row.retries < plan.life.max_retries) return Follows::AfterFault;
     return Follows::Nothing;
+}
+
+bool is_images_fault(const TrainingPlan& plan, const RunOutcome& outcome) {
+    if (plan.command.image.empty() || outcome.cause != RunOutcome::Cause::LaunchFailed) return false;
+    // In the words of runc and crun, which Docker and Podman pass on, and of our launcher.
+    for (const std::string_view sign : {"exec: \"", "executable file", "exec format error", "unable to find user",
+                                        "cannot execute ", "the user of the image"})
+        if (outcome.message.find(sign) != std::string::npos) return true;
+    return false;
 }
 
 bool may_retry(const TrainingJobRow& row, const TrainingPlan& plan, const Error& error) {

@@ -18,6 +18,9 @@ enum class Follows {
     AfterFault,         // RetryStrategy: the run could not be started, or was lost
 };
 
+// The run could not be started because of the image itself: it has no such command, or user, or is for other processors.
+bool is_images_fault(const TrainingPlan& plan, const executors::RunOutcome& outcome);
+
 // REQUIRES: the row is not past Running.
 Follows what_follows(const TrainingJobRow& row, const TrainingPlan& plan, const executors::RunOutcome& outcome);
 // Whether an error before the start is a fault of the platform that the request allows to try again.
