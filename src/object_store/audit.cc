@@ -219,8 +219,12 @@ class Auditor {
     std::unordered_set<std::string> known_;
 };
 
-Result<void> copy_file(const std::string& id, const std::string& from, const std::string& to, CopiedObjects& copied) {
+}  // namespace
+
+Result<void> copy_stored_file(const std::string& id, const std::string& from, const std::string& to,
+                              CopiedObjects& copied) {
     const std::string target = path_in(to, id);
+    TRY(make_directories(to + "/" + id.substr(0, 2), 0700));
     const Fd source = TRY(open_file(path_in(from, id), O_RDONLY | O_NOFOLLOW));
     struct stat status {};
     if (::fstat(source.get(), &status) != 0) return error_from_errno("cannot examine an object file");
@@ -239,8 +243,6 @@ Result<void> copy_file(const std::string& id, const std::string& from, const std
     ++copied.copied;
     return {};
 }
-
-}  // namespace
 
 Result<Fd> hold_removals(const std::string& folder) {
     Fd file = TRY(open_file(folder + "/" + kRemovalLock, O_RDWR | O_CREAT, 0600));
@@ -261,9 +263,8 @@ Result<CopiedObjects> copy_objects(Connection& connection, const std::string& fr
     std::unordered_set<std::string> shards;
     const auto copy = [&](const std::string& id) -> Result<void> {
         if (FileStore::is_small(id) || !done.insert(id).second) return {};
-        const std::string shard = to + "/" + id.substr(0, 2);
-        if (shards.insert(shard).second) TRY(make_directories(shard, 0700));
-        return copy_file(id, from, to, copied);
+        shards.insert(to + "/" + id.substr(0, 2));
+        return copy_stored_file(id, from, to, copied);
     };
     TRY(make_directories(to, 0700));
     TRY(for_each_object_row(connection, [&](const Named& named) { return copy(named.id); }));

@@ -41,4 +41,9 @@ struct CopiedObjects {
 Result<CopiedObjects> copy_objects(metadata_store::Connection& connection, const std::string& from,
                                    const std::string& to);
 
+// One file of a store, by its id, into another folder of stores of files; the folder of its shard is made, and synced
+// by whoever calls.
+Result<void> copy_stored_file(const std::string& id, const std::string& from, const std::string& to,
+                              CopiedObjects& copied);
+
 }  // namespace millwright::object_store
