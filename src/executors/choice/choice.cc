@@ -99,28 +99,37 @@ class ChosenImages final : public Images {
     explicit ChosenImages(const ChoiceParts& parts) : parts_(parts) {}
 
     Result<void> look(const ImageRequest& request) override {
-        auto* images = TRY(chosen());
-        return images->look(request);
+        return asked<void>([&](Images& images) { return images.look(request); });
     }
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override {
-        auto* images = TRY(chosen());
-        return images->prepare(request, progress, stop);
+        return asked<RunImage>([&](Images& images) { return images.prepare(request, progress, stop); });
     }
 
   private:
-    Result<Images*> chosen() {
+    template <typename T>
+    Result<T> asked(const std::function<Result<T>(Images&)>& ask) {
         std::string why = no_engine(parts_);
         if (parts_.engine && parts_.wish != EngineWish::Unwanted) {
             const auto works = parts_.engine->works();
-            if (works) return &parts_.engine->images;
+            if (works) return asked_engine<T>(ask);
             why = "the container engine does not answer: " + works.error().message;
         }
         if (parts_.wish == EngineWish::Required)
             return Error{ErrorKind::Unavailable, "Images need a container engine (containers.engine): " + why, ""};
-        if (parts_.layers) return parts_.layers;
+        if (parts_.layers) return ask(*parts_.layers);
         return Error{ErrorKind::Unavailable,
                      "This machine cannot run images: " + why + ", and without one: " + parts_.why_no_layers, ""};
+    }
+
+    // What the engine does not have may have been imported for runs without one.
+    template <typename T>
+    Result<T> asked_engine(const std::function<Result<T>(Images&)>& ask) {
+        auto answer = ask(parts_.engine->images);
+        const bool missing = !answer && answer.error().kind == ErrorKind::NotFound;
+        if (!missing || !parts_.layers || parts_.wish == EngineWish::Required) return answer;
+        auto imported = ask(*parts_.layers);
+        return imported ? std::move(imported) : std::move(answer);
     }
 
     const ChoiceParts parts_;

@@ -19,7 +19,7 @@ namespace millwright::executors {
 
 // As the configuration says it.
 enum class EngineWish {
-    Preferred,  // the engine when it answers, else without one
+    Preferred,  // the engine when it answers and has the image or can pull it, else without one
     Required,   // the engine, or nothing: images are refused while it does not answer
     Unwanted,   // known, for the runs it still has, but given no new ones
 };

@@ -149,6 +149,14 @@ TEST_F(Choice, ARequiredEngineIsNotReplaced) {
               "refused");
 }
 
+TEST_F(Choice, WhatTheEngineDoesNotHaveMayHaveBeenImported) {
+    engine_images.remove("here:latest");
+    EXPECT_EQ(prepared(EngineWish::Preferred)->layers.size(), 1u);
+    EXPECT_EQ(prepared(EngineWish::Required).error().kind, ErrorKind::NotFound);
+    layers.remove("here:latest");
+    EXPECT_EQ(prepared(EngineWish::Preferred).error().message, "there is no image here:latest");
+}
+
 TEST_F(Choice, AnUnwantedEngineGetsNothingNew) { EXPECT_EQ(prepared(EngineWish::Unwanted)->layers.size(), 1u); }
 
 TEST_F(Choice, WithNeitherTheReasonsAreSaid) {

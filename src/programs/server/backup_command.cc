@@ -14,6 +14,7 @@
 #include "metadata_store/read_only.h"
 #include "object_store/audit.h"
 #include "object_store/file_store.h"
+#include "registry/audit.h"
 
 namespace millwright::programs {
 namespace {
@@ -22,13 +23,15 @@ namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
 // What a server makes anew, and what is copied in a way of its own.
-const std::set<std::string> kLeftOut = {
-    "lock",      "server.json",  "reserve",     "objects",         "jobs",
-    "endpoints", "environments", "metadata.db", "metadata.db-wal", "metadata.db-shm"};
+const std::set<std::string> kLeftOut = {"lock",           "server.json",      "reserve",      "objects",
+                                        "jobs",           "endpoints",        "environments", "registry",
+                                        "images/layers",  "images/unpacking", "metadata.db",  "metadata.db-wal",
+                                        "metadata.db-shm"};
 
 struct Backup {
-    object_store::CopiedObjects objects;
+    object_store::CopiedObjects objects, layers;
     object_store::Audit audit;
+    registry::Audit registry;
     uint64_t other_files = 0;
     double seconds = 0;
 };
@@ -50,11 +53,12 @@ Result<uint64_t> copy_others(const std::string& from, const std::string& to) {
     std::error_code failure;
     fs::recursive_directory_iterator entries(from, failure), end;
     for (; !failure && entries != end; entries.increment(failure)) {
-        if (entries.depth() == 0 && kLeftOut.contains(entries->path().filename().string())) {
+        const std::string name = entries->path().lexically_relative(from).string();
+        if (kLeftOut.contains(name)) {
             if (entries->is_directory(failure)) entries.disable_recursion_pending();
             continue;
         }
-        const std::string target = to + "/" + fs::relative(entries->path(), from, failure).string();
+        const std::string target = to + "/" + name;
         if (entries->is_symlink(failure)) continue;
         if (entries->is_directory(failure)) {
             TRY(make_directories(target, 0700));
@@ -78,19 +82,27 @@ Result<void> verify(const std::string& folder, Backup& backup) {
         return internal_error(std::to_string(backup.audit.damaged) +
                                   " objects are damaged in this store, and in any copy; millwright check tells which",
                               backup.audit.damages.front());
+    backup.registry = TRY(registry::audit_registry(*store, folder + "/registry", {}));
+    if (backup.registry.damaged > 0)
+        return internal_error(std::to_string(backup.registry.damaged) +
+                                  " images or layers are damaged in this registry, and in any copy; millwright check "
+                                  "tells which",
+                              backup.registry.damages.front());
     return {};
 }
 
 Result<Backup> copy_all(const std::string& from, const std::string& to) {
     const auto started = steady_clock::now();
     Backup backup;
-    TRY(make_directories(from + "/objects", 0700));
+    for (const auto* folder : {"/objects", "/registry"}) TRY(make_directories(from + folder, 0700));
     {
         // In this order: what the copy names is there until it has been linked.
-        const Fd held = TRY(object_store::hold_removals(from + "/objects"));
+        const Fd held_objects = TRY(object_store::hold_removals(from + "/objects"));
+        const Fd held_layers = TRY(object_store::hold_removals(from + "/registry"));
         TRY(metadata_store::copy_database(from + "/metadata.db", to + "/metadata.db"));
         const auto copy = TRY(metadata_store::open_read_only(to + "/metadata.db"));
         backup.objects = TRY(object_store::copy_objects(*copy, from + "/objects", to + "/objects"));
+        backup.layers = TRY(registry::copy_registry(*copy, from + "/registry", to + "/registry"));
     }
     backup.other_files = TRY(copy_others(from, to));
     TRY(sync_directory(to));
@@ -104,15 +116,19 @@ std::string describe(const Backup& backup, const BackupArguments& arguments) {
         return Json::object({{"destination", arguments.destination},
                              {"objects", backup.audit.objects},
                              {"object_bytes", backup.audit.bytes},
-                             {"files_linked", backup.objects.linked},
-                             {"files_copied", backup.objects.copied},
+                             {"images", backup.registry.images},
+                             {"layer_bytes", backup.registry.bytes},
+                             {"files_linked", backup.objects.linked + backup.layers.linked},
+                             {"files_copied", backup.objects.copied + backup.layers.copied},
                              {"other_files", backup.other_files},
                              {"seconds", backup.seconds}})
                    .dump() +
                "\n";
     return "Backed up to " + arguments.destination + ": " + std::to_string(backup.audit.objects) + " objects with " +
-           std::to_string(backup.audit.bytes) + " bytes (" + std::to_string(backup.objects.linked) +
-           " files shared with the store, " + std::to_string(backup.objects.copied) +
+           std::to_string(backup.audit.bytes) + " bytes, " + std::to_string(backup.registry.images) + " images with " +
+           std::to_string(backup.registry.bytes) + " bytes (" +
+           std::to_string(backup.objects.linked + backup.layers.linked) + " files shared with the store, " +
+           std::to_string(backup.objects.copied + backup.layers.copied) +
            " copied), checked.\nStart a server from it with: millwright serve --data-dir " + arguments.destination +
            "\n";
 }

@@ -12,6 +12,7 @@
 #include "metadata_store/maintenance.h"
 #include "metadata_store/read_only.h"
 #include "object_store/audit.h"
+#include "registry/audit.h"
 
 namespace millwright::programs {
 namespace {
@@ -39,6 +40,11 @@ constexpr Dangling kDangling[] = {
      "SELECT count(*) FROM resource_tag WHERE arn NOT IN (SELECT arn FROM tagged_resource)"},
     {"log streams in groups that are gone", "log_stream",
      "SELECT count(*) FROM log_stream WHERE group_id NOT IN (SELECT id FROM log_group)"},
+    {"images in repositories that are gone", "image_manifest",
+     "SELECT count(*) FROM image_manifest WHERE repository NOT IN (SELECT id FROM image_repository)"},
+    {"tags of images that are gone", "image_tag",
+     "SELECT count(*) FROM image_tag t WHERE NOT EXISTS(SELECT 1 FROM image_manifest m "
+     "WHERE m.repository=t.repository AND m.digest=t.digest)"},
 };
 
 struct Findings {
@@ -46,11 +52,14 @@ struct Findings {
     std::vector<std::string> database;                      // what SQLite says
     std::vector<std::pair<std::string, int64_t>> dangling;  // what, and how many
     object_store::Audit objects;
+    registry::Audit registry;
     uint64_t removed_orphans = 0;
+
+    uint64_t orphans() const { return objects.orphans.size() + registry.orphans.size(); }
 
     bool sound() const {
         return database.empty() && dangling.empty() && objects.damaged == 0 && objects.unnamed_small == 0 &&
-               objects.orphans.size() == removed_orphans;
+               registry.damaged == 0 && orphans() == removed_orphans;
     }
 };
 
@@ -80,10 +89,11 @@ void forget_young_orphans(std::vector<std::string>& orphans, time_t began) {
 }
 
 Json as_json(const Findings& findings) {
-    auto database = Json::array(), dangling = Json::object(), damages = Json::array();
+    auto database = Json::array(), dangling = Json::object(), damages = Json::array(), images = Json::array();
     for (const auto& line : findings.database) database.push_back(line);
     for (const auto& [what, count] : findings.dangling) dangling.set(what, count);
     for (const auto& line : findings.objects.damages) damages.push_back(line);
+    for (const auto& line : findings.registry.damages) images.push_back(line);
     return Json::object({{"sound", findings.sound()},
                          {"server_runs", findings.server_runs},
                          {"metadata", std::move(database)},
@@ -95,7 +105,11 @@ Json as_json(const Findings& findings) {
                          {"damaged", findings.objects.damaged},
                          {"damages", std::move(damages)},
                          {"unnamed_small", findings.objects.unnamed_small},
-                         {"orphans", uint64_t{findings.objects.orphans.size()}},
+                         {"images", findings.registry.images},
+                         {"layers", findings.registry.blobs},
+                         {"layer_bytes", findings.registry.bytes},
+                         {"image_damages", std::move(images)},
+                         {"orphans", findings.orphans()},
                          {"removed_orphans", findings.removed_orphans}});
 }
 
@@ -112,17 +126,34 @@ std::string as_text(const Findings& findings, const CheckArguments& arguments) {
     for (const auto& line : objects.damages) text += "           " + line + "\n";
     if (objects.unnamed_small > 0)
         text += "           " + std::to_string(objects.unnamed_small) + " small bodies that no object has\n";
-    text += "orphans    " + std::to_string(objects.orphans.size()) + " files that no object has";
+    const auto& registry = findings.registry;
+    text += "images     " + std::to_string(registry.images) + ", " + std::to_string(registry.blobs) + " layers (" +
+            std::to_string(registry.bytes) + " bytes), " + std::to_string(registry.damaged) + " damaged\n";
+    for (const auto& line : registry.damages) text += "           " + line + "\n";
+    text += "orphans    " + std::to_string(findings.orphans()) + " files that no object or image has";
     if (findings.removed_orphans > 0) text += ", " + std::to_string(findings.removed_orphans) + " removed";
-    if (objects.orphans.size() > findings.removed_orphans && !arguments.repair_orphans)
+    if (findings.orphans() > findings.removed_orphans && !arguments.repair_orphans)
         text += findings.server_runs ? "; a server removes them when it starts" : "; --repair-orphans removes them";
     return text + "\n" + (findings.sound() ? "The data directory is sound.\n" : "The data directory is NOT sound.\n");
+}
+
+// Files that are deleted while we look would seem to be missing, so none is.
+Result<void> compare_files(const std::string& folder, const CheckArguments& arguments, Findings& findings) {
+    const std::string objects = folder + "/objects", images = folder + "/registry";
+    const Fd held_objects = TRY(object_store::hold_removals(objects));
+    Fd held_images;
+    if (file_exists(images)) held_images = TRY(object_store::hold_removals(images));
+    const auto store = TRY(metadata_store::open_read_only(folder + "/metadata.db"));
+    TRY(count_dangling(*store, findings));
+    findings.objects = TRY(object_store::audit_objects(*store, objects, {.deep = arguments.deep}));
+    findings.registry = TRY(registry::audit_registry(*store, images, {.deep = arguments.deep}));
+    return {};
 }
 
 }  // namespace
 
 Result<CheckReport> check_data_directory(const Config& config, const CheckArguments& arguments) {
-    const std::string database = config.data_dir + "/metadata.db", objects = config.data_dir + "/objects";
+    const std::string database = config.data_dir + "/metadata.db";
     if (!file_exists(database)) return not_found("there is no data directory at " + config.data_dir);
     const auto lock = TRY(take_server_lock(config.data_dir));
     Findings findings;
@@ -131,17 +162,13 @@ Result<CheckReport> check_data_directory(const Config& config, const CheckArgume
         return Error{ErrorKind::Conflict, "a server is running; it removes orphans when it starts", ""};
     const time_t began = ::time(nullptr);
     findings.database = TRY(metadata_store::check_database(database));
-    {
-        // Files of objects that are deleted while we look would seem to be missing.
-        const Fd held = TRY(object_store::hold_removals(objects));
-        const auto store = TRY(metadata_store::open_read_only(database));
-        TRY(count_dangling(*store, findings));
-        findings.objects = TRY(object_store::audit_objects(*store, objects, {.deep = arguments.deep}));
-    }
-    if (findings.server_runs) forget_young_orphans(findings.objects.orphans, began);
-    if (arguments.repair_orphans)
-        for (const auto& path : findings.objects.orphans)
+    TRY(compare_files(config.data_dir, arguments, findings));
+    for (auto* orphans : {&findings.objects.orphans, &findings.registry.orphans}) {
+        if (findings.server_runs) forget_young_orphans(*orphans, began);
+        if (!arguments.repair_orphans) continue;
+        for (const auto& path : *orphans)
             if (::unlink(path.c_str()) == 0) ++findings.removed_orphans;
+    }
     return CheckReport{arguments.json ? as_json(findings).dump() + "\n" : as_text(findings, arguments),
                        findings.sound()};
 }

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "executors/process/probe.h"
 #include "programs/server/image_repositories.h"
 
 namespace millwright::programs {
@@ -116,6 +117,22 @@ Result<void> Containers::open_engine(const Parts& parts, executors::ChoiceParts&
     return {};
 }
 
+Result<void> Containers::open_layers(const Parts& parts, executors::ChoiceParts& choice) {
+    const auto tier = parts.processes.describe()["tier"].string_or("");
+    if (tier == executors::to_string(executors::Tier::None)) {
+        choice.why_no_layers = "it does not let Millwright isolate jobs (millwright doctor tells more)";
+        return {};
+    }
+    imported_ = TRY(executors::ImageLayout::open(parts.config.data_dir + kImportedImages));
+    executors::UnpackSettings unpacking;
+    unpacking.folder = parts.config.data_dir + kUnpackedImages;
+    unpacking.sources = {&parts.registry, imported_.get()};
+    unpacking.keep_owners = tier == executors::to_string(executors::Tier::T1r);
+    unpacked_ = TRY(executors::make_unpacked_images(std::move(unpacking)));
+    choice.layers = unpacked_.get();
+    return {};
+}
+
 Result<std::unique_ptr<Containers>> Containers::open(const Parts& parts) {
     auto made = std::make_unique<Containers>();
     const std::string& folder = parts.config.data_dir;
@@ -124,12 +141,7 @@ Result<std::unique_ptr<Containers>> Containers::open(const Parts& parts) {
         log::warning("the container engine cannot be used", opened.error());
         choice.why_no_engine = opened.error().message;
     }
-    made->imported_ = TRY(executors::ImageLayout::open(folder + kImportedImages));
-    executors::UnpackSettings unpacking;
-    unpacking.folder = folder + kUnpackedImages;
-    unpacking.sources = {&parts.registry, made->imported_.get()};
-    made->unpacked_ = TRY(executors::make_unpacked_images(std::move(unpacking)));
-    choice.layers = made->unpacked_.get();
+    TRY(made->open_layers(parts, choice));
     made->executor_ = executors::choose_executor(choice);
     made->images_ = executors::choose_images(choice);
     made->repositories_ = image_repositories(parts.registry, parts.tags);

@@ -45,8 +45,10 @@ class Containers {
 
     executors::Executor& executor() { return *executor_; }
     resources::ImageNames& names() { return *names_; }
+    executors::UnpackedImages* unpacked() { return unpacked_.get(); }  // null: this machine cannot run them
 
   private:
+    Result<void> open_layers(const Parts& parts, executors::ChoiceParts& choice);
     Result<void> open_engine(const Parts& parts, executors::ChoiceParts& choice);
 
     std::unique_ptr<executors::ImageLayout> imported_;

@@ -1,6 +1,7 @@
 #include "programs/server/control_socket.h"
 
 #include "base/strings.h"
+#include "programs/server/image_repositories.h"
 #include "programs/server/job_card.h"
 #include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/training_job_card.h"
@@ -10,6 +11,7 @@ namespace {
 
 constexpr const char* kJobs = "/training-jobs";
 constexpr const char* kAccounts = "/accounts";
+constexpr const char* kImages = "/images";
 
 std::string parameter(const net::Request& request, std::string_view name, const std::string& otherwise) {
     for (const auto& [key, value] : net::parse_query(request.raw_query())) {
@@ -48,6 +50,10 @@ class ControlRequests {
         const auto region = parameter(request, "region", parts_.region);
         const auto path = std::string(request.raw_path());
         if (request.method == "GET" && path == kJobs) return list(region);
+        if (path == kImages) return images();
+        if (request.method == "POST" && path == kImages + std::string("/remove"))
+            return done(remove_image(region, parameter(request, "name", "")));
+        if (request.method == "POST" && path == kImages + std::string("/free-unused")) return free_unused();
         if (path == kAccounts) return request.method == "POST" ? create_account(request) : accounts();
         const std::string prefix = std::string(kJobs) + "/";
         if (!path.starts_with(prefix)) return not_found("there is no " + path);
@@ -78,6 +84,62 @@ class ControlRequests {
                              {"Name", account.name},
                              {"AccessKeyId", account.access_key_id},
                              {"SecretAccessKey", account.secret_access_key}});
+    }
+
+    // Every tag of every repository.
+    Result<Json> images() const {
+        constexpr size_t kPage = 100;
+        auto list = Json::array();
+        for (int64_t after = 0;;) {
+            const auto repositories = TRY(parts_.registry.all_repositories(after, kPage));
+            if (repositories.empty()) break;
+            for (const auto& repository : repositories) TRY(add_images(repository.name, list));
+            after = repositories.back().id;
+        }
+        auto answer = Json::object({{"images", std::move(list)}});
+        if (parts_.unpacked) answer.set("layers", layers());
+        return answer;
+    }
+
+    Result<void> add_images(const registry::RepositoryName& repository, Json& list) const {
+        for (registry::Page page{.limit = 100};;) {
+            const auto images = TRY(parts_.registry.list_images(repository, page));
+            for (const auto& image : images)
+                for (const auto& tag : image.tags)
+                    list.push_back(Json::object({{"name", registry::uri_of(repository) + ":" + tag},
+                                                 {"where", "registry"},
+                                                 {"digest", image.digest},
+                                                 {"bytes", static_cast<int64_t>(image.image_bytes)}}));
+            if (images.size() < page.limit) return {};
+            page.after = images.back().digest;
+        }
+    }
+
+    Json layers() const {
+        int64_t count = 0, bytes = 0, unused = 0;
+        for (const auto& layer : parts_.unpacked->layers()) {
+            ++count;
+            bytes += static_cast<int64_t>(layer.bytes);
+            if (!layer.in_use) unused += static_cast<int64_t>(layer.bytes);
+        }
+        return Json::object({{"count", count}, {"bytes", bytes}, {"unused_bytes", unused}});
+    }
+
+    Result<void> remove_image(const std::string& region, const std::string& text) const {
+        auto reference = TRY(oci::parse_reference(text));
+        if (reference.host.empty()) reference.host = parts_.account + ".dkr.ecr." + region + ".amazonaws.com";
+        const auto repository = repository_of(reference);
+        if (!repository) return not_found("There is no image " + text + " in the registry, nor was it imported.");
+        using Registry = registry::Registry;
+        if (!reference.digest.empty())
+            return parts_.registry.remove_image(*repository, reference.digest, Registry::Referenced::Refuse);
+        TRY(parts_.registry.remove_tag(*repository, reference.tag, Registry::LastTag::RemovesImage));
+        return {};
+    }
+
+    Result<Json> free_unused() const {
+        if (!parts_.unpacked) return Error{ErrorKind::Conflict, "this machine unpacks no images", ""};
+        return Json::object({{"bytes", static_cast<int64_t>(parts_.unpacked->remove_unused(std::chrono::seconds(0)))}});
     }
 
     static Result<Json> done(const Result<void>& outcome) {

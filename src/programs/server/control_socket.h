@@ -5,6 +5,9 @@
 //   GET  /training-jobs/<name>                 everything about one, see job_card.cc
 //   GET  /training-jobs/<name>/logs            ?host=0&position=0: {"events": […], "position": …, "ended": …}
 //   POST /training-jobs/<name>/stop, …/interrupt
+//   GET  /images                               {"images": [{name, where, digest, bytes}], "layers": {count, bytes, …}}
+//   POST /images/remove?name=<name>            of the registry: a tag and, with its last one, the image; or a digest
+//   POST /images/free-unused                   unpacked layers that no run uses: {"bytes"}
 //   GET  /accounts                             {"accounts": [{"AccountId", "Name"}]}
 //   POST /accounts?name=<name>                 a new one: {"AccountId", "Name", "AccessKeyId", "SecretAccessKey"}
 //
@@ -14,7 +17,9 @@
 #include <memory>
 #include <string>
 
+#include "executors/images/unpacked_images.h"
 #include "net/http_server.h"
+#include "registry/registry.h"
 #include "resources/identity/identity.h"
 #include "resources/logs/logs.h"
 #include "resources/training_jobs/training_jobs.h"
@@ -27,6 +32,8 @@ struct ControlledParts {
     resources::TrainingJobs& training_jobs;
     resources::Logs& logs;
     resources::Identity& identity;
+    registry::Registry& registry;
+    executors::UnpackedImages* unpacked;  // null: this machine unpacks none
     std::string account, region;
 };
 

@@ -21,6 +21,7 @@
 #include "programs/server/environment.h"
 #include "programs/server/environments_command.h"
 #include "programs/server/images_build_command.h"
+#include "programs/server/images_command.h"
 #include "programs/server/jobs_command.h"
 #include "programs/server/server.h"
 #include "resources/training_jobs/request_members.h"
@@ -160,6 +161,28 @@ CLI::App* add_images_build_command(CLI::App& images, ImagesBuildArguments& argum
     return build;
 }
 
+void add_images_commands(CLI::App& images, ImagesArguments& arguments) {
+    using Action = ImagesArguments::Action;
+    const auto add = [&](const char* name, const char* about, Action action) {
+        auto* command = images.add_subcommand(name, about);
+        command->fallthrough();  // --data-dir may come behind
+        command->callback([&arguments, action] { arguments.action = action; });
+        return command;
+    };
+    auto* list = add("list", "Those of the registry, imported ones, and what names stand for", Action::List);
+    list->add_flag("--json", arguments.json, "As JSON");
+    auto* alias = add("alias", "Say what an image URI of a job or model stands for, or show it", Action::Alias);
+    auto* name = alias->add_option("NAME", arguments.name, "A URI, or its end, with or without the tag");
+    auto* target = alias->add_option("IMAGE", arguments.target, "What is run in its place")->needs(name);
+    alias->add_flag("--remove", arguments.remove, "NAME stands for itself again")->needs(name)->excludes(target);
+    auto* import = add("import", "Take an image from a file of `docker save`, or an OCI layout", Action::Import);
+    import->add_option("FILE", arguments.file, "An archive, or a folder with a layout")->required();
+    import->add_option("NAME", arguments.name, "What to call it, if the file does not say");
+    auto* remove = add("remove", "Remove imported images, and tags of the registry", Action::Remove);
+    remove->add_option("NAME", arguments.names, "As `list` shows it");
+    remove->add_flag("--unused", arguments.unused, "And unpacked layers that no run uses");
+}
+
 int run(int argc, char** argv) {
     CLI::App app("Millwright: SageMaker on your own machines");
     app.set_version_flag("--version", MILLWRIGHT_VERSION);
@@ -198,6 +221,8 @@ int run(int argc, char** argv) {
     auto* images_command = subcommand("images", "The images of containers");
     images_command->require_subcommand(1);
     ImagesBuildArguments images_build;
+    ImagesArguments images;
+    add_images_commands(*images_command, images);
     auto* images_build_command = add_images_build_command(*images_command, images_build);
     BackupArguments backup;
     auto* backup_command = subcommand("backup", "Copy all state to a new folder, while the server runs or not");
@@ -253,6 +278,10 @@ int run(int argc, char** argv) {
     }
     if (images_build_command->parsed()) {
         const auto outcome = run_images_build_command(*config, images_build, folder_of_this_program());
+        return outcome ? 0 : failed(outcome.error());
+    }
+    if (images_command->parsed()) {
+        const auto outcome = run_images_command(*config, images);
         return outcome ? 0 : failed(outcome.error());
     }
     if (operations_command->parsed() && training_members) {

@@ -418,6 +418,8 @@ Result<void> MillwrightServer::listen() {
     control_ = TRY(start_control_socket(config_.data_dir, {.training_jobs = *training_jobs_,
                                                            .logs = *logs_,
                                                            .identity = *identity_,
+                                                           .registry = *registry_,
+                                                           .unpacked = containers_->unpacked(),
                                                            .account = identity_->root().account,
                                                            .region = identity_->root().region}));
     if (config_.proxy_enabled) aws_proxy_ = TRY(AwsProxy::open(config_));
