@@ -235,10 +235,13 @@ Result<void> Run::launch(const RunSpec& spec) {
 }
 
 Result<void> Run::make_network() {
+    // Podman's internal networks have no rules of their own, and where Docker is there, too, it forbids what has none.
+    // The gates close the way out in either case.
+    const auto about = TRY(parts_.engine.about());
     const auto body = Json::object({{"Name", "millwright-" + record_.id},
                                     {"CheckDuplicate", true},
                                     {"Driver", "bridge"},
-                                    {"Internal", true},
+                                    {"Internal", about.kind == EngineKind::Docker},
                                     {"Labels", Json::object({{kOwnerLabel, parts_.owner}, {kRunLabel, record_.id}})}});
     const auto made = TRY(parts_.engine.post("/networks/create", body));
     record_.network = made["Id"].string_or("");
@@ -537,11 +540,9 @@ void Run::finish(RunOutcome outcome) {
             if (const auto owned = own_files(parts_, *traits, record_.owned); !owned)
                 log::warning("cannot give the files of run " + record_.id + " to their owner", owned.error());
         }
-        if (record_.hosts.size() == 1 && !record_.hosts[0].gate.container.empty() && record_.network.empty() &&
-            outcome.cause != Cause::Lost && outcome.cause != Cause::LaunchFailed) {
-            parts_.gates.give_back(record_.wish, record_.hosts[0].gate);
-            record_.gates_kept = true;
-        }
+        const bool ran = outcome.cause != Cause::Lost && outcome.cause != Cause::LaunchFailed;
+        if (ran && record_.network.empty() && !record_.hosts[0].gate.container.empty())
+            record_.gates_kept = parts_.gates.keep(record_.wish, record_.hosts[0].gate);
         record_.phase = Phase::Ended;
         record_.outcome = outcome;
         FAIL_POINT("containers.before_record");

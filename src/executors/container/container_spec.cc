@@ -289,19 +289,22 @@ Result<Json> container_body(const RunSpec& spec, int host, const EngineTraits& t
                              " says nothing about what to run: it has no entry point.");
     auto environment = Json::array();
     for (const auto& [name, value] : spec.environment) environment.push_back(name + "=" + value);
-    return Json::object({{"Image", image.engine_image},
-                         {"Entrypoint", to_array(entrypoint)},
-                         {"Cmd", to_array(command)},
-                         {"Env", std::move(environment)},
-                         {"Tty", false},
-                         {"OpenStdin", false},
-                         {"Healthcheck", Json::object({{"Test", Json::array({"NONE"})}})},
-                         {"Labels", Json::object({{kOwnerLabel, container.owner},
-                                                  {kRunLabel, spec.id},
-                                                  {kHostLabel, host_name(host)},
-                                                  {kFolderLabel, spec.folder},
-                                                  {"millwright.boot", boot_id()}})},
-                         {"HostConfig", host_config(spec, host, traits, container)}});
+    auto body = Json::object({{"Image", image.engine_image},
+                              {"Entrypoint", to_array(entrypoint)},
+                              {"Cmd", to_array(command)},
+                              {"Env", std::move(environment)},
+                              {"Tty", false},
+                              {"OpenStdin", false},
+                              {"Healthcheck", Json::object({{"Test", Json::array({"NONE"})}})},
+                              {"Labels", Json::object({{kOwnerLabel, container.owner},
+                                                       {kRunLabel, spec.id},
+                                                       {kHostLabel, host_name(host)},
+                                                       {kFolderLabel, spec.folder},
+                                                       {"millwright.boot", boot_id()}})},
+                              {"HostConfig", host_config(spec, host, traits, container)}});
+    // Docker takes it from the gate, and refuses to hear it twice.
+    if (traits.kind == EngineKind::Podman) body.set("Hostname", host_name(host));
+    return body;
 }
 
 }  // namespace millwright::executors

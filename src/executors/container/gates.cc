@@ -208,16 +208,13 @@ Result<std::string> Gates::wait_until_ready(int fifo, const std::string& contain
     return std::string(words[1]);
 }
 
-void Gates::give_back(const GateWish& wish, const Gate& gate) {
+bool Gates::keep(const GateWish& wish, const Gate& gate) {
     const MutexLock lock(mutex_);
     // A replica's clients may have left connections behind that keep its port for a while.
-    const bool keep = wish.network.empty() && wish.served_port == 0 && kept_.size() < kMaxKept && !stopping_;
-    if (keep) {
-        kept_.push_back({wish, gate});
-    } else {
-        unwanted_.push_back(gate);
-    }
+    const bool kept = wish.network.empty() && wish.served_port == 0 && kept_.size() < kMaxKept && !stopping_;
+    if (kept) kept_.push_back({wish, gate});
     changed_.notify_all();
+    return kept;
 }
 
 void Gates::warm(const GateWish& wish) {

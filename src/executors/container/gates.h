@@ -41,9 +41,9 @@ class Gates {
     ~Gates();
 
     Result<Gate> take(const GateWish& wish);
-    // After the run: kept for the next one when it may be, else removed. In the background.
-    void give_back(const GateWish& wish, const Gate& gate);
-    // Removes it at once; fine when it is gone.
+    // After the run: whether it is kept for the next one; else it stays the caller's, who removes it.
+    bool keep(const GateWish& wish, const Gate& gate);
+    // Fine when it is gone. After the containers that have joined it.
     void remove(const Gate& gate);
     // Somebody will soon take one: makes it in the background, unless one is there.
     void warm(const GateWish& wish);

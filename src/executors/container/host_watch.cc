@@ -1,10 +1,14 @@
 #include "executors/container/host_watch.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <thread>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
@@ -34,6 +38,22 @@ int64_t time_of(const std::string& text) {
     }
     const auto time = parse_iso8601(shorter);
     return time ? to_epoch_milliseconds(*time) : 0;
+}
+
+// The kernel's log names the control group, which has the name of the container. Engines miss the event on some
+// kernels.
+bool kernel_tells_of_memory(const std::string& container) {
+    const auto log = open_file("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+    if (!log) return false;
+    char record[8192];
+    for (;;) {
+        const ssize_t got = read(log->get(), record, sizeof record);
+        if (got < 0 && errno == EPIPE) continue;  // overwritten while we read
+        if (got <= 0) return false;
+        const std::string_view text(record, static_cast<size_t>(got));
+        if (text.find("oom-kill:") != std::string_view::npos && text.find(container) != std::string_view::npos)
+            return true;
+    }
 }
 
 class Watch final : public HostWatch {
@@ -243,6 +263,8 @@ HostEnd Watch::end_of(const Json& container) const {
     const int signal = end.outcome.exit_code - 128;
     if (signal > 0 && signal <= kHighestSignal) end.outcome.signal = signal;
     end.outcome.out_of_memory = end.outcome.exit_code != 0 && state["OOMKilled"].bool_or(false);
+    if (end.outcome.signal == SIGKILL && !end.outcome.out_of_memory)
+        end.outcome.out_of_memory = kernel_tells_of_memory(settings_.container);
     end.ended_ms = ended_ms_of(container);
     const MutexLock lock(mutex_);
     end.ended_ms = std::max(end.ended_ms, started_ms_);

@@ -180,8 +180,8 @@ std::string address_of_eth0() {
     return text;
 }
 
-// No network of an engine keeps its containers from this machine; a route that leads nowhere does.
-Result<void> block(int netlink, const char* gateway) {
+// A route that leads nowhere. `prefix_bits` 0: everything that no other route knows.
+Result<void> block(int netlink, const char* address, int prefix_bits) {
     struct {
         nlmsghdr header;
         rtmsg route;
@@ -192,23 +192,29 @@ Result<void> block(int netlink, const char* gateway) {
     request.header.nlmsg_type = RTM_NEWROUTE;
     request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
     request.route.rtm_family = AF_INET;
-    request.route.rtm_dst_len = 32;
+    request.route.rtm_dst_len = static_cast<unsigned char>(prefix_bits);
     request.route.rtm_table = RT_TABLE_MAIN;
     request.route.rtm_protocol = RTPROT_STATIC;
     request.route.rtm_scope = RT_SCOPE_UNIVERSE;
     request.route.rtm_type = RTN_UNREACHABLE;
     request.attribute = {RTA_LENGTH(sizeof(in_addr)), RTA_DST};
-    if (inet_pton(AF_INET, gateway, &request.address) != 1)
-        return invalid_input("not an address: " + std::string(gateway));
-    if (send(netlink, &request, sizeof request, 0) < 0) return error_from_errno("cannot close the way to this machine");
+    if (inet_pton(AF_INET, address, &request.address) != 1)
+        return invalid_input("not an address: " + std::string(address));
+    if (send(netlink, &request, sizeof request, 0) < 0) return error_from_errno("cannot close the way out");
     alignas(nlmsghdr) char reply[4096];
     const ssize_t got = recv(netlink, reply, sizeof reply, 0);
     nlmsgerr failure{};
     if (got < static_cast<ssize_t>(NLMSG_LENGTH(sizeof failure))) return internal_error("unexpected netlink answer");
     std::memcpy(&failure, NLMSG_DATA(reinterpret_cast<nlmsghdr*>(reply)), sizeof failure);
     errno = -failure.error;
-    if (failure.error != 0) return error_from_errno("cannot close the way to this machine");
+    if (failure.error != 0) return error_from_errno("cannot close the way out");
     return {};
+}
+
+// No network of an engine keeps its containers from this machine; and where it leads further, ours do not.
+Result<void> close_ways_out(int netlink, const char* gateway) {
+    TRY(block(netlink, gateway, 32));
+    return block(netlink, "0.0.0.0", 0);
 }
 
 // What is left reaches the server's sockets, which belong to its user.
@@ -227,7 +233,7 @@ Result<void> hold(uint16_t port, const std::string& gateway, const std::string& 
     if (gateway == "-") {
         TRY(launcher::join_hosts({netlink.get()}, {getpid()}));
     } else {
-        TRY(block(netlink.get(), gateway.c_str()));
+        TRY(close_ways_out(netlink.get(), gateway.c_str()));
     }
     std::vector<Door> doors;
     if (!api.empty()) doors.push_back({TRY(launcher::listen_for_forwarding(launcher::kServerPort)), api, 0});
