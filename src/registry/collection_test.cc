@@ -46,6 +46,19 @@ TEST_F(CollectionTest, LeavesLayersThatAreBeingPushed) {
     EXPECT_EQ(files(), 0u);
 }
 
+TEST_F(CollectionTest, TakesTheLayersOfARemovedImageSoon) {
+    const auto digest = push({"one", "two"}, "v1");
+    ASSERT_TRUE(registry_->remove_image(repository_, digest, Registry::Referenced::Allow));
+    EXPECT_EQ(collect().blobs, 0u) << "somebody may just be pushing an image with them";
+    pass(std::chrono::minutes(14));
+    ASSERT_TRUE(registry_->find_blob(repository_, sha256_of("two")));
+    pass(std::chrono::minutes(2));
+    EXPECT_EQ(collect().blobs, 2u);
+    EXPECT_EQ(content(sha256_of("two")), "two") << "it was asked for";
+    pass(hours(25));
+    EXPECT_EQ(collect().blobs, 1u);
+}
+
 TEST_F(CollectionTest, LayersAreSharedByRepositories) {
     const RepositoryName other{"210987654321", "us-west-2", "other"};
     ASSERT_TRUE(registry_->create_repository(other, false));

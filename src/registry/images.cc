@@ -82,8 +82,9 @@ Result<void> set_tag(Transaction& tx, const Repository& repository, const std::s
     return {};
 }
 
+// `touched`: what the blobs of the image count as at most, so that they are collected soon.
 Result<void> delete_image(Transaction& tx, int64_t repository, const std::string& digest,
-                          Registry::Referenced referenced) {
+                          Registry::Referenced referenced, int64_t touched) {
     TRY(find_image_row(tx, repository, digest));
     if (referenced == Registry::Referenced::Refuse) {
         const auto index = TRY(
@@ -93,6 +94,10 @@ Result<void> delete_image(Transaction& tx, int64_t repository, const std::string
             return failure(ErrorKind::Conflict, "The image " + digest + " is part of the index " + index->text(0),
                            reason::kReferenced);
     }
+    TRY(
+        tx.run("UPDATE image_repository_blob SET touched=min(touched, ?3) WHERE repository=?1 AND digest IN "
+               "(SELECT digest FROM image_manifest_part WHERE repository=?1 AND manifest=?2 AND kind=0)",
+               repository, digest, touched));
     TRY(tx.run("DELETE FROM image_tag WHERE repository=? AND digest=?", repository, digest));
     TRY(tx.run("DELETE FROM image_manifest_part WHERE repository=? AND manifest=?", repository, digest));
     TRY(tx.run("DELETE FROM image_manifest WHERE repository=? AND digest=?", repository, digest));
@@ -165,7 +170,7 @@ Result<PutOutcome> Store::put_image(const RepositoryName& repository, std::strin
 Result<void> Store::remove_image(const RepositoryName& repository, const std::string& digest, Referenced referenced) {
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
         const int64_t id = TRY(repository_id(tx, repository));
-        return delete_image(tx, id, digest, referenced);
+        return delete_image(tx, id, digest, referenced, touched_by_removal());
     }));
     wake();
     return {};
@@ -178,7 +183,8 @@ Result<std::string> Store::remove_tag(const RepositoryName& repository, const st
         if (!named) return no_tag(tag);
         TRY(tx.run("DELETE FROM image_tag WHERE repository=? AND name=?", id, tag));
         const auto left = TRY(tags_of(tx, id, *named));
-        if (left.empty() && last == LastTag::RemovesImage) TRY(delete_image(tx, id, *named, Referenced::Refuse));
+        if (left.empty() && last == LastTag::RemovesImage)
+            TRY(delete_image(tx, id, *named, Referenced::Refuse, touched_by_removal()));
         return *named;
     });
     if (digest) wake();

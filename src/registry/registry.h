@@ -137,8 +137,10 @@ struct Settings {
     // A blob that no image of its repository has stays so long after it was last pushed, mounted or asked for: clients
     // push layers first, and skip those that are there.
     std::chrono::milliseconds grace = std::chrono::hours(24);
+    // And at most so long after such an image was removed, unless it is asked for again.
+    std::chrono::milliseconds grace_after_removal = std::chrono::minutes(15);
     std::chrono::milliseconds upload_life = std::chrono::hours(24);  // from the last byte received
-    std::chrono::milliseconds pause = std::chrono::hours(1);         // between two collections; 0: no thread
+    std::chrono::milliseconds pause = std::chrono::minutes(15);      // between two collections; 0: no thread
     uint64_t max_blob_bytes = uint64_t{1} << 40;
     size_t max_uploads = 10'000;  // of each account, not completed
 };

@@ -1,6 +1,7 @@
 // The registry over the metadata store and files.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -100,6 +101,9 @@ class Store final : public Registry {
     void wake();
     void run(const std::stop_token& stop);
     int64_t now() const { return to_epoch_milliseconds(clock_.now()); }
+    int64_t touched_by_removal() const {
+        return now() - settings_.grace.count() + std::min(settings_.grace, settings_.grace_after_removal).count();
+    }
 
     const std::unique_ptr<object_store::FileStore> files_;
     metadata_store::Database& database_;
