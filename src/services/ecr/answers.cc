@@ -63,7 +63,7 @@ ApiError ecr_invalid_parameter(std::string_view member, std::string_view constra
 
 ApiError ecr_not_supported(std::string_view what) {
     return {400, "InvalidParameterException",
-            "Millwright does not support " + std::string(what) + " yet. See docs/reference/registry.md."};
+            "Millwright does not support " + std::string(what) + " yet. See docs/reference/ecr.md."};
 }
 
 std::string place_of(const RepositoryName& repository) {

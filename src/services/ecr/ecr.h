@@ -1,4 +1,4 @@
-// Amazon ECR's API over the registry (docs/reference/registry.md).
+// Amazon ECR's API over the registry (docs/reference/ecr.md).
 #pragma once
 
 #include "aws/pipeline.h"
