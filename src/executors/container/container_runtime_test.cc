@@ -1,7 +1,7 @@
 // Against a real engine: tests/containers/test_executor.py starts one, puts an image with busybox into it, and runs
 // these tests with
 //
-//   MILLWRIGHT_TEST_ENGINE=/path/of/the.sock  MILLWRIGHT_TEST_IMAGE=its name
+//   MILLWRIGHT_CONTAINER_TEST_SOCKET=/path/of/the.sock  MILLWRIGHT_CONTAINER_TEST_IMAGE=its name
 #include "executors/container/container_runtime.h"
 
 #include <fcntl.h>
@@ -75,10 +75,10 @@ class Heard : public RunListener {
 class ContainerRuntimeTest : public ::testing::Test {
   protected:
     void SetUp() override {
-        const char* socket = getenv("MILLWRIGHT_TEST_ENGINE");
-        const char* image = getenv("MILLWRIGHT_TEST_IMAGE");
+        const char* socket = getenv("MILLWRIGHT_CONTAINER_TEST_SOCKET");
+        const char* image = getenv("MILLWRIGHT_CONTAINER_TEST_IMAGE");
         if (socket == nullptr || image == nullptr)
-            GTEST_SKIP() << "MILLWRIGHT_TEST_ENGINE names no engine; tests/containers/test_executor.py starts one";
+            GTEST_SKIP() << "MILLWRIGHT_CONTAINER_TEST_SOCKET names no engine; tests/containers/test_executor.py starts one";
         socket_ = socket;
         image_ = image;
         std::string pattern = std::filesystem::temp_directory_path() / "containers_XXXXXX";

@@ -85,9 +85,15 @@ Result<executors::FoundEngine> find_engine(const Config& config) {
             found && ((config.container_engine == ContainerEngineWish::Docker && found->kind != EngineKind::Docker) ||
                       (config.container_engine == ContainerEngineWish::Podman && found->kind != EngineKind::Podman));
         if (found && !other) return found;
-        why += (why.empty() ? "" : ", ") + socket + ": " + (found ? "another engine" : found.error().message);
+        why += (why.empty() ? "" : "; ") + (found ? socket + " is another engine's" : found.error().message);
     }
     return not_found("no container engine was found" + (why.empty() ? "" : " (" + why + ")"));
+}
+
+Result<std::string> engine_socket_of(const Config& config) {
+    const auto text = read_file(config.data_dir + kLastSocket);
+    if (!text) return not_found("no container engine was used here");
+    return std::string(trim(*text));
 }
 
 Result<void> Containers::open_engine(const Parts& parts, executors::ChoiceParts& choice) {
@@ -106,7 +112,7 @@ Result<void> Containers::open_engine(const Parts& parts, executors::ChoiceParts&
     }
     // One that is away may come back, and have runs of ours.
     if (socket.empty()) socket = parts.config.container_socket;
-    if (socket.empty()) socket = std::string(trim(read_file(last).value_or("")));
+    if (socket.empty()) socket = engine_socket_of(parts.config).value_or("");
     if (socket.empty()) return {};
     TRY(make_directories(parts.config.data_dir + kContainers, 0700));
     TRY(make_directories(parts.config.data_dir + "/api", 0700));

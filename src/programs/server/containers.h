@@ -28,6 +28,9 @@ inline constexpr const char* kApiSocket = "/api/api.sock";  // in a folder of it
 // The engine of the configuration that answers; NotFound says where was looked.
 Result<executors::FoundEngine> find_engine(const Config& config);
 
+// Of the engine that the last server of the data directory used; NotFound.
+Result<std::string> engine_socket_of(const Config& config);
+
 // The members are in the order in which they are made; each uses only those above it. Thread-safe.
 class Containers {
   public:

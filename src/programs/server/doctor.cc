@@ -4,6 +4,8 @@
 
 #include "base/files.h"
 #include "executors/process/probe.h"
+#include "programs/server/containers.h"
+#include "resources/instance_types/instance_types.h"
 
 namespace millwright::programs {
 namespace {
@@ -29,6 +31,40 @@ void append_steps(std::string& out, const Json& steps) {
     }
 }
 
+const char* wish_text(ContainerEngineWish wish) {
+    switch (wish) {
+        case ContainerEngineWish::Auto:
+            return "auto: an engine where one answers, else none";
+        case ContainerEngineWish::Docker:
+            return "docker, or nothing";
+        case ContainerEngineWish::Podman:
+            return "podman, or nothing";
+        case ContainerEngineWish::None:
+            break;
+    }
+    return "none: images always run without one";
+}
+
+void append_images(std::string& out, const Config& config, const executors::Probe& probe) {
+    out += std::string("\nContainer engine (containers.engine): ") + wish_text(config.container_engine) + "\n";
+    const auto found = find_engine(config);
+    if (found) {
+        const bool podman = found->kind == executors::EngineKind::Podman;
+        out += std::string("  ok      ") + (podman ? "Podman " : "Docker ") + found->version + ", API " +
+               found->api_version + ", at " + found->socket + "\n";
+    } else {
+        out += "  none    " + found.error().message + "\n";
+    }
+    const bool isolates = probe.tier != executors::Tier::None;
+    out += std::string("Images without an engine: ") +
+           (!isolates       ? "no, this machine does not let Millwright isolate jobs"
+            : probe.overlay ? "yes, layers are unpacked once and mounted"
+                            : "yes, layers are unpacked once and copied for each host, because overlayfs is refused") +
+           "\n";
+    out += "GPUs of NVIDIA: " + std::to_string(resources::nvidia_gpus_here()) +
+           (found ? "; containers get those of their instance type\n" : "; given by container engines only\n");
+}
+
 }  // namespace
 
 Result<Diagnosis> diagnose(const Config& config, const std::string& launcher) {
@@ -42,8 +78,10 @@ Result<Diagnosis> diagnose(const Config& config, const std::string& launcher) {
     out += std::string("Channels without copying (overlayfs): ") + (probe.overlay ? "yes" : "no, channels are copied") +
            "\n";
     out += std::string("Jobs of several hosts: ") + (probe.network ? "yes" : "no") + "\n";
-    out += "Limits on CPU, memory and processes by: " + probe.report["limits"].string_or("") + "\n";
+    for (const auto& [what, how] : probe.report["limits"].members())
+        out += "Limit on " + what + " by: " + how.string_or("") + "\n";
     if (!probe.missing.empty()) out += "What is missing: " + probe.missing + "\n";
+    append_images(out, config, probe);
     return Diagnosis{out, probe.tier != executors::Tier::None};
 }
 

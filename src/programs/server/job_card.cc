@@ -179,6 +179,7 @@ Json card_to_json(const TrainingJobCard& card) {
                                   {"max_runtime", static_cast<int64_t>(card.max_runtime.count())},
                                   {"has_checkpoints", card.has_checkpoints},
                                   {"is_script", card.is_script},
+                                  {"image", card.image},
                                   {"hosts", std::move(hosts)},
                                   {"transitions", std::move(transitions)}});
     document.set("created", to_epoch_milliseconds(job.created));
@@ -198,6 +199,7 @@ std::string card_text(const Json& card) {
     if (const auto text = exits(card); !text.empty()) out += field("End", text);
     out += field("Time", time_of(card));
     out += field("Hosts", limits(card));
+    if (const auto image = card["image"].string_or(""); !image.empty()) out += field("Image", image);
     if (const auto model = card["model_artifacts"].string_or(""); !model.empty()) out += field("Model", model);
     out += "\n" + timeline(card);
     const auto host = static_cast<size_t>(std::max<int64_t>(0, card["culprit"].int_or(-1)));

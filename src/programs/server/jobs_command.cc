@@ -8,8 +8,11 @@
 
 #include "base/encoding.h"
 #include "base/json.h"
+#include "executors/choice/choice.h"
+#include "executors/container/run_record.h"
 #include "executors/process/enter.h"
 #include "net/http_client.h"
+#include "programs/server/containers.h"
 #include "programs/server/control_socket.h"
 #include "programs/server/job_card.h"
 
@@ -61,7 +64,35 @@ Result<size_t> chosen_host(const Json& card, const JobsArguments& arguments) {
     return static_cast<size_t>(chosen);
 }
 
-Result<int> enter(const Json& card, const JobsArguments& arguments, const std::string& launcher) {
+// Instead of this program.
+Error execute(const std::vector<std::string>& words) {
+    std::vector<char*> pointers;
+    for (const auto& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+    pointers.push_back(nullptr);
+    execvp(pointers[0], pointers.data());
+    return error_from_errno("cannot execute " + words.at(0));
+}
+
+// By the command line of Docker or Podman, whichever is here: both speak to either engine.
+Result<int> enter_container(const Config& config, const Json& card, const JobsArguments& arguments) {
+    const auto folder = card["folder"].string_or("");
+    const auto record = TRY(executors::load_run_record(folder));
+    const auto& container = record.hosts.at(TRY(chosen_host(card, arguments))).container;
+    if (!card["runs"].bool_or(false) || container.empty())
+        return Error{ErrorKind::Conflict,
+                     "the containers of " + arguments.name + " are gone, what they left is in " + folder, ""};
+    const auto socket = "unix://" + TRY(engine_socket_of(config));
+    std::vector<std::string> words = {"docker", "-H", socket, "exec", isatty(STDIN_FILENO) ? "-it" : "-i", container};
+    if (arguments.command.empty()) words.push_back("sh");
+    words.insert(words.end(), arguments.command.begin(), arguments.command.end());
+    static_cast<void>(execute(words));
+    words[0] = "podman";
+    words[1] = "--url";
+    static_cast<void>(execute(words));
+    return not_found("neither docker nor podman can be executed here; the container is " + container);
+}
+
+Result<int> enter(const Config& config, const Json& card, const JobsArguments& arguments, const std::string& launcher) {
     executors::EnterRequest request;
     request.folder = card["folder"].string_or("");
     if (request.folder.empty())
@@ -69,15 +100,11 @@ Result<int> enter(const Json& card, const JobsArguments& arguments, const std::s
                      "there is nothing to enter: the files of " + arguments.name +
                          " are gone (those of running and of the last failed jobs are there)",
                      ""};
+    if (executors::run_is_in_engine(request.folder)) return enter_container(config, card, arguments);
     request.launcher = launcher;
     request.host = static_cast<int>(TRY(chosen_host(card, arguments)));
     request.command = arguments.command;
-    const auto words = executors::enter_arguments(request);
-    std::vector<char*> pointers;
-    for (const auto& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
-    pointers.push_back(nullptr);
-    execv(pointers[0], pointers.data());
-    return error_from_errno("cannot execute " + words.at(0));
+    return execute(executors::enter_arguments(request));
 }
 
 Result<int> logs(const ControlClient& client, const std::string& path, const JobsArguments& arguments) {
@@ -125,7 +152,7 @@ Result<int> run_jobs_command(const Config& config, const JobsArguments& argument
             return 0;
         case Action::Enter: {
             const auto card = TRY(client.get(path));
-            return enter(card, arguments, launcher);
+            return enter(config, card, arguments, launcher);
         }
         case Action::Logs:
             return logs(client, path, arguments);

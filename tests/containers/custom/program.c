@@ -55,6 +55,7 @@ static int train(int argc, char** argv) {
     printf("credentials: %s\n", getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") ||
                                         getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") ? "yes" : "no");
     printf("folder: %s\n", getcwd(text, sizeof text));
+    if (strcmp(argv[argc - 1], "beside") == 0) return 0;
     if (*parameter(parameters, "fail", value, sizeof value)) return fail(value, 3);
     signal(SIGTERM, stop);
     printf("ready\n");
@@ -90,6 +91,8 @@ static void answer(int connection, int status, const char* body) {
 static int serve(void) {
     static char mean[4096], request[1 << 16], body[1 << 16];
     const char* status = getenv("PING_STATUS");
+    const char* pings = getenv("EXIT_AFTER_PINGS");
+    int asked = 0;
     const char* port = getenv("SAGEMAKER_BIND_TO_PORT");
     read_text("/opt/ml/model/mean.txt", mean, sizeof mean);
     const int listener = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
@@ -111,6 +114,7 @@ static int serve(void) {
         }
         if (end && strncmp(request, "GET /ping", 9) == 0) {
             answer(connection, status ? atoi(status) : 200, "");
+            if (pings && ++asked == atoi(pings)) return 9;
         } else if (end && strcmp(end + 4, "die") == 0) {
             return 7;
         } else if (end) {

@@ -1,0 +1,183 @@
+"""Container engines of the tests' own: a Docker daemon, or Podman's service, on a socket in a temporary folder."""
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+KINDS = ("docker", "podman")
+# More than that this machine may not permit.
+ULIMITS = ("nofile=20000:20000", "nproc=4096:4096")
+
+
+class NoEngine(Exception):
+    """Why an engine cannot be started here."""
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("engine", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    """`options`: further arguments of dockerd."""
+
+    def __init__(self, kind, folder, *options):
+        self.kind, self.folder, self.options = kind, Path(folder), options
+        self.socket = str(self.folder / "engine.sock")
+        self.process = None
+
+    def start(self):
+        programs = ("dockerd", "containerd", "runc") if self.kind == "docker" else ("podman", "conmon", "runc")
+        missing = [program for program in programs if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+        if missing:
+            raise NoEngine(f"{', '.join(missing)} not installed")
+        if os.geteuid() != 0:
+            raise NoEngine("starting an engine for tests needs root")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command, variables = self.docker() if self.kind == "docker" else self.podman()
+        self.log = self.folder / "engine.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                                            env={**os.environ, **variables})
+        for _ in range(300):
+            if self.process.poll() is not None:
+                raise NoEngine(f"{self.kind} does not run here: {self.log.read_text()[-800:]}")
+            try:
+                self.call("GET", "/version")
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise NoEngine(f"{self.kind} did not answer: {self.log.read_text()[-800:]}")
+
+    def docker(self):
+        limits = [part for limit in ULIMITS for part in ("--default-ulimit", limit)]
+        return ["dockerd", "-H", f"unix://{self.socket}", "--data-root", str(self.folder / "data"), "--exec-root",
+                str(self.folder / "exec"), "-p", str(self.folder / "pid"), "--bridge=none", *limits, *self.options], {}
+
+    def podman(self):
+        (self.folder / "containers.conf").write_text(
+            f"[containers]\ndefault_ulimits = {json.dumps(ULIMITS)}\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n"
+            f"events_logger = \"file\"\n[network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{self.folder}/networks\"\n")
+        (self.folder / "storage.conf").write_text(
+            f"[storage]\ndriver = \"overlay\"\ngraphroot = \"{self.folder}/storage\"\nrunroot = \"{self.folder}/run\"\n")
+        variables = {"CONTAINERS_CONF": str(self.folder / "containers.conf"),
+                     "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        return ["podman", "system", "service", "--time=0", f"unix://{self.socket}"], variables
+
+    def call(self, method, target, body=None, content_type="application/json", timeout=60):
+        connection = Connection(self.socket, timeout)
+        try:
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body).encode()
+            connection.request(method, target, body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise RuntimeError(f"{method} {target}: {answer.status} {content[:500]!r}")
+        try:
+            return json.loads(content)
+        except ValueError:
+            return content
+
+    def import_image(self, tar, name):
+        """From the tar of a file system; the name it then has."""
+        self.call("POST", f"/images/create?fromSrc=-&repo={name}", tar, "application/x-tar")
+        return name
+
+    def ours(self, what="containers"):
+        """Containers, or networks, with a label of a Millwright server."""
+        path = "/containers/json?all=1&" if what == "containers" else "/networks?"
+        return self.call("GET", path + "filters=%7B%22label%22%3A%5B%22millwright.data%22%5D%7D")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def close(self):
+        """Ends it with all its containers, and removes what it leaves."""
+        try:
+            for container in self.call("GET", "/containers/json?all=1"):
+                try:
+                    self.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+                except RuntimeError:
+                    pass  # Podman: others depend on it; once more below
+            for container in self.call("GET", "/containers/json?all=1"):
+                self.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+            for network in self.ours("networks"):
+                self.call("DELETE", f"/networks/{network.get('Id') or network['id']}")
+        except (OSError, RuntimeError):
+            pass
+        self.stop()
+        # With its own end it may leave containerd behind when it was killed before.
+        for pid in self.leftover_processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(f"{self.folder}/")), reverse=True):
+            subprocess.run(["umount", "-l", mount], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def leftover_processes(self):
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if str(self.folder).encode() in command and int(entry.name) != os.getpid() and b"pytest" not in command:
+                    found.append(int(entry.name))
+        return found
+
+
+def busybox_tar():
+    """A file system with busybox alone, under all its names."""
+    program = shutil.which("busybox")
+    if not program:
+        raise NoEngine("busybox-static is not installed")
+    names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for folder in ("bin", "etc", "tmp", "opt"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            archive.addfile(entry)
+        content = Path(program).read_bytes()
+        entry = tarfile.TarInfo("bin/busybox")
+        entry.size, entry.mode = len(content), 0o755
+        archive.addfile(entry, io.BytesIO(content))
+        for name in names:
+            if name != "busybox":
+                entry = tarfile.TarInfo(f"bin/{name}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(entry)
+        for name, text in {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/tmp:/bin/sh\n"}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
