@@ -5,6 +5,7 @@
 #include "base/fail_point.h"
 #include "base/strings.h"
 #include "resources/cost/ledger.h"
+#include "resources/training_jobs/training_verdict.h"
 
 namespace millwright::resources {
 namespace {
@@ -170,7 +171,7 @@ Result<void> set_visible(Transaction& transaction, int64_t id, const std::string
     return {};
 }
 
-Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, bool stop_requested,
+Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange& change, StopCause stop,
                    Timestamp now) {
     // The start of the first segment stays.
     TRY(transaction.run(
@@ -189,11 +190,13 @@ Result<void> apply(Transaction& transaction, int64_t id, const TrainingJobChange
                             change.failure_reason, change.model_artifacts, id));
         TRY(transaction.run("DELETE FROM training_job_log WHERE job=?", id));
     }
-    if (change.secondary_status.empty() || (stop_requested && !ended)) return {};
-    // A stop asked for while the model was uploaded: the answer to it was "Stopping", so the end is "Stopped".
-    if (stop_requested && change.status == "Completed") {
-        TRY(set_visible(transaction, id, "Stopped", "Stopped", now));
-        return add_transition(transaction, id, "Stopped", "Training job stopped", now, ended);
+    const bool stopping = stop != StopCause::None;
+    if (change.secondary_status.empty() || (stopping && !ended)) return {};
+    // A stop after the verdict, as while the model is uploaded: "Stopping" was shown, so the end is "Stopped", and why.
+    if (stopping && change.status == "Completed") {
+        const auto verdict = stopped(stop);
+        TRY(set_visible(transaction, id, verdict.status, verdict.secondary_status, now));
+        return add_transition(transaction, id, verdict.secondary_status, verdict.message, now, ended);
     }
     TRY(set_visible(transaction, id, ended ? change.status : "InProgress", change.secondary_status, now));
     return add_transition(transaction, id, change.secondary_status, change.message, now, ended);
@@ -403,7 +406,7 @@ Result<bool> TrainingJobStore::change(int64_t id, const TrainingJobChange& chang
             if (!row) return not_found("the training job is gone");
             const auto phase = static_cast<Phase>(row->integer(0));
             if (std::find(change.from.begin(), change.from.end(), phase) == change.from.end()) return false;
-            TRY(apply(transaction, id, change, row->integer(1) != 0, now));
+            TRY(apply(transaction, id, change, static_cast<StopCause>(row->integer(1)), now));
             if (change.to == Phase::Ended) {
                 TRY(meter(transaction, id, tags_));
                 TRY(release_quotas(transaction, id));

@@ -1,6 +1,7 @@
 // Managed spot training, retries, deadlines and kept files.
 #include <gtest/gtest.h>
 
+#include "resources/training_jobs/training_job_store.h"
 #include "resources/training_jobs/training_jobs_fixture.h"
 #include "resources/training_jobs/training_segments.h"
 
@@ -162,6 +163,22 @@ TEST_F(TrainingLifeTest, MaxWaitEndsARunningJobAlsoAfterACrash) {
     EXPECT_EQ(job.transitions.back().message, "Training job wait time exceeded MaxWaitTimeInSeconds provided");
     EXPECT_EQ(job.training_seconds, 1);
     EXPECT_EQ(job.billable_seconds, 1);
+}
+
+TEST_F(TrainingLifeTest, AnExpiryAfterTheVerdictIsTheReasonThatIsShown) {
+    take(create(spot_request("runs", 1, 3600)));
+    running("runs", 0);
+    supervisor_->shut_down();
+    const auto tags = take(Tags::open(*database_));
+    const auto store = take(TrainingJobStore::open(*database_, *tags, {}));
+    const auto id = take(store->find(account(), kRegion, "runs")).id;
+    ASSERT_TRUE(take(store->request_expiry(id, StopCause::MaxWait, "over", clock_.now())));
+    TrainingJobChange change{.to = Phase::Ended, .from = {Phase::Running}};
+    change.status = change.secondary_status = "Completed";
+    ASSERT_TRUE(take(store->change(id, change, clock_.now())));
+    const auto job = take(store->find(account(), kRegion, "runs")).job;
+    EXPECT_EQ(job.status, "Stopped");
+    EXPECT_EQ(job.secondary_status, "MaxWaitTimeExceeded");
 }
 
 TEST_F(TrainingLifeTest, MaxPendingEndsAJobThatHasNotBegun) {
