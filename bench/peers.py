@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "build/python/bench/bin/python"
+XGBOOST_OF_DEBIAN = ROOT / "build/python/bench-xgboost"  # the Python package of the release that Debian 12 has
 S3RVER = ROOT / "build/node/bench/node_modules/s3rver/bin/s3rver.js"
 
 

@@ -44,7 +44,8 @@ std::string joined(const std::vector<std::string>& words) {
     return text;
 }
 
-void check_transitions(const TrainingJob& job) {
+// `power_was_cut`: what was being uploaded may be gone with it, and the job runs again.
+void check_transitions(const TrainingJob& job, bool power_was_cut) {
     const auto statuses = statuses_of(job);
     const auto fail_with = [&](const std::string& what) { fail(what + ": " + job.name + " " + joined(statuses)); };
     if (statuses.empty() || statuses.front() != "Starting") fail_with("a history without a beginning");
@@ -52,7 +53,9 @@ void check_transitions(const TrainingJob& job) {
         if (kTerminal.contains(statuses[i])) fail_with("something follows the end");
         const auto known = kFollows.find(statuses[i]);
         if (known == kFollows.end()) fail_with("an unknown status");
-        if (!kTerminal.contains(statuses[i + 1]) && !known->second.contains(statuses[i + 1]))
+        const bool runs_again = power_was_cut && statuses[i] == "Uploading" &&
+                                (statuses[i + 1] == "Interrupted" || statuses[i + 1] == "Restarting");
+        if (!kTerminal.contains(statuses[i + 1]) && !known->second.contains(statuses[i + 1]) && !runs_again)
             fail_with("an illegal transition after " + statuses[i]);
         if (job.transitions[i].end != job.transitions[i + 1].start) fail_with("a gap in the history");
     }
@@ -353,7 +356,7 @@ Attempt* Story::attempt_of(const TrainingJob& job) {
 
 // A later description continues an earlier one of the same job.
 void Story::check_view(const TrainingJob& job) {
-    check_transitions(job);
+    check_transitions(job, cut_);
     auto& attempt = *attempt_of(job);
     const auto statuses = statuses_of(job);
     // Of two descriptions that were asked for at once, either may come first.
