@@ -7,7 +7,9 @@ namespace millwright::executors {
 
 Result<void> put_in_parts(object_store::ObjectStore& store, const object_store::S3Uri& target, uint64_t size,
                           uint64_t part_bytes, const RangeSource& source_of) {
-    const auto& [bucket, key] = target;
+    // No structured binding: lambdas of C++20 may capture one, but clang 14 does not yet.
+    const std::string& bucket = target.bucket;
+    const std::string& key = target.key;
     if (size <= part_bytes) {
         TRY(store.put(bucket, key, {}, source_of(0, size)));
         return {};
