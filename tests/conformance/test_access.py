@@ -176,6 +176,18 @@ def test_roles_limit_what_jobs_read_and_write(sm, role, iam, bucket, training_re
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
 
 
+def test_roles_limit_which_code_a_job_runs(sm, role, iam, bucket, script_request, finish, unique):
+    arn = role(allow(["s3:PutObject", "s3:ListBucket"]), allow("s3:GetObject", f"arn:aws:s3:::{bucket}/other/*"))
+    request = script_request({"train.py": "print('ran')"}, RoleArn=arn)
+    code, text = error_of(sm.create_training_job, **request)
+    place = json.loads(request["HyperParameters"]["sagemaker_submit_directory"])
+    assert code == "ValidationException" and f'"s3:GetObject" permission on the code {place}' in text
+    iam.put_role_policy(RoleName=unique, PolicyName="p", PolicyDocument=policy(
+        allow(["s3:PutObject", "s3:ListBucket"]), allow("s3:GetObject", place.replace("s3://", "arn:aws:s3:::"))))
+    sm.create_training_job(**request)
+    assert finish(unique)["TrainingJobStatus"] == "Completed"
+
+
 def test_models_read_what_their_role_may_read(sm, s3, role, bucket, unique):
     s3.put_object(Bucket=bucket, Key=f"models/{unique}.tar.gz", Body=b"x")
     image = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"

@@ -22,6 +22,12 @@ Error may_not_list(const NewTrainingJob& job, const object_store::S3Uri& uri) {
         "\" has \"s3:ListBucket\" permissions on bucket \"" + uri.bucket + "\".");
 }
 
+Error may_not_read(const NewTrainingJob& job, const std::string& what, const object_store::S3Uri& uri) {
+    return invalid_input("The role \"" + job.request["RoleArn"].string_or("") +
+                         "\" has no \"s3:GetObject\" permission on the " + what + " s3://" + uri.bucket + "/" +
+                         uri.key + ".");
+}
+
 Result<void> check_channel_access(const RoleReach& reach, object_store::ObjectStore& objects, const NewTrainingJob& job,
                                   const Channel& channel) {
     if (channel.source == Channel::Source::FileSystem) return {};
@@ -31,9 +37,17 @@ Result<void> check_channel_access(const RoleReach& reach, object_store::ObjectSt
                                     : reach.may_read(reached(bucket), channel.uri.key));
     if (allowed) return {};
     if (listed) return may_not_list(job, channel.uri);
-    return invalid_input("The role \"" + job.request["RoleArn"].string_or("") +
-                         "\" has no \"s3:GetObject\" permission on the manifest s3://" + channel.uri.bucket + "/" +
-                         channel.uri.key + ".");
+    return may_not_read(job, "manifest", channel.uri);
+}
+
+// The code of a script job. Whether it is there shows when the job begins.
+Result<void> check_code_access(const RoleReach& reach, object_store::ObjectStore& objects, const NewTrainingJob& job,
+                               const object_store::S3Uri& code) {
+    const auto bucket = objects.find_bucket(code.bucket);
+    if (!bucket && bucket.error().kind == ErrorKind::NotFound) return {};
+    if (!bucket) return bucket.error();
+    if (TRY(reach.may_read(reached(*bucket), code.key))) return {};
+    return may_not_read(job, "code", code);
 }
 
 Result<void> check_output_access(const RoleReach& reach, object_store::ObjectStore& objects, const NewTrainingJob& job,
@@ -52,6 +66,7 @@ Result<void> check_role_access(Identity& identity, object_store::ObjectStore& ob
     const auto role = TRY(identity.resolve_role(job.account, job.request["RoleArn"].string_or("")));
     const RoleReach reach(identity, role);
     for (const auto& channel : plan.training.channels) TRY(check_channel_access(reach, objects, job, channel));
+    if (plan.command.submit_directory) TRY(check_code_access(reach, objects, job, *plan.command.submit_directory));
     const std::string name = job.request["TrainingJobName"].string_or("");
     TRY(check_output_access(reach, objects, job,
                             {plan.output.bucket, plan.output.key + name + "/output/model.tar.gz"}));

@@ -9,8 +9,8 @@
 
 namespace millwright::resources {
 
-// When a job is created: InvalidInput, in SageMaker's words, when the role may not list the channels' places, or may
-// not write to where outputs and checkpoints go.
+// When a job is created: InvalidInput, in SageMaker's words, when the role may not list the channels' places, may not
+// read the code of a script, or may not write to where outputs and checkpoints go.
 Result<void> check_role_access(Identity& identity, object_store::ObjectStore& objects, const NewTrainingJob& job,
                                const TrainingPlan& plan);
 
