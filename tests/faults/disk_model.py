@@ -260,7 +260,9 @@ class DiskModel:
         elif kind == SYNC_BEGIN:
             self.syncs[a] = (self.number, text, b)
         elif kind == SYNC_END:
-            self._synced(inode, *self.syncs.pop(a), good=b == 1)
+            begun = self.syncs.pop(a, None)
+            if begun is not None:  # else it began before the trace did, and covers nothing of it
+                self._synced(inode, *begun, good=b == 1)
 
     def _file(self, inode):
         return self.inodes.setdefault(inode, File(known=False))
