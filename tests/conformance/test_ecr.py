@@ -59,7 +59,7 @@ def test_repositories_come_in_pages_and_by_region(server, ecr, unique):
     assert refusal(ecr.describe_repositories, nextToken="made-up") == "InvalidParameterException"
 
 
-@pytest.mark.parametrize("name", ["A", "a", "-a", "a-", "a//b", "a..b", "a/", "/a", "a" * 257, "ä/b", "a b", "a:b"])
+@pytest.mark.parametrize("name", ["AB", "aB", "-a", "a-", "a//b", "a..b", "a/", "/a", "ä/b", "a b", "a:b"])
 def test_names_that_are_no_repositories(ecr, name):
     assert refusal(ecr.create_repository, repositoryName=name) == "InvalidParameterException"
 

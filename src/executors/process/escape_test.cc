@@ -116,9 +116,11 @@ call('reboot', 169, 0xfee1dead, 672274793, 0, 0)
 call('quotactl', 179, 0, b'', 0, 0)
 call('swapon', 167, b'/tmp/swap', 0)
 # Privileges: a set-id program, capabilities of files, attributes that overlayfs would obey.
-attempt('capabilities of a file', lambda: os.setxattr('/tmp/m', 'security.capability', struct.pack('<5I', 0x2000001, -1 & 0xffffffff, 0, 0, 0)))
+attempt('capabilities of a file', lambda: os.setxattr('/tmp/m', 'security.capability',
+    struct.pack('<5I', 0x2000001, -1 & 0xffffffff, 0, 0, 0)))
 attempt('trusted attributes', lambda: os.setxattr('/tmp/m', 'trusted.overlay.opaque', b'y'))
-attempt('more capabilities', lambda: int([l for l in open('/proc/self/status') if l.startswith('CapEff')][0].split()[1], 16) & 0x1fffffffb04 or False)
+attempt('more capabilities', lambda:
+    int([l for l in open('/proc/self/status') if l.startswith('CapEff')][0].split()[1], 16) & 0x1fffffffb04 or False)
 attempt('new privileges', lambda: 'NoNewPrivs:\t1' not in open('/proc/self/status').read())
 attempt('no filter', lambda: 'Seccomp:\t2' not in open('/proc/self/status').read())
 attempt('nice', lambda: os.nice(-10))

@@ -110,8 +110,8 @@ ApiResult<Json> upload_layer_part(const EcrParts& parts, const Call& call, const
         return wrong_part("The part has " + std::to_string(bytes->size()) + " bytes, not those from " +
                               std::to_string(first) + " to " + std::to_string(last) + ".",
                           before);
-    const auto appended = parts.registry.append(repository, known->id, {static_cast<uint64_t>(first), bytes->size()},
-                                                source_of(std::move(*bytes)));
+    const registry::Registry::Piece piece{static_cast<uint64_t>(first), bytes->size()};
+    const auto appended = parts.registry.append(repository, known->id, piece, source_of(std::move(*bytes)));
     if (!appended &&
         (appended.error().detail == reason::kUploadPosition || appended.error().detail == reason::kUploadBusy))
         return wrong_part(appended.error().message, before);
