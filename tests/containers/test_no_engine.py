@@ -201,6 +201,17 @@ def test_layers_are_unpacked_once_and_shared(place, busybox, unique):
     assert not list((place.data / "images/unpacking").iterdir())
 
 
+def test_the_user_of_the_image_is_the_one_inside(place, busybox, unique):
+    image = push(place.server, Image(busybox, layer({"script": b"id -u; id -g; echo $HOME; echo model > /opt/ml/model/made"}), User="worker",
+                                     Entrypoint=["/bin/sh", "/script"], Env=["PATH=/bin"]), unique)
+    found = place.run(unique, image)
+    # Without the right to have several users everything is the one who runs the server, and root inside.
+    assert found == (["0", "0", "/root"] if place.server.prefix or os.geteuid() != 0 else ["1000", "1000", "/tmp"])
+    model = place.server.client("s3").get_object(Bucket="images", Key=f"out/{unique}/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+        assert archive.extractfile("made").read() == b"model\n"
+
+
 def test_a_server_killed_while_it_unpacks_leaves_nothing_half(place, busybox, unique):
     files = {f"many/{number:05}": f"{number} {unique} ".encode() * 50 for number in range(SMALL_FILES)}
     slow = layer(files)
