@@ -41,6 +41,11 @@ class Unpacker : public UnpackedImages {
         TRY(oci::open_runnable(*found.source, std::move(found.image)));
         return {};
     }
+    Result<bool> here(const ImageRequest& request) override {
+        const auto found = find(request);
+        if (!found && found.error().kind != ErrorKind::NotFound) return found.error();
+        return found.has_value();
+    }
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override;
     std::vector<UnpackedLayer> layers() override { return store_->list(); }
