@@ -3,6 +3,7 @@
   start     server start to first answer; idle memory
   control   Create, Describe and List of training jobs against moto_server
   s3        GET and PUT against nginx and s3rver; pages of a million keys
+  registry  pushes and pulls of layers against docker-registry
   jobs      Create to first instruction and to the end, against docker run and docker compose
   containers  jobs of an image through Docker and without an engine, against docker run of the same image
   invoke    InvokeEndpoint against Flask and gunicorn, and against nginx and haproxy as bare proxies
@@ -39,6 +40,7 @@ import bench_data  # noqa: E402
 import bench_input  # noqa: E402
 import bench_invoke  # noqa: E402
 import bench_jobs  # noqa: E402
+import bench_registry  # noqa: E402
 import bench_s3  # noqa: E402
 import bench_script  # noqa: E402
 from figures import Figures  # noqa: E402
@@ -238,6 +240,9 @@ class Parts:
     def s3(self, server, _):
         bench_s3.run(server, self.figures, self.rounds, self.folder)
 
+    def registry(self, server, _):
+        bench_registry.run(server, self.figures, self.rounds, self.folder)
+
     def jobs_to_the_end(self, server, _):
         bench_jobs.run(server, BUCKET, self.figures, self.folder, self.jobs)
 
@@ -261,7 +266,7 @@ class Parts:
         bench_containers.run(self.figures, self.folder, self.rounds, self.jobs)
 
 
-SERVED = {"control": Parts.control, "s3": Parts.s3, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
+SERVED = {"control": Parts.control, "s3": Parts.s3, "registry": Parts.registry, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
           "input": Parts.inputs, "data": Parts.data}
 ALONE = {"start": lambda parts: bench_start(parts.figures, parts.folder, parts.rounds), "containers": Parts.containers,
          "sizes": lambda parts: bench_sizes(parts.figures)}

@@ -119,6 +119,19 @@ Result<BlobInfo> Store::mount_blob(const RepositoryName& repository, const std::
         Durable::Now, Space::Free);
 }
 
+Result<std::vector<RepositoryName>> Store::repositories_with_blob(const RepositoryName& place,
+                                                                  const std::string& digest, size_t limit) {
+    const auto rows = TRY(database_.read([&](Connection& connection) {
+        return connection.query(
+            "SELECT r.name FROM image_repository_blob l JOIN image_repository r ON r.id=l.repository "
+            "WHERE l.digest=? AND r.account=? AND r.region=? ORDER BY r.name LIMIT ?",
+            digest, place.account, place.region, uint64_t{limit});
+    }));
+    std::vector<RepositoryName> found;
+    for (const auto& row : rows) found.push_back({place.account, place.region, row.text(0)});
+    return found;
+}
+
 Result<void> Store::remove_blob(const RepositoryName& repository, const std::string& digest) {
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
         const auto blob = TRY(find_blob_row(tx, repository, digest));

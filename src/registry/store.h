@@ -54,6 +54,8 @@ class Store final : public Registry {
     Result<OpenBlob> open_blob_file(const RepositoryName& repository, const std::string& digest) override;
     Result<BlobInfo> mount_blob(const RepositoryName& repository, const std::string& digest,
                                 const RepositoryName& from) override;
+    Result<std::vector<RepositoryName>> repositories_with_blob(const RepositoryName& place, const std::string& digest,
+                                                               size_t limit) override;
     Result<void> remove_blob(const RepositoryName& repository, const std::string& digest) override;
     Result<BlobInfo> put_blob(const RepositoryName& repository, const std::string& digest,
                               const Source& source) override;
