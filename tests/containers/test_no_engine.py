@@ -180,6 +180,15 @@ def test_an_image_from_a_file_trains(place, busybox, unique, write):
     path.unlink()
 
 
+def test_what_engines_save_is_imported(place, engine, unique):
+    path = place.data.parent / f"{unique}.tar"
+    path.write_bytes(engine.call("GET", "/images/test-busybox/get"))
+    done = place.command("images", "import", path, f"{unique}:saved")
+    assert done.returncode == 0, done.stderr
+    assert place.run(unique, f"{unique}:saved", f"echo saved by {engine.kind}") == [f"saved by {engine.kind}"]
+    path.unlink()
+
+
 def test_what_is_no_image_is_not_imported(place, tmp_path_factory):
     path = place.data.parent / "no-image.tar"
     with tarfile.open(path, "w") as archive:
