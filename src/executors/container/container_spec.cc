@@ -206,7 +206,8 @@ Json host_config(const RunSpec& spec, int host, const EngineTraits& traits, cons
         config.set("Memory", limits.memory_bytes);
         if (traits.swap) config.set("MemorySwap", limits.memory_bytes);
     }
-    if (traits.cpu) config.set("NanoCpus", static_cast<int64_t>(std::llround(limits.cpus * 1e9)));
+    const double cpus = traits.cpus > 0 ? std::min(limits.cpus, traits.cpus) : limits.cpus;
+    if (traits.cpu) config.set("NanoCpus", static_cast<int64_t>(std::llround(cpus * 1e9)));
     if (traits.pids) config.set("PidsLimit", limits.max_processes);
     config.set("ShmSize", limits.shared_memory_bytes > 0 ? limits.shared_memory_bytes : limits.memory_bytes / 2);
     if (traits.limits_files)
