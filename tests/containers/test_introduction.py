@@ -15,6 +15,7 @@ EXAMPLES = ROOT / "examples/containers"
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "conformance"))
 from engines import KINDS, Engine  # noqa: E402
+from prebuilt import pip_of_this_machine  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 SDKS = {"v1": Path(os.environ.get("MILLWRIGHT_PYTHON_V1", ROOT / "build/python/v1/bin/python")), "v2": Path(sys.executable)}
@@ -69,6 +70,40 @@ def pictures(tmp_path_factory):
     return folder
 
 
+def place_with_image(way, folder, builder, base, program):
+    """A server with the built and pushed image, and the shell that did it."""
+    config = f'[containers]\nengine = "{way}"\n' + (f'socket = "{builder.socket}"\n' if way != "none" else "")
+    server = Server(folder / "data", config=config + "[jobs]\nvcpus = 64\n").start()
+    try:
+        shell = Shell(server, folder, builder, base)
+        shell.build(program)
+        shell.push()
+    except BaseException:
+        server.end_everything()
+        raise
+    return server, shell
+
+
+def begin(shell, sdk, pictures):
+    """The example's script; its output goes to the file."""
+    log = (shell.folder / f"{sdk}.log").open("wb+")
+    return log, subprocess.Popen([SDKS[sdk], EXAMPLES / f"introduction_sdk_{sdk}.py", ecr_image(shell.server), pictures], stdout=log,
+                                 stderr=subprocess.STDOUT, env=shell.variables)
+
+
+def check(server, log, process, seconds):
+    process.wait(seconds)
+    log.seek(0)
+    output = log.read().decode()
+    assert process.returncode == 0, output[-5000:] + server.log()[-3000:]
+    told = json.loads(re.search(r'{"right".*}', output)[0])
+    job = server.client("sagemaker").describe_training_job(TrainingJobName=told["job"])
+    assert job["TrainingJobName"].startswith("docker-resnet50-cat-dog-")
+    assert job["AlgorithmSpecification"]["TrainingImage"] == ecr_image(server)
+    assert {metric["MetricName"] for metric in job["FinalMetricDataList"]} == {"train:accuracy"}
+    return told
+
+
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory, engines, python_base, pictures):
     """All of them at once, because they mostly wait: (way, SDK) -> the running script."""
@@ -76,19 +111,12 @@ def scripts(tmp_path_factory, engines, python_base, pictures):
     try:
         for way in ("none", *KINDS):
             builder = engines("docker" if way == "none" else way)
-            folder = tmp_path_factory.mktemp(f"introduction-{way}")
-            config = f'[containers]\nengine = "{way}"\n' + (f'socket = "{builder.socket}"\n' if way != "none" else "")
-            server = Server(folder / "data", config=config + "[jobs]\nvcpus = 64\n").start()
+            server, shell = place_with_image(way, tmp_path_factory.mktemp(f"introduction-{way}"), builder,
+                                             python_base(builder.kind), HERE / "plain")
             servers.append(server)
-            shell = Shell(server, folder, builder, python_base(builder.kind))
-            shell.build(HERE / "plain")
-            shell.push()
             for sdk, python in SDKS.items():
                 if python.exists():
-                    log = (folder / f"{sdk}.log").open("wb+")
-                    running[way, sdk] = server, log, subprocess.Popen(
-                        [python, EXAMPLES / f"introduction_sdk_{sdk}.py", ecr_image(server), pictures], stdout=log,
-                        stderr=subprocess.STDOUT, env=shell.variables)
+                    running[way, sdk] = server, *begin(shell, sdk, pictures)
         yield running
     finally:
         for _, _, process in running.values():
@@ -104,17 +132,65 @@ def scripts(tmp_path_factory, engines, python_base, pictures):
 def test_the_estimator_trains_and_predicts(scripts, way, sdk):
     if (way, sdk) not in scripts:
         pytest.skip(f"{SDKS[sdk]} is not there")
-    server, log, process = scripts[way, sdk]
-    process.wait(240)
-    log.seek(0)
-    output = log.read().decode()
-    assert process.returncode == 0, output[-5000:] + server.log()[-3000:]
-    told = json.loads(re.search(r'{"right".*}', output)[0])
-    assert told["right"] == told["of"] == 20, output[-2000:]
-    job = server.client("sagemaker").describe_training_job(TrainingJobName=told["job"])
-    assert job["TrainingJobName"].startswith("docker-resnet50-cat-dog-")
-    assert job["AlgorithmSpecification"]["TrainingImage"] == ecr_image(server)
-    assert {metric["MetricName"] for metric in job["FinalMetricDataList"]} == {"train:accuracy"}
+    told = check(*scripts[way, sdk], 240)
+    assert told["right"] == told["of"] == 20
+
+
+@pytest.fixture(scope="module")
+def pip_base(engines, tmp_path_factory):
+    """By engine: what stands for python:3.11-slim, made from this machine's Debian mirror, with its pip configured as here."""
+    if os.environ.get("MILLWRIGHT_CONTAINER_TESTS") != "1":
+        pytest.skip("an image with PyTorch: MILLWRIGHT_CONTAINER_TESTS=1")
+    folder, made, files = tmp_path_factory.mktemp("pip"), {}, None
+    wheels = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
+    serving = None
+    try:
+        config = pip_of_this_machine()
+        if wheels.is_dir():
+            serving = subprocess.Popen([sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", wheels],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            port = re.search(r"port (\d+)", serving.stdout.readline())[1]
+            config["pip.conf"] += f"find-links = http://127.0.0.1:{port}/\n"
+        config["Dockerfile"] = ("FROM localhost/debian-pip\nCOPY ca.pem /tmp/ca.pem\nCOPY pip.conf /etc/pip.conf\n"
+                                "RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED\n")
+        for name, text in config.items():
+            (folder / name).write_text(text)
+
+        def get(kind):
+            nonlocal files
+            if files is None:
+                subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates,python3-pip", "bookworm",
+                                folder / "base.tar"], check=True, timeout=900)
+                files = (folder / "base.tar").read_bytes()
+                (folder / "base.tar").unlink()
+            if kind not in made:
+                engine = engines(kind)
+                engine.import_image(files, "localhost/debian-pip")
+                subprocess.run([kind, "build", "-t", "localhost/python-pip", folder], check=True, timeout=600, capture_output=True,
+                               env={**os.environ, **engine.for_commands(folder), "HOME": str(folder)})
+                made[kind] = "localhost/python-pip"
+            return made[kind]
+
+        yield get
+    finally:
+        if serving:
+            serving.terminate()
+            serving.wait()
+
+
+@pytest.mark.parametrize("way", ["none", *KINDS])
+def test_resnet_50_tells_cats_from_dogs(engines, pip_base, pictures, tmp_path_factory, way):
+    builder = engines("docker" if way == "none" else way)
+    server, shell = place_with_image(way, tmp_path_factory.mktemp(f"resnet-{way}"), builder, pip_base(builder.kind),
+                                     EXAMPLES / "resnet50")
+    try:
+        for sdk, python in SDKS.items():
+            if python.exists():
+                told = check(server, *begin(shell, sdk, pictures), 1500)
+                print(f"{way}, SDK {sdk}: {told}")
+                assert told["right"] >= 0.9 * told["of"]
+    finally:
+        server.end_everything()
 
 
 def test_docker_pushes_to_the_name_of_ecr(tmp_path_factory, engines):

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (
 from default_models import ROWS, SCRIPTS as SERVING_SCRIPTS, maker  # noqa: E402
 from distributions import V2  # noqa: E402
 from frameworks import FRAMEWORKS, SCRIPTS, write_digits  # noqa: E402
-from prebuilt import Images, engine  # noqa: E402
+from prebuilt import Images, engine, pip_of_this_machine  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 HEAVY = pytest.mark.skipif(os.environ.get("MILLWRIGHT_CONTAINER_TESTS") != "1",
@@ -184,17 +184,6 @@ def test_an_extended_image_is_pushed_and_trained(prebuilt, pushed, engines, way)
         print(f"{way}: {steps}")
     finally:
         server.end_everything()
-
-
-def pip_of_this_machine():
-    """A user's Dockerfile knows where its packages come from; the tests know it from the pip that runs them."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
-    settings = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
-    index = settings.get("global.index-url", settings.get(":env:.index-url"))
-    certificate = os.environ.get("PIP_CERT") or settings.get("global.cert", "").strip("'")
-    text = "[global]\n" + (f"index-url = {index}\n".replace("'", "") if index else "")
-    return {"pip.conf": text + ("cert = /tmp/ca.pem\n" if certificate else ""),
-            "ca.pem": Path(certificate).read_text() if certificate else ""}
 
 
 def test_two_hosts_work_together_by_mpi(prebuilt, python_image):
