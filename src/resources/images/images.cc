@@ -201,4 +201,15 @@ std::string unsupported_image_message(std::string_view image, ImagePurpose purpo
            "sagemaker-scikit-learn, sagemaker-xgboost, sagemaker-base-python) can be used.";
 }
 
+// In the words of runc and crun, and of our launcher.
+std::string missing_program_advice(std::string_view message, std::string_view word) {
+    const std::string name(word);
+    for (const auto& sign :
+         {"exec: \"" + name + "\"", "executable file `" + name + "`", "cannot execute " + name + ":"})
+        if (message.find(sign) != message.npos)
+            return ". (An image without an entry point needs an executable program named " + name +
+                   " in a folder of its PATH.)";
+    return "";
+}
+
 }  // namespace millwright::resources

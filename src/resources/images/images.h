@@ -43,4 +43,8 @@ bool is_legacy_tensorflow_image(std::string_view image);
 enum class ImagePurpose { Training, Serving };
 std::string unsupported_image_message(std::string_view image, ImagePurpose purpose = ImagePurpose::Training);
 
+// Behind an executor's message of why a container did not start: what the image lacks, when it is the program that
+// stands for `word` ("train", "serve"); else empty.
+std::string missing_program_advice(std::string_view message, std::string_view word);
+
 }  // namespace millwright::resources

@@ -138,7 +138,9 @@ TEST_F(TrainingImageTest, ACommandThatCannotBeExecutedIsTheUsersFault) {
     outcome.message = "runc create failed: exec: \"train\": executable file not found in $PATH";
     executor_.end(executor_.wait_for_start(0).id, outcome);
     EXPECT_EQ(wait_for_end("job").failure_reason,
-              "ClientError: The container of image registry.example/team/mine:1 cannot be started: " + outcome.message);
+              "ClientError: The container of image registry.example/team/mine:1 cannot be started: " + outcome.message +
+                  ". (An image without an entry point needs an executable program named train in a folder of its "
+                  "PATH.)");
     EXPECT_EQ(executor_.starts(), 1u);
 }
 
