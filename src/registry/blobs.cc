@@ -207,4 +207,12 @@ Result<std::unique_ptr<oci::BlobReader>> Store::open_blob(const oci::Reference& 
     return std::unique_ptr<oci::BlobReader>(std::make_unique<FileReader>(std::move(blob.fd), blob.info.size));
 }
 
+Result<bool> Store::has_blob(std::string_view digest) {
+    return database_.read([&](Connection& connection) -> Result<bool> {
+        const auto row = TRY(
+            connection.query_one("SELECT 1 FROM image_repository_blob WHERE digest=? LIMIT 1", std::string(digest)));
+        return row.has_value();
+    });
+}
+
 }  // namespace millwright::registry

@@ -62,6 +62,7 @@ class Store final : public Registry {
     Result<oci::FoundManifest> find_manifest(const oci::Reference& reference) override;
     Result<std::unique_ptr<oci::BlobReader>> open_blob(const oci::Reference& repository,
                                                        std::string_view digest) override;
+    Result<bool> has_blob(std::string_view digest) override;
 
     // uploads.cc
     Result<UploadInfo> begin_upload(const RepositoryName& repository) override;
