@@ -48,7 +48,7 @@ class Runtime final : public ContainerRuntime, public Executor {
     Images& images() override { return *images_; }
     Result<void> works() override {
         TRY(engine_.about());
-        TRY(engine_.get("/_ping"));
+        TRY(engine_.get("/_ping", std::chrono::seconds(10)));
         return {};
     }
 

@@ -6,7 +6,7 @@
 #include "base/encoding.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "oci/image.h"
+#include "oci/runnable.h"
 
 namespace millwright::executors {
 namespace {
@@ -54,6 +54,7 @@ class EngineImages final : public Images {
         : engine_(engine), settings_(settings), soon_(std::move(soon)) {}
 
     Result<void> look(const ImageRequest& request) override;
+    Result<bool> here(const ImageRequest& request) override;
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override;
 
@@ -93,18 +94,11 @@ Result<EngineImages::Ours> EngineImages::find_ours(const ImageRequest& request) 
     ours.reference = request.reference;
     if (ours.reference.host.empty())
         ours.reference.host = request.account + ".dkr.ecr." + request.region + ".amazonaws.com";
-    auto found = TRY(settings_.registry->find_manifest(ours.reference));
-    if (oci::is_index(found.media_type)) {
-        const auto index = TRY(oci::parse_index(found.text));
-        const auto chosen = TRY(oci::choose_platform(index, oci::this_platform()));
-        auto exact = ours.reference;
-        exact.tag.clear();
-        exact.digest = chosen.digest;
-        found = TRY(settings_.registry->find_manifest(exact));
-    }
-    const auto manifest = TRY(oci::parse_manifest(found.text));
-    ours.digest = found.digest;
-    ours.config = manifest.config.digest;
+    auto manifest = TRY(settings_.registry->find_manifest(ours.reference));
+    auto found = TRY(oci::for_this_machine(*settings_.registry, {ours.reference, std::move(manifest)}));
+    ours.digest = found.manifest.digest;
+    const auto image = TRY(oci::open_runnable(*settings_.registry, std::move(found)));
+    ours.config = image.manifest.config.digest;
     return ours;
 }
 
@@ -131,6 +125,17 @@ Result<void> EngineImages::look(const ImageRequest& request) {
     if (local.error().kind != ErrorKind::NotFound) return local.error();
     return not_found("The image " + oci::to_string(request.reference) +
                      " is neither in this registry nor among the images of the container engine.");
+}
+
+Result<bool> EngineImages::here(const ImageRequest& request) {
+    if (may_be_ours(request)) {
+        const auto ours = find_ours(request);
+        if (ours) return true;
+        if (ours.error().kind != ErrorKind::NotFound) return ours.error();
+    }
+    const auto local = inspect(oci::to_string(request.reference));
+    if (!local && local.error().kind != ErrorKind::NotFound) return local.error();
+    return local.has_value();
 }
 
 Result<RunImage> EngineImages::prepare(const ImageRequest& request, const ImageProgress& progress,

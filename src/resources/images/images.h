@@ -38,8 +38,8 @@ std::vector<std::string> repositories_of_framework(std::string_view framework);
 // sagemaker-tensorflow: known, and refused unless an image was pushed under the name.
 bool is_legacy_tensorflow_image(std::string_view image);
 
-// Why neither function above found something, for the client: names the image and what is possible.
-// Frameworks can train; what serves them does not exist yet.
+// Why neither function above found something, for the client: names the image and what is possible. Serving: of a
+// framework's image, how to get the one that serves it.
 enum class ImagePurpose { Training, Serving };
 std::string unsupported_image_message(std::string_view image, ImagePurpose purpose = ImagePurpose::Training);
 

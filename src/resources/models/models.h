@@ -43,6 +43,10 @@ struct ServedContainer {
     std::map<std::string, std::string> environment;
 };
 
+// What stands for a ContainerDefinition's image, as ImageNames::meaning() has it. `images` may be null.
+Result<std::string> meaning_of_model_image(ImageNames* images, std::string_view account, std::string_view region,
+                                           const Json& container);
+
 // InvalidInput names the gap. Takes a ContainerDefinition, and what ImageNames::meaning() says of its image.
 Result<ServedContainer> read_container(const Json& container, const std::string& image = "");
 

@@ -13,11 +13,6 @@ std::vector<std::string> texts_of(const Json& array) {
     return texts;
 }
 
-bool has_script(const Json& request) {
-    return !script_parameter(request, "sagemaker_program").empty() ||
-           is_asked_for(request["Environment"]["SAGEMAKER_PROGRAM"]);
-}
-
 std::string submit_directory(const Json& request) {
     auto directory = script_parameter(request, "sagemaker_submit_directory");
     return directory.empty() ? request["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"].string_or("") : directory;
@@ -54,6 +49,11 @@ std::string script_parameter(const Json& request, std::string_view name) {
     const auto text = request["HyperParameters"][name].string_or("");
     if (const auto decoded = Json::parse(text); decoded && decoded->is_string()) return decoded->as_string();
     return text;
+}
+
+bool has_script(const Json& request) {
+    return !script_parameter(request, "sagemaker_program").empty() ||
+           is_asked_for(request["Environment"]["SAGEMAKER_PROGRAM"]);
 }
 
 Result<TrainingCommand> plan_command(const Json& request, const std::string& image) {
