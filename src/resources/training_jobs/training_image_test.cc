@@ -143,7 +143,7 @@ TEST_F(TrainingImageTest, ACommandThatCannotBeExecutedIsTheUsersFault) {
 }
 
 TEST_F(TrainingImageTest, AnAlgorithmRunsInItsImageWhereAnAliasSaysSo) {
-    images_.add("millwright/algorithms:latest", {});
+    image_files_.add("millwright/algorithms:latest", {});
     ASSERT_TRUE(aliases_->set("sagemaker-xgboost", "millwright/algorithms:latest"));
     auto document = image_request("job");
     document.set("AlgorithmSpecification",
