@@ -14,6 +14,9 @@ include_guard(GLOBAL)
 find_package(GTest QUIET)
 
 add_library(millwright_warnings INTERFACE)
+if(MILLWRIGHT_FUZZERS)
+  add_custom_target(fuzz_targets)  # all of them
+endif()
 # GCC 12 reports variants and string concatenation wrongly when it optimises (maybe-uninitialized, restrict), and calls
 # designated initializers that leave a member to its default incomplete (missing-field-initializers).
 target_compile_options(millwright_warnings INTERFACE
@@ -58,6 +61,7 @@ function(project_module name)
       get_filename_component(fuzzer ${source} NAME_WE)
       add_executable(${fuzzer} ${source})
       target_link_libraries(${fuzzer} PRIVATE ${name} ${ARG_LIBRARIES} -fsanitize=fuzzer)
+      add_dependencies(fuzz_targets ${fuzzer})
     endforeach()
   endif()
 endfunction()
@@ -67,4 +71,12 @@ function(project_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE millwright_warnings ${ARG_DEPENDS} ${ARG_LIBRARIES})
+endfunction()
+
+# One without shared libraries. Sanitizers need theirs.
+function(project_static_program name)
+  project_program(${name} ${ARGN})
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    target_link_options(${name} PRIVATE -static)
+  endif()
 endfunction()

@@ -157,6 +157,8 @@ def run_conformance(totals, extra):
         run_pytest(totals, "frameworks-v1", v1, ["tests/frameworks/v1"], extra)
         print("\n== SageMaker SDK v3", flush=True)
         run_pytest(totals, "conformance-v3", ROOT / "build/python/v3/bin/python", ["tests/conformance/v3"], extra)
+    print("\n== Containers: images of users and of ours, with Docker, with Podman and without an engine", flush=True)
+    run_pytest(totals, "containers", v2, ["tests/containers"], extra)
     print("\n== Faults: kill -9 while jobs run and objects are put", flush=True)
     run_pytest(totals, "faults", v2, ["tests/faults"], extra)
 

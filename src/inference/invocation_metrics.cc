@@ -79,7 +79,7 @@ void InvocationMetrics::count(const InvocationOf& invocation, const InvocationFi
 void InvocationMetrics::flush() {
     std::map<Key, Sums> total;
     for (Shard& shard : shards_) {
-        std::map<Key, Sums, std::less<>> part;
+        Tally part;
         {
             const MutexLock lock(shard.mutex);
             part.swap(shard.sums);

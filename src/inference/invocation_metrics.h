@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 
@@ -40,9 +41,18 @@ class InvocationMetrics {
   private:
     using Sums = std::array<resources::StatisticSet, 5>;  // in the order of the list above
     using Key = std::tuple<std::string, std::string, std::string, std::string>;
+    // Spelled out: clang 14 does not compare tuples of different types by std::less<>.
+    struct KeyOrder {
+        using is_transparent = void;
+        bool operator()(const auto& left, const auto& right) const { return view(left) < view(right); }
+        static std::array<std::string_view, 4> view(const auto& key) {
+            return {std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key)};
+        }
+    };
+    using Tally = std::map<Key, Sums, KeyOrder>;
     struct Shard {
         Mutex mutex;
-        std::map<Key, Sums, std::less<>> sums GUARDED_BY(mutex);
+        Tally sums GUARDED_BY(mutex);
     };
     // Threads write to different shards, so they do not wait for each other.
     static constexpr size_t kShards = 16;

@@ -135,7 +135,8 @@ def test_instance_types_and_tags_are_conditions(user, server, training_request, 
     assert error_of(client.create_training_job, **training_request(Tags=tags, ResourceConfig=resources))[1].endswith(
         "with an explicit deny in an identity-based policy")
     assert error_of(client.create_training_job, **training_request())[0] == "AccessDeniedException"
-    arn = client.create_training_job(**training_request(Tags=tags))["TrainingJobArn"]
+    endless = {"num_round": "5000000", "objective": "binary:logistic"}
+    arn = client.create_training_job(**training_request(endless, Tags=tags))["TrainingJobArn"]
     assert error_of(client.stop_training_job, TrainingJobName=unique)[0] == "AccessDeniedException"
     client.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "red"}])
     client.stop_training_job(TrainingJobName=unique)

@@ -121,10 +121,13 @@ def text_for(shape, name, world):
             f"arn:aws:sagemaker:us-west-2:{account}:model/nobody"]
     if name == "PolicyArn":
         arns.insert(0, arns[1])
+    if name == "resourceArn":
+        arns.insert(0, f"arn:aws:ecr:us-west-2:{account}:repository/nobody")
     if name == "ResourceArn":
         arns.insert(0, arns[2])
     plain = ["nobody", "a", "12345678", "v1", "key", "/", "{}", "s3://bucket/key", "AKIAIOSFODNN7EXAMPLE", account,
-             "ml.m5.large", "1.0"]
+             "ml.m5.large", "1.0", "01234567-89ab-cdef-0123-456789abcdef",
+             "sha256:" + "0" * 64]
     low, high, pattern = shape.metadata.get("min", 0), shape.metadata.get("max", 1 << 20), shape.metadata.get("pattern")
     for candidate in (arns + plain if "Arn" in name else plain + arns):
         padded = candidate if len(candidate) >= low else candidate + "a" * (low - len(candidate))
@@ -175,7 +178,7 @@ class Request:
     def names_owner(self, world):
         """Whether it is about something that belongs to the owner, wherever it comes from."""
         return self.service == "s3" and "Bucket" in self.parameters or (
-            world.account in json.dumps(self.parameters, default=str) and "ResourceArn" in self.parameters)
+            world.account in json.dumps(self.parameters, default=str) and {"ResourceArn", "resourceArn"} & set(self.parameters))
 
     def signed(self, keys, age=0, region="us-west-2"):
         request = botocore.awsrequest.AWSRequest(self.method, self.url, dict(self.headers), self.body)

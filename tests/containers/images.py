@@ -16,15 +16,19 @@ def compiled(source, target):
     return Path(target).read_bytes()
 
 
-def layer(files):
-    """A gzipped layer of {path: bytes}; all are executable. Also its diff id."""
+def layer(files, modes=None):
+    """A gzipped layer of {path: bytes}; all are executable, or as `modes` says. Also its diff id."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for path, content in files.items():
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o755
+            entry.size, entry.mode = len(content), (modes or {}).get(path, 0o755)
             archive.addfile(entry, io.BytesIO(content))
-    return gzip.compress(raw.getvalue(), 1, mtime=0), "sha256:" + hashlib.sha256(raw.getvalue()).hexdigest()
+    return layer_of(raw.getvalue())
+
+
+def layer_of(tar):
+    return gzip.compress(tar, 1, mtime=0), "sha256:" + hashlib.sha256(tar).hexdigest()
 
 
 class Image:

@@ -77,6 +77,11 @@ void append_head(std::string& out, const ServeReply& reply, bool keep_alive) {
     out += "\r\n\r\n";
 }
 
+struct Parser : http::request_parser<http::string_body> {
+    bool got_some() const { return started; }
+    bool started = false;
+};
+
 // One connection: the bytes that came, the request being parsed, and the answer bytes not yet taken by the peer.
 class Connection {
   public:
@@ -117,11 +122,6 @@ class Connection {
     }
 
   private:
-    struct Parser : http::request_parser<http::string_body> {
-        bool got_some() const { return started; }
-        bool started = false;
-    };
-
     void start_parser() {
         parser_.emplace();
         parser_->eager(true);

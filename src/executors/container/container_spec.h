@@ -21,6 +21,7 @@ struct EngineTraits {
     bool selinux = false;                                      // confines containers to files that it has labelled
     bool live_restore = false;                                 // its containers outlive its own restart
     bool rootless = false;                                     // root of a container is the engine's user
+    std::string seccomp_profile;                               // file on the engine's machine; empty: its default
     bool own_users = false;                                    // maps users of containers to others
     uint32_t root_user = 0, root_group = 0;                    // what root of a container is on this machine
     enum class Gpus { None, Runtime, Cdi };

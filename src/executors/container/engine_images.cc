@@ -6,7 +6,7 @@
 #include "base/encoding.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "oci/image.h"
+#include "oci/runnable.h"
 
 namespace millwright::executors {
 namespace {
@@ -94,18 +94,11 @@ Result<EngineImages::Ours> EngineImages::find_ours(const ImageRequest& request) 
     ours.reference = request.reference;
     if (ours.reference.host.empty())
         ours.reference.host = request.account + ".dkr.ecr." + request.region + ".amazonaws.com";
-    auto found = TRY(settings_.registry->find_manifest(ours.reference));
-    if (oci::is_index(found.media_type)) {
-        const auto index = TRY(oci::parse_index(found.text));
-        const auto chosen = TRY(oci::choose_platform(index, oci::this_platform()));
-        auto exact = ours.reference;
-        exact.tag.clear();
-        exact.digest = chosen.digest;
-        found = TRY(settings_.registry->find_manifest(exact));
-    }
-    const auto manifest = TRY(oci::parse_manifest(found.text));
-    ours.digest = found.digest;
-    ours.config = manifest.config.digest;
+    auto manifest = TRY(settings_.registry->find_manifest(ours.reference));
+    auto found = TRY(oci::for_this_machine(*settings_.registry, {ours.reference, std::move(manifest)}));
+    ours.digest = found.manifest.digest;
+    const auto image = TRY(oci::open_runnable(*settings_.registry, std::move(found)));
+    ours.config = image.manifest.config.digest;
     return ours;
 }
 

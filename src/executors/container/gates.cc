@@ -27,6 +27,7 @@ constexpr const char* kProgramInside = "/gate/millwright-gate";
 // As many connections at once, a child each.
 constexpr int kMaxProcesses = 300;
 constexpr int64_t kMemory = int64_t{256} << 20;
+constexpr int64_t kCpuShares = 1024;  // as one CPU
 
 void add_to_tar(std::string& tar, const std::string& name, int mode, char kind, std::string_view content) {
     std::array<char, 512> head{};
@@ -151,6 +152,7 @@ Result<Gate> Gates::make(const GateWish& wish) {
                               {"ReadonlyRootfs", true},
                               {"PidsLimit", kMaxProcesses},
                               {"Memory", kMemory},
+                              {"CpuShares", kCpuShares},
                               {"Mounts", std::move(mounts)},
                               {"LogConfig", Json::object({{"Type", "json-file"}})}});
     // Link-local addresses of the bridge would lead around what the gate blocks.

@@ -6,86 +6,21 @@
 #include <stop_token>
 #include <thread>
 
-#include "base/digest.h"
-#include "base/encoding.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "executors/images/layer_store.h"
-#include "oci/image.h"
+#include "oci/runnable.h"
 
 namespace millwright::executors {
 namespace {
 
-constexpr size_t kMaxConfigBytes = size_t{4} << 20;
-constexpr size_t kMaxLayers = 127;
 constexpr size_t kMaxRemembered = 256;
 constexpr auto kProgressPause = std::chrono::milliseconds(300);
 
-// One image of this machine's platform, where it was found.
 struct Found {
     oci::ImageSource* source = nullptr;
-    oci::Reference reference;
-    oci::FoundManifest manifest;
+    oci::FoundImage image;
 };
-
-struct Opened {
-    oci::Manifest manifest;
-    oci::ImageConfig config;
-};
-
-Result<std::string> read_blob(oci::ImageSource& source, const oci::Reference& repository, const oci::Descriptor& wanted,
-                              size_t max_bytes) {
-    if (wanted.size > max_bytes) return invalid_input("the configuration of the image is too large");
-    const auto blob = TRY(source.open_blob(repository, wanted.digest));
-    std::string text(wanted.size + 1, '\0');
-    size_t size = 0;
-    while (size < text.size()) {
-        const size_t got = TRY(blob->read(text.data() + size, text.size() - size));
-        if (got == 0) break;
-        size += got;
-    }
-    text.resize(size);
-    const bool is_long = wanted.digest.starts_with("sha512:");
-    const std::string found = to_hex(digest(is_long ? DigestKind::Sha512 : DigestKind::Sha256, text));
-    if ((is_long ? "sha512:" : "sha256:") + found != wanted.digest)
-        return invalid_input("the configuration of the image has another digest than its manifest says");
-    return text;
-}
-
-Result<void> check(const oci::Manifest& manifest, const oci::ImageConfig& config) {
-    const oci::Platform here = oci::this_platform();
-    if (!config.platform.os.empty() && config.platform.os != here.os)
-        return invalid_input("the image is for " + config.platform.os + ", not for " + here.os);
-    if (!config.platform.architecture.empty() && config.platform.architecture != here.architecture)
-        return invalid_input("the image is for the architecture " + config.platform.architecture +
-                             ", this machine's is " + here.architecture);
-    if (manifest.layers.empty()) return invalid_input("the image has no layers");
-    if (manifest.layers.size() > kMaxLayers)
-        return invalid_input("the image has more than " + std::to_string(kMaxLayers) + " layers");
-    if (manifest.layers.size() != config.diff_ids.size())
-        return invalid_input("the image's configuration is not that of its layers");
-    for (size_t i = 0; i < manifest.layers.size(); ++i) {
-        const oci::Descriptor& layer = manifest.layers[i];
-        if (!oci::is_layer(layer.media_type))
-            return invalid_input("a layer of the image is of the kind " + layer.media_type + ", which is not known");
-        for (const std::string& digest : {layer.digest, config.diff_ids[i]})
-            if (!oci::is_digest(digest)) return invalid_input("the image names a layer by " + digest);
-    }
-    return {};
-}
-
-Result<Opened> open_image(const Found& found) {
-    Opened opened;
-    opened.manifest = TRY(oci::parse_manifest(found.manifest.text));
-    const oci::Descriptor& config = opened.manifest.config;
-    if (config.media_type != "application/vnd.oci.image.config.v1+json" &&
-        config.media_type != "application/vnd.docker.container.image.v1+json")
-        return invalid_input("this is an artifact of the kind " + config.media_type + ", not an image to run");
-    const std::string text = TRY(read_blob(*found.source, found.reference, config, kMaxConfigBytes));
-    opened.config = TRY(oci::parse_image_config(text));
-    TRY(check(opened.manifest, opened.config));
-    return opened;
-}
 
 std::string in_mib(uint64_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20); }
 
@@ -102,8 +37,8 @@ class Unpacker : public UnpackedImages {
     }
 
     Result<void> look(const ImageRequest& request) override {
-        const Found found = TRY(find(request));
-        TRY(open_image(found));
+        auto found = TRY(find(request));
+        TRY(oci::open_runnable(*found.source, std::move(found.image)));
         return {};
     }
     Result<bool> here(const ImageRequest& request) override {
@@ -115,7 +50,7 @@ class Unpacker : public UnpackedImages {
                              const std::function<bool()>& stop) override;
     std::vector<UnpackedLayer> layers() override { return store_->list(); }
     uint64_t remove_unused(std::chrono::seconds unused_for) override {
-        return store_->remove_unused(unused_for, [] { return false; });
+        return store_->remove_unused(unused_for, [](const UnpackedLayer&) { return false; });
     }
     Json describe() const override;
 
@@ -123,6 +58,7 @@ class Unpacker : public UnpackedImages {
     Result<Found> find(const ImageRequest& request);
     std::optional<RunImage> remembered(const std::string& digest);
     Result<RunImage> unpack(const Found& found, const ImageProgress& progress, const std::function<bool()>& stop);
+    bool is_of_an_image(const UnpackedLayer& layer);
     void sweep(const std::stop_token& stop);
 
     const UnpackSettings settings_;
@@ -151,14 +87,8 @@ Result<Found> Unpacker::find(const ImageRequest& request) {
                 manifest.error().kind != ErrorKind::InvalidInput)
                 return manifest.error();
             if (!manifest) continue;
-            Found found{source, name, std::move(*manifest)};
-            if (!oci::is_index(found.manifest.media_type)) return found;
-            const oci::Index index = TRY(oci::parse_index(found.manifest.text));
-            const oci::Descriptor chosen = TRY(oci::choose_platform(index, oci::this_platform()));
-            found.reference.tag.clear();
-            found.reference.digest = chosen.digest;
-            found.manifest = TRY(source->find_manifest(found.reference));
-            return found;
+            auto image = TRY(oci::for_this_machine(*source, {name, std::move(*manifest)}));
+            return Found{source, std::move(image)};
         }
     const std::string name = oci::to_string(request.reference);
     if (request.reference.host.empty() || oci::parse_ecr_host(request.reference.host))
@@ -182,7 +112,7 @@ std::optional<RunImage> Unpacker::remembered(const std::string& digest) {
 Result<RunImage> Unpacker::prepare(const ImageRequest& request, const ImageProgress& progress,
                                    const std::function<bool()>& stop) {
     const Found found = TRY(find(request));
-    if (auto known = remembered(found.manifest.digest)) {
+    if (auto known = remembered(found.image.manifest.digest)) {
         known->reference = oci::to_string(request.reference);
         return *known;
     }
@@ -193,13 +123,13 @@ Result<RunImage> Unpacker::prepare(const ImageRequest& request, const ImageProgr
 
 Result<RunImage> Unpacker::unpack(const Found& found, const ImageProgress& progress,
                                   const std::function<bool()>& stop) {
-    Opened opened = TRY(open_image(found));
+    const auto opened = TRY(oci::open_runnable(*found.source, found.image));
     const std::vector<oci::Descriptor>& layers = opened.manifest.layers;
     uint64_t total = 0, before = 0;
     for (const oci::Descriptor& layer : layers) total += layer.size;
     auto said = std::chrono::steady_clock::now() - kProgressPause;
     Remembered known;
-    known.image.digest = found.manifest.digest;
+    known.image.digest = found.image.manifest.digest;
     for (size_t i = 0; i < layers.size(); ++i) {
         const auto report = [&](uint64_t packed) -> Result<void> {
             if (stop && stop()) return Error{ErrorKind::Conflict, "the preparation of the image was stopped", ""};
@@ -210,17 +140,25 @@ Result<RunImage> Unpacker::unpack(const Found& found, const ImageProgress& progr
             return {};
         };
         TRY(store_->make({layers[i].digest, opened.config.diff_ids[i],
-                          [&] { return found.source->open_blob(found.reference, layers[i].digest); }},
+                          [&] { return found.source->open_blob(found.image.reference, layers[i].digest); }},
                          report));
         before += layers[i].size;
         known.digests.push_back(layers[i].digest);
         known.image.layers.push_back(store_->folder_of(layers[i].digest));
     }
-    known.image.config = std::move(opened.config);
+    known.image.config = opened.config;
     MutexLock lock(mutex_);
     if (remembered_.size() >= kMaxRemembered) remembered_.clear();
-    remembered_[found.manifest.digest] = known;
+    remembered_[known.image.digest] = known;
     return known.image;
+}
+
+// A source that cannot tell keeps it.
+bool Unpacker::is_of_an_image(const UnpackedLayer& layer) {
+    return std::any_of(settings_.sources.begin(), settings_.sources.end(), [&](oci::ImageSource* source) {
+        const auto has = source->has_blob(layer.digest);
+        return !has || *has;
+    });
 }
 
 void Unpacker::sweep(const std::stop_token& stop) {
@@ -231,11 +169,12 @@ void Unpacker::sweep(const std::stop_token& stop) {
             while (!stop.stop_requested() && std::chrono::steady_clock::now() < next) wake_.wait_until(mutex_, next);
         }
         if (stop.stop_requested()) return;
-        uint64_t freed = store_->remove_unused(settings_.keep_unused, [&] { return stop.stop_requested(); });
-        const auto enough = [&] {
-            return stop.stop_requested() || store_->free_bytes() >= settings_.disk_reserve_bytes;
-        };
-        if (!enough()) freed += store_->remove_unused(std::chrono::seconds(0), enough);
+        uint64_t freed =
+            store_->remove_unused(settings_.keep_unused, [&](const UnpackedLayer&) { return stop.stop_requested(); });
+        freed += store_->remove_unused(std::chrono::seconds(0), [&](const UnpackedLayer& layer) {
+            return stop.stop_requested() ||
+                   (store_->free_bytes() >= settings_.disk_reserve_bytes && is_of_an_image(layer));
+        });
         if (freed > 0) log::info("removed unpacked images that nothing uses: " + in_mib(freed) + " MiB");
     }
 }

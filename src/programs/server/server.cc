@@ -426,7 +426,9 @@ Result<void> MillwrightServer::listen() {
     net::ServerSettings settings{.address = config_.address, .port = config_.port};
     settings.tls = TRY(server_certificate(config_));
     if (aws_proxy_) settings.connect = [this](std::string_view authority) { return aws_proxy_->decide(authority); };
-    api_ = TRY(start_front({.unix_path = config_.data_dir + kApiSocket, .control_threads = 16}));
+    // Of jobs only. The pools grow when they need to.
+    api_ = TRY(start_front(
+        {.unix_path = config_.data_dir + kApiSocket, .control_threads = 4, .data_threads = 8, .inference_threads = 2}));
     http_ = TRY(start_front(settings));
     const std::string url =
         (settings.tls ? "https://" : "http://") + config_.address + ":" + std::to_string(http_->port());

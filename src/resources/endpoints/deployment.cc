@@ -259,10 +259,14 @@ std::string Deployment::ping_failure(const Replica& replica, const std::string& 
     std::string text = "The primary container for production variant " + spec_.variants[replica.variant].name +
                        " did not pass the ping health check. Please check CloudWatch logs for this endpoint.";
     std::string more;
-    if (replica.pinged != Timestamp{}) {
-        more = "/ping was last asked at " + format_iso8601(replica.pinged) + ": ";
-        more += replica.last_ping.status == 0 ? replica.last_ping.why
-                                              : "it answered " + std::to_string(replica.last_ping.status);
+    if (replica.asked.at != Timestamp{}) {
+        more = "/ping was last asked at " + format_iso8601(replica.asked.at) + ": ";
+        const bool answered = replica.asked.answer.status != 0;
+        if (answered) more += "it answered " + std::to_string(replica.asked.answer.status);
+        if (!answered) more += replica.asked.answer.why;
+        if (!answered && replica.answered.at != Timestamp{})
+            more += "; at " + format_iso8601(replica.answered.at) + " it answered " +
+                    std::to_string(replica.answered.answer.status);
     }
     if (!end.empty()) more += (more.empty() ? "" : "; then ") + end;
     return more.empty() ? text : text + " (" + more + ")";
@@ -277,11 +281,11 @@ void Deployment::watch(Replica& replica, Monotonic now) {
     if (!pinged) return;
     const PingAnswer answer = ping(replica);
     if (!answer.healthy()) {
-        replica.last_ping = answer;
-        replica.pinged = parts_.clock.now();
+        replica.asked = {answer, parts_.clock.now()};
+        if (answer.status != 0) replica.answered = replica.asked;
     }
     if (answer.healthy()) {
-        replica.pinged = {};
+        replica.asked = replica.answered = {};
         if (replica.state == Replica::State::Starting) {
             replica.state = Replica::State::Healthy;
             replica.since = now;

@@ -88,6 +88,10 @@ class Deployment {
     Monotonic due() const { return due_; }
 
   private:
+    struct Pinged {
+        PingAnswer answer{};
+        Timestamp at{};  // {}: never
+    };
     struct Replica {
         enum class State { Starting, Healthy, Draining, Stopping, Ended };
         std::string run_id;
@@ -95,8 +99,8 @@ class Deployment {
         State state = State::Starting;
         Monotonic since{}, next_ping{};  // of the state; of this replica
         int failed_pings = 0;
-        PingAnswer last_ping{};                     // that was not healthy
-        Timestamp pinged{};                         // when
+        Pinged asked{};                             // the last time that it was not healthy
+        Pinged answered{};                          // the last time that an answer came, while it was not healthy
         std::shared_ptr<const ReplicaRoute> route;  // without a channel until an image's port is known
     };
     struct VariantState {

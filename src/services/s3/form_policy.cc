@@ -86,7 +86,8 @@ ApiResult<void> check_form_policy(const FormPolicy& policy, const std::map<std::
             return refused("Policy Condition failed: [\"" + std::string(condition.prefix ? "starts-with" : "eq") +
                            "\", \"$" + condition.field + "\", \"" + condition.value + "\"]");
     }
-    for (const auto& [field, value] : fields) {
+    for (const auto& entry : fields) {
+        const std::string& field = entry.first;
         const bool covered = std::any_of(policy.conditions.begin(), policy.conditions.end(),
                                          [&](const auto& condition) { return condition.field == field; });
         if (!covered && !is_free(field)) return refused("Extra input fields: " + field);

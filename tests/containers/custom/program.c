@@ -32,6 +32,11 @@ static void stop(int signal) {
     _exit(0);
 }
 
+static void end(int signal) {
+    (void)signal;
+    _exit(0);
+}
+
 // The value of a hyperparameter, or of the last one of that name; "" when there is none.
 static const char* parameter(const char* all, const char* name, char* value, size_t size) {
     char key[128];
@@ -94,6 +99,7 @@ static int serve(void) {
     const char* pings = getenv("EXIT_AFTER_PINGS");
     int asked = 0;
     const char* port = getenv("SAGEMAKER_BIND_TO_PORT");
+    signal(SIGTERM, end);  // as the first process of a container it would not hear of it else
     read_text("/opt/ml/model/mean.txt", mean, sizeof mean);
     const int listener = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
