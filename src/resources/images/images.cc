@@ -136,6 +136,10 @@ std::optional<BuiltInImage> find_built_in_image(std::string_view image) {
     return std::nullopt;
 }
 
+bool is_algorithms_image(std::string_view image) {
+    return image.substr(0, image.find_first_of(":@")) == kAlgorithmsImage.substr(0, kAlgorithmsImage.find(':'));
+}
+
 std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     if (is_prebuilt(uri)) return std::nullopt;
     const std::string_view name = uri.substr(uri.rfind('/') + 1);
