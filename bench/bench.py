@@ -3,7 +3,9 @@
   start     server start to first answer; idle memory
   control   Create, Describe and List of training jobs against moto_server
   s3        GET and PUT against nginx and s3rver; pages of a million keys
+  registry  pushes and pulls of layers against docker-registry
   jobs      Create to first instruction and to the end, against docker run and docker compose
+  containers  jobs of an image through Docker and without an engine, against docker run of the same image
   invoke    InvokeEndpoint against Flask and gunicorn, and against nginx and haproxy as bare proxies
   script    a script's first line: cold, warm, with requirements, against the bare interpreter
   input     Pipe and FastFile against reading the files directly
@@ -32,11 +34,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/conformance"))
 sys.path.insert(0, str(ROOT / "examples"))
 sys.path.insert(0, str(ROOT / "bench"))
+import bench_containers  # noqa: E402
 import bench_control  # noqa: E402
 import bench_data  # noqa: E402
 import bench_input  # noqa: E402
 import bench_invoke  # noqa: E402
 import bench_jobs  # noqa: E402
+import bench_registry  # noqa: E402
 import bench_s3  # noqa: E402
 import bench_script  # noqa: E402
 from figures import Figures  # noqa: E402
@@ -236,6 +240,9 @@ class Parts:
     def s3(self, server, _):
         bench_s3.run(server, self.figures, self.rounds, self.folder)
 
+    def registry(self, server, _):
+        bench_registry.run(server, self.figures, self.rounds, self.folder)
+
     def jobs_to_the_end(self, server, _):
         bench_jobs.run(server, BUCKET, self.figures, self.folder, self.jobs)
 
@@ -255,29 +262,33 @@ class Parts:
     def data(self, server, _):
         bench_data.run(server, self.figures, self.rounds, self.folder, BUCKET, BIN)
 
+    def containers(self):
+        bench_containers.run(self.figures, self.folder, self.rounds, self.jobs)
 
-SERVED = {"control": Parts.control, "s3": Parts.s3, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
+
+SERVED = {"control": Parts.control, "s3": Parts.s3, "registry": Parts.registry, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
           "input": Parts.inputs, "data": Parts.data}
+ALONE = {"start": lambda parts: bench_start(parts.figures, parts.folder, parts.rounds), "containers": Parts.containers,
+         "sizes": lambda parts: bench_sizes(parts.figures)}
 
 
 def measure(chosen, folder, figures):
-    wanted = chosen.parts or ["start", *SERVED, "sizes"]
-    unknown = set(wanted) - {"start", *SERVED, "sizes"}
+    wanted = chosen.parts or ["start", *SERVED, "containers", "sizes"]
+    unknown = set(wanted) - {*ALONE, *SERVED}
     if unknown:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")
-    if "start" in wanted:
-        bench_start(figures, folder, chosen.rounds)
     parts = Parts(chosen, folder, figures)
     (folder / "plain").mkdir()
-    for name in [name for name in wanted if name in SERVED]:
+    for name in wanted:
+        if name in ALONE:
+            ALONE[name](parts)
+            continue
         server = Server(folder / f"data-{name}", config=f'[file_systems]\n{bench_input.FILE_SYSTEM} = "{folder / "plain"}"\n').start()
         try:
             SERVED[name](parts, server, prepare(server))
         finally:
             server.end_everything()
             shutil.rmtree(server.folder, ignore_errors=True)
-    if "sizes" in wanted:
-        bench_sizes(figures)
     if chosen.build:
         bench_build(figures)
 

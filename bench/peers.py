@@ -86,6 +86,26 @@ def nginx(folder, location, upstream="", workers=2):
     return running(["/usr/sbin/nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf", *user], port)
 
 
+DOCKER_REGISTRY = """
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage:
+  cache: {{blobdescriptor: inmemory}}
+  filesystem: {{rootdirectory: {folder}/files}}
+http:
+  addr: 127.0.0.1:{port}
+"""
+
+
+def docker_registry(folder):
+    """Debian's, with the settings of its package but for the login."""
+    port = free_port()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    configuration = Path(folder) / "config.yml"
+    configuration.write_text(DOCKER_REGISTRY.format(folder=folder, port=port))
+    return running(["/usr/bin/docker-registry", "serve", configuration], port)
+
+
 HAPROXY = """
 global
     nbthread 2

@@ -24,6 +24,8 @@ class Images {
     virtual ~Images() = default;
     // Is it there, or can it be had? Quick, pulls nothing. NotFound, InvalidInput: the message is for the user.
     virtual Result<void> look(const ImageRequest& request) = 0;
+    // Whether it is on this machine under that very name; quick. False also while what has it does not answer.
+    virtual Result<bool> here(const ImageRequest& request) = 0;
     // Pulls or unpacks what is missing; returns at once when nothing is. Two calls for one image share the work.
     // `stop` is asked between pieces: true ends it with Conflict. The layers stay while a run that began with them
     // lives.

@@ -29,6 +29,8 @@ class ImageSource {
     // `reference` with the digest when it has one, else by the tag.
     virtual Result<FoundManifest> find_manifest(const Reference& reference) = 0;
     virtual Result<std::unique_ptr<BlobReader>> open_blob(const Reference& repository, std::string_view digest) = 0;
+    // Whether anybody's image may still have it: what was made from it is else of no use. Keeps nothing.
+    virtual Result<bool> has_blob(std::string_view digest) = 0;
 };
 
 }  // namespace millwright::oci

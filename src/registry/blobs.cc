@@ -119,6 +119,19 @@ Result<BlobInfo> Store::mount_blob(const RepositoryName& repository, const std::
         Durable::Now, Space::Free);
 }
 
+Result<std::vector<RepositoryName>> Store::repositories_with_blob(const RepositoryName& place,
+                                                                  const std::string& digest, size_t limit) {
+    const auto rows = TRY(database_.read([&](Connection& connection) {
+        return connection.query(
+            "SELECT r.name FROM image_repository_blob l JOIN image_repository r ON r.id=l.repository "
+            "WHERE l.digest=? AND r.account=? AND r.region=? ORDER BY r.name LIMIT ?",
+            digest, place.account, place.region, uint64_t{limit});
+    }));
+    std::vector<RepositoryName> found;
+    for (const auto& row : rows) found.push_back({place.account, place.region, row.text(0)});
+    return found;
+}
+
 Result<void> Store::remove_blob(const RepositoryName& repository, const std::string& digest) {
     TRY(database_.write([&](Transaction& tx) -> Result<void> {
         const auto blob = TRY(find_blob_row(tx, repository, digest));
@@ -192,6 +205,14 @@ Result<std::unique_ptr<oci::BlobReader>> Store::open_blob(const oci::Reference& 
     const auto name = TRY(ours(repository));
     auto blob = TRY(open_blob_file(name, std::string(digest)));
     return std::unique_ptr<oci::BlobReader>(std::make_unique<FileReader>(std::move(blob.fd), blob.info.size));
+}
+
+Result<bool> Store::has_blob(std::string_view digest) {
+    return database_.read([&](Connection& connection) -> Result<bool> {
+        const auto row = TRY(
+            connection.query_one("SELECT 1 FROM image_repository_blob WHERE digest=? LIMIT 1", std::string(digest)));
+        return row.has_value();
+    });
 }
 
 }  // namespace millwright::registry

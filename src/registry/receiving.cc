@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <memory>
+#include <span>
 #include <string>
 
 #include "object_store/file_store.h"
@@ -18,10 +20,11 @@ constexpr uint64_t kWriteBackBytes = uint64_t{16} << 20;
 
 Result<uint64_t> receive(int fd, uint64_t offset, uint64_t most, const Source& source,
                          const std::function<void(std::string_view)>& seen) {
-    std::string buffer(kBufferBytes, '\0');
+    const auto room = std::make_unique_for_overwrite<char[]>(kBufferBytes);
+    const std::span<char> buffer(room.get(), kBufferBytes);
     uint64_t received = 0, handed_over = 0;
     const auto write_out = [&](size_t filled) -> Result<void> {
-        const std::string_view bytes = std::string_view(buffer).substr(0, filled);
+        const std::string_view bytes(buffer.data(), filled);
         if (filled > most || offset + received > most - filled)
             return failure(ErrorKind::LimitExceeded, "A layer has at most " + std::to_string(most) + " bytes",
                            reason::kBlobSize);
@@ -36,7 +39,7 @@ Result<uint64_t> receive(int fd, uint64_t offset, uint64_t most, const Source& s
     };
     size_t filled = 0;
     for (;;) {
-        const auto got = source(std::span(buffer).subspan(filled));
+        const auto got = source(buffer.subspan(filled));
         if (got && *got > 0) {
             filled += *got;
             if (filled < buffer.size()) continue;

@@ -200,6 +200,9 @@ class Registry : public oci::ImageSource {
     // NotFound with kBlob: `from` does not have it.
     virtual Result<BlobInfo> mount_blob(const RepositoryName& repository, const std::string& digest,
                                         const RepositoryName& from) = 0;
+    // Repositories of the account and the region of `place` that have it, at most `limit`.
+    virtual Result<std::vector<RepositoryName>> repositories_with_blob(const RepositoryName& place,
+                                                                       const std::string& digest, size_t limit) = 0;
     // Conflict with kBlobInUse while an image of the repository names it.
     virtual Result<void> remove_blob(const RepositoryName& repository, const std::string& digest) = 0;
     // All bytes at once.

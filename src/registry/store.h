@@ -54,12 +54,15 @@ class Store final : public Registry {
     Result<OpenBlob> open_blob_file(const RepositoryName& repository, const std::string& digest) override;
     Result<BlobInfo> mount_blob(const RepositoryName& repository, const std::string& digest,
                                 const RepositoryName& from) override;
+    Result<std::vector<RepositoryName>> repositories_with_blob(const RepositoryName& place, const std::string& digest,
+                                                               size_t limit) override;
     Result<void> remove_blob(const RepositoryName& repository, const std::string& digest) override;
     Result<BlobInfo> put_blob(const RepositoryName& repository, const std::string& digest,
                               const Source& source) override;
     Result<oci::FoundManifest> find_manifest(const oci::Reference& reference) override;
     Result<std::unique_ptr<oci::BlobReader>> open_blob(const oci::Reference& repository,
                                                        std::string_view digest) override;
+    Result<bool> has_blob(std::string_view digest) override;
 
     // uploads.cc
     Result<UploadInfo> begin_upload(const RepositoryName& repository) override;

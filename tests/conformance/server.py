@@ -25,6 +25,7 @@ class Server:
         self.process = None
         self.port = 0
         self.variables = {}  # more of the server's environment
+        self.prefix = []  # of its command: what runs it as somebody else
 
     def start(self):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ class Server:
         log = open(self.folder.parent / (self.folder.name + ".log"), "ab")
         begun = time.monotonic()
         self.process = subprocess.Popen(
-            [BIN / "millwright", "serve", "--data-dir", self.folder, "--listen", f"127.0.0.1:{self.port}", *self.options],
+            [*self.prefix, BIN / "millwright", "serve", "--data-dir", self.folder, "--listen", f"127.0.0.1:{self.port}", *self.options],
             stdout=log, stderr=log, env={**os.environ, **self.variables})
         self._wait_until_it_answers()
         self.seconds_to_answer = time.monotonic() - begun

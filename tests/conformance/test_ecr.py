@@ -123,7 +123,7 @@ def test_images_that_are_not_there_are_failures_one_by_one(ecr, repository):
     unwanted = ecr.batch_get_image(repositoryName=repository, imageIds=ids[:1], acceptedMediaTypes=["text/plain"])
     assert unwanted["images"] == [] and unwanted["failures"][0]["failureCode"] == "ImageNotFound"
     assert refusal(ecr.batch_get_image, repositoryName="nothing/here", imageIds=ids[:1]) == "RepositoryNotFoundException"
-    gone = ecr.batch_delete_image(repositoryName=repository, imageIds=ids)
+    gone = ecr.batch_delete_image(repositoryName=repository, imageIds=ids[1:] + ids[:1])
     assert [failure["failureCode"] for failure in gone["failures"]] == codes
     assert gone["imageIds"] == [{"imageDigest": digest, "imageTag": "v1"}]
 
@@ -236,10 +236,11 @@ def test_uploads_that_go_wrong(ecr, repository):
     ecr.upload_layer_part(**upload, partFirstByte=5, partLastByte=9, layerPartBlob=b"56789")
     ecr.complete_layer_upload(**whole)
     assert refusal(ecr.complete_layer_upload, **whole) == "UploadNotFoundException"
-    for wrong, code in ((b"x" * 10, "InvalidLayerException"), (b"0123456789", "LayerAlreadyExistsException")):
+    for digest, code in ((digest_of(b"others"), "InvalidLayerException"), (digest_of(b"0123456789"), "LayerAlreadyExistsException")):
         again = {"repositoryName": repository, "uploadId": ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]}
-        ecr.upload_layer_part(**again, partFirstByte=0, partLastByte=9, layerPartBlob=wrong)
-        assert refusal(ecr.complete_layer_upload, **again, layerDigests=whole["layerDigests"]) == code
+        ecr.upload_layer_part(**again, partFirstByte=0, partLastByte=9, layerPartBlob=b"0123456789")
+        assert refusal(ecr.complete_layer_upload, **again, layerDigests=[digest]) == code
+        assert refusal(ecr.complete_layer_upload, **again, layerDigests=[digest]) == "UploadNotFoundException", "nothing is left of it"
     none = {"repositoryName": repository, "uploadId": str(uuid.uuid4())}
     assert refusal(ecr.upload_layer_part, **none, partFirstByte=0, partLastByte=0, layerPartBlob=b"0") == "UploadNotFoundException"
 
@@ -430,7 +431,7 @@ def test_a_token_lives_for_twelve_hours_over_a_restart_and_dies_with_its_key(tmp
         server.port = 0
         server.start()
         assert status_with(server, login) == 200
-        server.client("iam").update_access_key(UserName="ada", AccessKeyId=key["AccessKeyId"], Status="Inactive")
+        server.client("iam").delete_access_key(UserName="ada", AccessKeyId=key["AccessKeyId"])
         assert status_with(server, login) == 401
     finally:
         server.end_everything()

@@ -7,6 +7,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
 from engines import KINDS, Engine, NoEngine, busybox_tar, python_tar  # noqa: E402
+from prebuilt import Images  # noqa: E402
+from prebuilt import engine as engine_of_images  # noqa: E402
 
 BUSYBOX = "test-busybox"
 PYTHON = "localhost/test-python"
@@ -57,3 +59,28 @@ def python_base(engines):
 @pytest.fixture(params=KINDS)
 def engine(request, engines):
     return engines(request.param)
+
+
+@pytest.fixture(scope="session")
+def prebuilt(tmp_path_factory):
+    """The engine that builds the prebuilt images; see prebuilt.engine()."""
+    folder = tmp_path_factory.mktemp("prebuilt")
+    with engine_of_images(folder) as found:
+        if isinstance(found, str):
+            pytest.skip(found)
+        yield Images(*found, folder)
+
+
+@pytest.fixture(scope="session")
+def python_image(prebuilt):
+    seconds, out, _ = prebuilt.build("python")
+    print(f"millwright images build python: {seconds:.1f} s")
+    assert out.startswith("millwright/python:latest"), out
+    return "millwright/python:latest"
+
+
+@pytest.fixture(scope="session")
+def algorithms_image(prebuilt):
+    seconds, _, _ = prebuilt.build("algorithms")
+    print(f"millwright images build algorithms: {seconds:.1f} s")
+    return "millwright/algorithms:latest"

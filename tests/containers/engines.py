@@ -112,6 +112,15 @@ class Engine:
         path = "/containers/json?all=1&" if what == "containers" else "/networks?"
         return self.call("GET", path + "filters=%7B%22label%22%3A%5B%22millwright.data%22%5D%7D")
 
+    def start_again(self):
+        """After its end; on a machine that is busy the first attempt may take too long for it."""
+        for attempts_left in (2, 1, 0):
+            try:
+                return self.start()
+            except NoEngine:
+                if not attempts_left:
+                    raise
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -16,15 +16,19 @@ def compiled(source, target):
     return Path(target).read_bytes()
 
 
-def layer(files, mode=0o755):
-    """A gzipped layer of {path: bytes}. Also its diff id."""
+def layer(files, modes=None, mode=0o755):
+    """A gzipped layer of {path: bytes}; all have `mode`, or as `modes` says. Also its diff id."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for path, content in files.items():
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), mode
+            entry.size, entry.mode = len(content), (modes or {}).get(path, mode)
             archive.addfile(entry, io.BytesIO(content))
-    return gzip.compress(raw.getvalue(), 1, mtime=0), "sha256:" + hashlib.sha256(raw.getvalue()).hexdigest()
+    return layer_of(raw.getvalue())
+
+
+def layer_of(tar):
+    return gzip.compress(tar, 1, mtime=0), "sha256:" + hashlib.sha256(tar).hexdigest()
 
 
 class Image:

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (
 from default_models import ROWS, SCRIPTS as SERVING_SCRIPTS, maker  # noqa: E402
 from distributions import V2  # noqa: E402
 from frameworks import FRAMEWORKS, SCRIPTS, write_digits  # noqa: E402
-from prebuilt import Images, engine, pip_of_this_machine  # noqa: E402
+from prebuilt import pip_of_this_machine  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 HEAVY = pytest.mark.skipif(os.environ.get("MILLWRIGHT_CONTAINER_TESTS") != "1",
@@ -43,30 +43,6 @@ def predict_fn(data, model):
 def reference_of(name):
     framework, _, version = NAMES[name].rpartition("-")
     return f"millwright/{framework}:{version}"
-
-
-@pytest.fixture(scope="module")
-def prebuilt(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prebuilt")
-    with engine(folder) as found:
-        if isinstance(found, str):
-            pytest.skip(found)
-        yield Images(*found, folder)
-
-
-@pytest.fixture(scope="module")
-def python_image(prebuilt):
-    seconds, out, _ = prebuilt.build("python")
-    print(f"millwright images build python: {seconds:.1f} s")
-    assert out.startswith("millwright/python:latest"), out
-    return "millwright/python:latest"
-
-
-@pytest.fixture(scope="module")
-def algorithms_image(prebuilt):
-    seconds, _, _ = prebuilt.build("algorithms")
-    print(f"millwright images build algorithms: {seconds:.1f} s")
-    return "millwright/algorithms:latest"
 
 
 @pytest.fixture(scope="module")

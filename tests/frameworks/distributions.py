@@ -3,7 +3,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frameworks import accuracy_in_plain_python
+from frameworks import FRAMEWORKS, accuracy_in_plain_python
 
 SCRIPTS = Path(__file__).resolve().parent / "distributed"
 
@@ -47,6 +47,7 @@ V1 = {
     "chainer-mpi": CHAINER_MPI,
     "xgboost-rabit": XGBOOST_RABIT,
 }
+V2, V1 = ({name: one for name, one in some.items() if one.framework in FRAMEWORKS} for some in (V2, V1))
 
 
 def check_log(distribution, log_lines, job):

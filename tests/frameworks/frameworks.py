@@ -56,6 +56,10 @@ FRAMEWORKS = {
                          accuracy=0.94),
 }
 
+# Some of them: "pytorch,sklearn".
+if os.environ.get("MILLWRIGHT_FRAMEWORKS"):
+    FRAMEWORKS = {name: FRAMEWORKS[name] for name in os.environ["MILLWRIGHT_FRAMEWORKS"].split(",")}
+
 if ENGINE:
     for _framework in FRAMEWORKS.values():
         _framework.v1["image_name"], _framework.v2["image_uri"] = _framework.image(1), _framework.image(2)

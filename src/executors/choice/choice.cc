@@ -101,6 +101,14 @@ class ChosenImages final : public Images {
     Result<void> look(const ImageRequest& request) override {
         return asked<void>([&](Images& images) { return images.look(request); });
     }
+    Result<bool> here(const ImageRequest& request) override {
+        if (parts_.engine && parts_.wish != EngineWish::Unwanted && parts_.engine->works()) {
+            const bool there = TRY(parts_.engine->images.here(request));
+            if (there) return true;
+        }
+        if (parts_.wish == EngineWish::Required || !parts_.layers) return false;
+        return parts_.layers->here(request);
+    }
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override {
         return asked<RunImage>([&](Images& images) { return images.prepare(request, progress, stop); });

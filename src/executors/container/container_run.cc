@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "executors/container/companions.h"
 #include "executors/container/host_watch.h"
+#include "executors/container/run_network.h"
 
 namespace millwright::executors {
 namespace {
@@ -235,24 +236,10 @@ Result<void> Run::launch(const RunSpec& spec) {
 }
 
 Result<void> Run::make_network() {
-    // Podman's internal networks have no rules of their own, and where Docker is there, too, it forbids what has none.
-    // The gates close the way out in either case.
-    const auto about = TRY(parts_.engine.about());
-    const auto body = Json::object({{"Name", "millwright-" + record_.id},
-                                    {"CheckDuplicate", true},
-                                    {"Driver", "bridge"},
-                                    {"Internal", about.kind == EngineKind::Docker},
-                                    {"Labels", Json::object({{kOwnerLabel, parts_.owner}, {kRunLabel, record_.id}})}});
-    const auto made = TRY(parts_.engine.post("/networks/create", body));
-    record_.network = made["Id"].string_or("");
-    record_.wish.network = record_.network;
+    const auto network = TRY(make_run_network(parts_, record_.id));
+    record_.network = record_.wish.network = network.id;
+    record_.wish.gateway = network.gateway;
     record_.wish.run = record_.id;
-    const auto network = TRY(parts_.engine.get("/networks/" + record_.network));
-    const auto& ranges = network["IPAM"]["Config"];
-    for (const auto& range : ranges.items())
-        if (const auto gateway = range["Gateway"].string_or(""); gateway.find(':') == std::string::npos)
-            record_.wish.gateway = gateway;
-    if (record_.wish.gateway.empty()) return internal_error("the engine's network has no address of this machine");
     return {};
 }
 
@@ -618,17 +605,22 @@ void remove_run(const RunParts& parts, const std::string& id, const std::string&
     if (list) {
         // Gates after those that have joined them: Podman insists.
         for (const bool gates : {false, true})
-            for (const auto& container : list->items())
-                if (container["Labels"].has(kGateLabel) == gates)
+            for (const auto& container : list->items()) {
+                if (container["Labels"].has(kGateLabel) != gates) continue;
+                if (gates) {
+                    parts.gates.remove(
+                        {container["Id"].string_or(""), container["Labels"][kGateLabel].string_or(""), ""});
+                } else {
                     complain(parts.engine.remove("/containers/" + container["Id"].string_or("") + "?force=1&v=1"));
+                }
+            }
     } else {
         complain(list.error());
     }
-    if (!record) return;
-    if (!record->gates_kept)
+    if (record && !record->gates_kept)
         for (const auto& host : record->hosts)
             if (!host.gate.container.empty()) parts.gates.remove(host.gate);
-    if (!record->network.empty()) complain(parts.engine.remove("/networks/" + record->network));
+    if (!record || record->hosts.size() > 1) complain(remove_run_networks(parts, id));
 }
 
 }  // namespace millwright::executors

@@ -78,7 +78,8 @@ class ContainerRuntimeTest : public ::testing::Test {
         const char* socket = getenv("MILLWRIGHT_CONTAINER_TEST_SOCKET");
         const char* image = getenv("MILLWRIGHT_CONTAINER_TEST_IMAGE");
         if (socket == nullptr || image == nullptr)
-            GTEST_SKIP() << "MILLWRIGHT_CONTAINER_TEST_SOCKET names no engine; tests/containers/test_executor.py starts one";
+            GTEST_SKIP()
+                << "MILLWRIGHT_CONTAINER_TEST_SOCKET names no engine; tests/containers/test_executor.py starts one";
         socket_ = socket;
         image_ = image;
         std::string pattern = std::filesystem::temp_directory_path() / "containers_XXXXXX";

@@ -186,21 +186,42 @@ class MountPlan {
 const std::vector<std::string> kCapabilities = {"CHOWN",  "DAC_OVERRIDE", "FOWNER",           "FSETID",    "KILL",
                                                 "SETGID", "SETUID",       "NET_BIND_SERVICE", "SYS_CHROOT"};
 
+// What every process of the machine does to its memory: the default masks of engines forget it.
+const std::vector<std::string> kMaskedHere = {"/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup"};
+// The union of the engines' own, which a list replaces in Docker.
+const std::vector<std::string> kMasked = {"/proc/asound",      "/proc/acpi",        "/proc/interrupts",
+                                          "/proc/kcore",       "/proc/keys",        "/proc/latency_stats",
+                                          "/proc/timer_list",  "/proc/timer_stats", "/proc/scsi",
+                                          "/proc/sched_debug", "/sys/firmware",     "/sys/devices/virtual/powercap"};
+
+Json security_options(const EngineTraits& traits) {
+    auto security = Json::array({"no-new-privileges"});
+    if (traits.selinux) security.push_back("label=disable");
+    if (traits.kind == EngineKind::Podman) security.push_back("mask=" + join(kMaskedHere, ":"));
+    if (!traits.seccomp_profile.empty()) security.push_back("seccomp=" + traits.seccomp_profile);
+    return security;
+}
+
+Json masked_paths() {
+    auto paths = kMasked;
+    paths.insert(paths.end(), kMaskedHere.begin(), kMaskedHere.end());
+    return to_array(paths);
+}
+
 Json host_config(const RunSpec& spec, int host, const EngineTraits& traits, const HostContainer& container) {
     const Limits& limits = limits_of(spec, host);
     auto mounts = container.mounts.mounts;
     mounts.push_back(bind_mount(container.hosts_file, "/etc/hosts", false));
-    auto security = Json::array({"no-new-privileges"});
-    if (traits.selinux) security.push_back("label=disable");
     auto config = Json::object({{"NetworkMode", "container:" + container.gate},
                                 {"CapDrop", Json::array({"ALL"})},
                                 {"CapAdd", to_array(kCapabilities)},
-                                {"SecurityOpt", std::move(security)},
+                                {"SecurityOpt", security_options(traits)},
                                 {"Privileged", false},
                                 {"IpcMode", "private"},
                                 {"Mounts", std::move(mounts)},
                                 {"RestartPolicy", Json::object({{"Name", "no"}})}});
     if (container.mounts.binds.size() > 0) config.set("Binds", container.mounts.binds);
+    if (traits.kind == EngineKind::Docker) config.set("MaskedPaths", masked_paths());
     if (traits.cgroup_namespace) config.set("CgroupnsMode", "private");
     if (traits.memory) {
         config.set("Memory", limits.memory_bytes);
@@ -208,6 +229,8 @@ Json host_config(const RunSpec& spec, int host, const EngineTraits& traits, cons
     }
     const double cpus = traits.cpus > 0 ? std::min(limits.cpus, traits.cpus) : limits.cpus;
     if (traits.cpu) config.set("NanoCpus", static_cast<int64_t>(std::llround(cpus * 1e9)));
+    // On a machine that is busy with other work, too, each gets its share.
+    config.set("CpuShares", std::max<int64_t>(2, std::llround(limits.cpus * 1024)));
     if (traits.pids) config.set("PidsLimit", limits.max_processes);
     config.set("ShmSize", limits.shared_memory_bytes > 0 ? limits.shared_memory_bytes : limits.memory_bytes / 2);
     if (traits.limits_files)

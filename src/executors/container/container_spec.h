@@ -15,15 +15,16 @@ namespace millwright::executors {
 struct EngineTraits {
     EngineKind kind = EngineKind::Docker;
     bool memory = true, swap = true, cpu = true, pids = true;  // limits that it can set
-    double cpus = 0;                         // that it has; it refuses a limit above them; 0: not known
-    bool limits_files = true;                // may raise the limits of open files and locked memory
-    bool overlay = true;                     // mounts overlays for us
-    bool cgroup_namespace = true;            // can give each container one
-    bool selinux = false;                    // confines containers to files that it has labelled
-    bool live_restore = false;               // its containers outlive its own restart
-    bool rootless = false;                   // root of a container is the engine's user
-    bool own_users = false;                  // maps users of containers to others
-    uint32_t root_user = 0, root_group = 0;  // what root of a container is on this machine
+    double cpus = 0;                                           // that it has; it refuses a limit above them; 0: not known
+    bool limits_files = true;                                  // may raise the limits of open files and locked memory
+    bool overlay = true;                                       // mounts overlays for us
+    bool cgroup_namespace = true;                              // can give each container one
+    bool selinux = false;                                      // confines containers to files that it has labelled
+    bool live_restore = false;                                 // its containers outlive its own restart
+    bool rootless = false;                                     // root of a container is the engine's user
+    std::string seccomp_profile;                               // file on the engine's machine; empty: its default
+    bool own_users = false;                                    // maps users of containers to others
+    uint32_t root_user = 0, root_group = 0;                    // what root of a container is on this machine
     enum class Gpus { None, Runtime, Cdi };
     Gpus gpus = Gpus::None;
 };

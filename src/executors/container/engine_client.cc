@@ -159,8 +159,8 @@ Result<Json> EngineClient::call(std::string_view method, const std::string& targ
     return document ? std::move(*document) : Json(response->body);
 }
 
-Result<Json> EngineClient::get(const std::string& target) {
-    return call("GET", target, {}, "", std::chrono::minutes(1));
+Result<Json> EngineClient::get(const std::string& target, milliseconds timeout) {
+    return call("GET", target, {}, "", timeout);
 }
 
 Result<Json> EngineClient::post(const std::string& target, const Json& body, milliseconds timeout) {

@@ -24,7 +24,7 @@ class EngineClient {
     // Asked once and remembered.
     Result<FoundEngine> about();
 
-    Result<Json> get(const std::string& target);
+    Result<Json> get(const std::string& target, std::chrono::milliseconds timeout = std::chrono::minutes(1));
     // A 304 (it is so already) is fine. `timeout`: of the whole call.
     Result<Json> post(const std::string& target, const Json& body = Json(),
                       std::chrono::milliseconds timeout = std::chrono::minutes(2));

@@ -54,6 +54,7 @@ class EngineImages final : public Images {
         : engine_(engine), settings_(settings), soon_(std::move(soon)) {}
 
     Result<void> look(const ImageRequest& request) override;
+    Result<bool> here(const ImageRequest& request) override;
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override;
 
@@ -124,6 +125,17 @@ Result<void> EngineImages::look(const ImageRequest& request) {
     if (local.error().kind != ErrorKind::NotFound) return local.error();
     return not_found("The image " + oci::to_string(request.reference) +
                      " is neither in this registry nor among the images of the container engine.");
+}
+
+Result<bool> EngineImages::here(const ImageRequest& request) {
+    if (may_be_ours(request)) {
+        const auto ours = find_ours(request);
+        if (ours) return true;
+        if (ours.error().kind != ErrorKind::NotFound) return ours.error();
+    }
+    const auto local = inspect(oci::to_string(request.reference));
+    if (!local && local.error().kind != ErrorKind::NotFound) return local.error();
+    return local.has_value();
 }
 
 Result<RunImage> EngineImages::prepare(const ImageRequest& request, const ImageProgress& progress,

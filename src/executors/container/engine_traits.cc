@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "executors/container/seccomp_filter.h"
 
 namespace millwright::executors {
 namespace {
@@ -13,9 +14,11 @@ namespace {
 constexpr const char* kMemory = "/engine.json";
 
 bool has_option(const Json& info, std::string_view name) {
-    for (const auto& option : info["SecurityOptions"].items())
-        for (const auto part : split(option.string_or(""), ','))
+    for (const auto& option : info["SecurityOptions"].items()) {
+        const auto text = option.string_or("");
+        for (const auto part : split(text, ','))
             if (part == "name=" + std::string(name)) return true;
+    }
     return false;
 }
 
@@ -71,6 +74,17 @@ Result<void> try_limits(Gates& gates) {
     return gates.run_helper({"exit"}, {}, Json::object({{"Ulimits", limits}}));
 }
 
+// Podman's service reads it when it starts a container.
+Result<std::string> write_filter(EngineClient& engine, const std::string& state_folder) {
+    const auto info = TRY(engine.get("/v4.0.0/libpod/info"));
+    const auto path = info["host"]["security"]["seccompProfilePath"].string_or("");
+    const auto text = TRY(read_file(path, size_t{4} << 20));
+    const auto filter = TRY(narrower_filter(text));
+    auto ours = state_folder + "/seccomp.json";
+    TRY(replace_file_durably(ours, filter, 0644));
+    return ours;
+}
+
 // What was tried counts as long as nothing has changed.
 std::string circumstances(const FoundEngine& engine, const Json& info) {
     utsname kernel{};
@@ -106,6 +120,8 @@ Json describe(const FoundEngine& engine, const Json& info, const EngineTraits& t
     if (!traits.cpu) missing.push_back("limits of CPU time");
     if (!traits.pids) missing.push_back("limits of processes");
     if (!has_option(info, "seccomp")) missing.push_back("a filter of system calls (seccomp)");
+    if (const auto why = tried["filter"].string_or(""); !why.empty())
+        missing.push_back("a filter of system calls that refuses namespaces and keyrings: " + why);
     if (!traits.limits_files)
         missing.push_back("higher limits of open files and locked memory: " + tried["limits"].string_or(""));
     if (!traits.overlay) missing.push_back("overlays, so input files are copied: " + tried["overlay"].string_or(""));
@@ -147,6 +163,13 @@ Result<EngineReport> probe_engine(EngineClient& engine, Gates& gates, const std:
     find_own_users(info, traits);
     auto tried = Json::object();
     TRY(try_out(gates, state_folder, circumstances(about, info), traits, tried));
+    if (about.kind == EngineKind::Podman && has_option(info, "seccomp")) {
+        auto filter = write_filter(engine, state_folder);
+        if (!filter && filter.error().kind == ErrorKind::Unavailable) return filter.error();
+        tried.set("filter", filter ? "" : filter.error().message);
+        if (!filter) log::warning("Podman's own filter of system calls stays in force", filter.error());
+        if (filter) traits.seccomp_profile = std::move(*filter);
+    }
     result.report = describe(about, info, traits, tried);
     return result;
 }

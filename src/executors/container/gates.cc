@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "base/digest.h"
 #include "base/files.h"
@@ -27,6 +28,7 @@ constexpr const char* kProgramInside = "/gate/millwright-gate";
 // As many connections at once, a child each.
 constexpr int kMaxProcesses = 300;
 constexpr int64_t kMemory = int64_t{256} << 20;
+constexpr int64_t kCpuShares = 1024;  // as one CPU
 
 void add_to_tar(std::string& tar, const std::string& name, int mode, char kind, std::string_view content) {
     std::array<char, 512> head{};
@@ -151,6 +153,7 @@ Result<Gate> Gates::make(const GateWish& wish) {
                               {"ReadonlyRootfs", true},
                               {"PidsLimit", kMaxProcesses},
                               {"Memory", kMemory},
+                              {"CpuShares", kCpuShares},
                               {"Mounts", std::move(mounts)},
                               {"LogConfig", Json::object({{"Type", "json-file"}})}});
     // Link-local addresses of the bridge would lead around what the gate blocks.
@@ -268,6 +271,13 @@ void Gates::remove(const Gate& gate) {
     const auto removed = engine_.remove("/containers/" + gate.container + "?force=1&v=1");
     if (!removed) log::warning("cannot remove a helper container", removed.error());
     if (const auto gone = remove_tree(gate.folder); !gone) log::warning("cannot remove " + gate.folder, gone.error());
+}
+
+void Gates::remove_folders_but(const std::set<std::string>& used) {
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::directory_iterator(settings_.state_folder + "/gates", failure))
+        if (const auto folder = entry.path().string(); !used.contains(folder))
+            if (const auto gone = remove_tree(folder); !gone) log::warning("cannot remove " + folder, gone.error());
 }
 
 Result<void> Gates::run_helper(const std::vector<std::string>& arguments, const std::vector<std::string>& folders,

@@ -14,6 +14,7 @@ namespace millwright::executors {
 class FakeImages : public Images {
   public:
     Result<void> look(const ImageRequest& request) override;
+    Result<bool> here(const ImageRequest& request) override { return look(request).has_value(); }
     // Says "layer 1 of 2" and "layer 2 of 2".
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override;

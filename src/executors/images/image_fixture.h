@@ -98,6 +98,8 @@ class MemorySource : public oci::ImageSource {
         return std::unique_ptr<oci::BlobReader>(std::make_unique<MemoryReader>(found->second));
     }
 
+    Result<bool> has_blob(std::string_view digest) override { return blobs.contains(std::string(digest)); }
+
     std::string add(const std::string& bytes) {
         blobs[digest_of(bytes)] = bytes;
         return digest_of(bytes);

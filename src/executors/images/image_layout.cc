@@ -243,6 +243,11 @@ Result<std::unique_ptr<oci::BlobReader>> ImageLayout::open_blob(const oci::Refer
         std::make_unique<FileReader>(std::move(file), static_cast<uint64_t>(status.st_size)));
 }
 
+Result<bool> ImageLayout::has_blob(std::string_view digest) {
+    const auto path = blob_path(folder_, digest);
+    return path && file_exists(*path);
+}
+
 Result<std::vector<LayoutImage>> ImageLayout::list() {
     std::vector<LayoutImage> images = TRY(read_index(folder_));
     for (LayoutImage& image : images) {

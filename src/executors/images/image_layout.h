@@ -32,6 +32,7 @@ class ImageLayout : public oci::ImageSource {
     Result<oci::FoundManifest> find_manifest(const oci::Reference& reference) override;
     Result<std::unique_ptr<oci::BlobReader>> open_blob(const oci::Reference& repository,
                                                        std::string_view digest) override;
+    Result<bool> has_blob(std::string_view digest) override;
 
     Result<std::vector<LayoutImage>> list();
     // The name, and the blobs that no other image has. NotFound.

@@ -169,14 +169,14 @@ bool LayerStore::take_away(const UnpackedLayer& layer, std::string& removed) {
     return rename(layer.folder.c_str(), removed.c_str()) == 0;
 }
 
-uint64_t LayerStore::remove_unused(std::chrono::seconds unused_for, const std::function<bool()>& enough) {
+uint64_t LayerStore::remove_unused(std::chrono::seconds unused_for,
+                                   const std::function<bool(const UnpackedLayer&)>& wanted) {
     remove_unfinished();
     const auto before = std::chrono::system_clock::now() - std::max(unused_for, grace_);
     uint64_t freed = 0;
     for (const UnpackedLayer& layer : list()) {
-        if (enough()) break;
         std::string removed;
-        if (layer.in_use || layer.used > before || !take_away(layer, removed)) continue;
+        if (layer.in_use || layer.used > before || wanted(layer) || !take_away(layer, removed)) continue;
         const auto gone = remove_tree(removed);
         if (!gone) log::warning("cannot remove the layer " + layer.digest, gone.error());
         freed += layer.bytes;

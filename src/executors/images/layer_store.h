@@ -33,8 +33,8 @@ class LayerStore {
     Result<void> make(const WantedLayer& layer, const UnpackProgress& progress);
 
     std::vector<UnpackedLayer> list();
-    // See UnpackedImages::remove_unused; ends early when `enough` says so.
-    uint64_t remove_unused(std::chrono::seconds unused_for, const std::function<bool()>& enough);
+    // See UnpackedImages::remove_unused. `wanted` says of each layer whether it is to be kept all the same.
+    uint64_t remove_unused(std::chrono::seconds unused_for, const std::function<bool(const UnpackedLayer&)>& wanted);
     uint64_t free_bytes() const;
 
   private:

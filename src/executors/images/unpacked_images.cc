@@ -41,11 +41,16 @@ class Unpacker : public UnpackedImages {
         TRY(oci::open_runnable(*found.source, std::move(found.image)));
         return {};
     }
+    Result<bool> here(const ImageRequest& request) override {
+        const auto found = find(request);
+        if (!found && found.error().kind != ErrorKind::NotFound) return found.error();
+        return found.has_value();
+    }
     Result<RunImage> prepare(const ImageRequest& request, const ImageProgress& progress,
                              const std::function<bool()>& stop) override;
     std::vector<UnpackedLayer> layers() override { return store_->list(); }
     uint64_t remove_unused(std::chrono::seconds unused_for) override {
-        return store_->remove_unused(unused_for, [] { return false; });
+        return store_->remove_unused(unused_for, [](const UnpackedLayer&) { return false; });
     }
     Json describe() const override;
 
@@ -53,6 +58,7 @@ class Unpacker : public UnpackedImages {
     Result<Found> find(const ImageRequest& request);
     std::optional<RunImage> remembered(const std::string& digest);
     Result<RunImage> unpack(const Found& found, const ImageProgress& progress, const std::function<bool()>& stop);
+    bool is_of_an_image(const UnpackedLayer& layer);
     void sweep(const std::stop_token& stop);
 
     const UnpackSettings settings_;
@@ -147,6 +153,14 @@ Result<RunImage> Unpacker::unpack(const Found& found, const ImageProgress& progr
     return known.image;
 }
 
+// A source that cannot tell keeps it.
+bool Unpacker::is_of_an_image(const UnpackedLayer& layer) {
+    return std::any_of(settings_.sources.begin(), settings_.sources.end(), [&](oci::ImageSource* source) {
+        const auto has = source->has_blob(layer.digest);
+        return !has || *has;
+    });
+}
+
 void Unpacker::sweep(const std::stop_token& stop) {
     for (;;) {
         {
@@ -155,11 +169,12 @@ void Unpacker::sweep(const std::stop_token& stop) {
             while (!stop.stop_requested() && std::chrono::steady_clock::now() < next) wake_.wait_until(mutex_, next);
         }
         if (stop.stop_requested()) return;
-        uint64_t freed = store_->remove_unused(settings_.keep_unused, [&] { return stop.stop_requested(); });
-        const auto enough = [&] {
-            return stop.stop_requested() || store_->free_bytes() >= settings_.disk_reserve_bytes;
-        };
-        if (!enough()) freed += store_->remove_unused(std::chrono::seconds(0), enough);
+        uint64_t freed =
+            store_->remove_unused(settings_.keep_unused, [&](const UnpackedLayer&) { return stop.stop_requested(); });
+        freed += store_->remove_unused(std::chrono::seconds(0), [&](const UnpackedLayer& layer) {
+            return stop.stop_requested() ||
+                   (store_->free_bytes() >= settings_.disk_reserve_bytes && is_of_an_image(layer));
+        });
         if (freed > 0) log::info("removed unpacked images that nothing uses: " + in_mib(freed) + " MiB");
     }
 }

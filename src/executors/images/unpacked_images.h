@@ -25,8 +25,9 @@ struct UnpackSettings {
     std::string folder;  // "<data>/images", on the disk of the runs; made when missing
     // Asked in this order; they outlive the object.
     std::vector<oci::ImageSource*> sources;
-    // Layers that no living run uses go this long after their last use; all such layers, the oldest first, when less
-    // than `disk_reserve_bytes` is free. Never within `grace`: a run may be about to start.
+    // Layers that no living run uses go this long after their last use; sooner those that no image has any more, and,
+    // the oldest first, all such layers when less than `disk_reserve_bytes` is free. Never within `grace`: a run may be
+    // about to start.
     std::chrono::seconds keep_unused = std::chrono::hours(7 * 24);
     std::chrono::seconds grace = std::chrono::hours(1);
     std::chrono::seconds sweep_every = std::chrono::minutes(10);

@@ -19,9 +19,10 @@ class UnpackedImagesTest : public testing::Test {
         images_.reset();
         EXPECT_TRUE(remove_tree(base_).has_value());
     }
-    void open() {
+    void open(std::chrono::seconds sweep_every = UnpackSettings{}.sweep_every) {
         images_.reset();
         UnpackSettings settings;
+        settings.sweep_every = sweep_every;
         settings.folder = base_;
         settings.sources = {&source_};
         settings.grace = std::chrono::seconds(0);
@@ -43,6 +44,13 @@ class UnpackedImagesTest : public testing::Test {
         const auto config = Json::parse(
             R"({"config":{"Entrypoint":["/train"],"Cmd":["now"],"Env":["A=1"],"WorkingDir":"/w","User":"7:8"}})");
         source_.add_image(name, {first_, second_}, {first_, packed}, *config);
+    }
+
+    // As if nobody had used them for years.
+    void age_layers() {
+        const timespec old[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
+        for (const UnpackedLayer& layer : images_->layers())
+            ASSERT_EQ(utimensat(AT_FDCWD, (layer.folder + "/lock").c_str(), old, 0), 0);
     }
 
     std::string base_, first_, second_;
@@ -179,11 +187,8 @@ TEST_F(UnpackedImagesTest, LayersThatNobodyUsesGo) {
     lock.l_type = F_RDLCK;
     ASSERT_EQ(fcntl(held.get(), F_OFD_SETLK, &lock), 0);
     EXPECT_EQ(images_->remove_unused(std::chrono::hours(1)), 0u);
-    for (const UnpackedLayer& layer : images_->layers()) {
-        const timespec old[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
-        ASSERT_EQ(utimensat(AT_FDCWD, (layer.folder + "/lock").c_str(), old, 0), 0);
-        EXPECT_EQ(layer.in_use, layer.digest == digest_of(first_));
-    }
+    age_layers();
+    for (const UnpackedLayer& layer : images_->layers()) EXPECT_EQ(layer.in_use, layer.digest == digest_of(first_));
     EXPECT_GT(images_->remove_unused(std::chrono::hours(1)), 0u);
     ASSERT_EQ(images_->layers().size(), 1u);
     EXPECT_EQ(images_->layers()[0].digest, digest_of(first_));
@@ -192,6 +197,23 @@ TEST_F(UnpackedImagesTest, LayersThatNobodyUsesGo) {
     EXPECT_TRUE(images_->layers().empty());
     EXPECT_TRUE(prepare(kOurs).has_value());  // once more
     EXPECT_EQ(source_.opened[digest_of(first_)], 2);
+}
+
+TEST_F(UnpackedImagesTest, LayersGoWithTheLastImageThatHasThem) {
+    add_two_layers(kOurs);
+    source_.add_image("x.example/base:1", {first_}, {first_});
+    open();
+    ASSERT_TRUE(prepare(kOurs).has_value());
+    source_.names.erase(kOurs);
+    source_.blobs.erase(digest_of(make_tar({{"b", 'f', "second"}}, Packing::Zstd)));
+    open(std::chrono::seconds(1));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (images_->layers().size() > 1 && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ASSERT_EQ(images_->layers().size(), 1u);
+    EXPECT_EQ(images_->layers()[0].digest, digest_of(first_));
+    EXPECT_TRUE(prepare("x.example/base:1").has_value());
+    EXPECT_EQ(source_.opened[digest_of(first_)], 1);
 }
 
 }  // namespace

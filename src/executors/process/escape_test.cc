@@ -1,6 +1,9 @@
 // The ways out of a container that are known: each is tried inside, as root, with and without an image.
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -12,7 +15,7 @@ namespace {
 
 // Prints "open: <what>" for every attempt that succeeds, and how many were made.
 constexpr const char* kAttempts = R"(
-import ctypes, os, socket, struct, subprocess
+import ctypes, fcntl, os, resource, shutil, socket, struct, subprocess
 libc = ctypes.CDLL(None, use_errno=True)
 made = 0
 def attempt(what, action):
@@ -47,7 +50,15 @@ call('pivot_root', 155, b'.', b'.')
 call('chroot', 161, b'/tmp')
 call('unshare', 272, 0x00020000)
 call('unshare user', 272, 0x10000000)
-call('clone into a namespace', 56, 0x10000000 | 17, 0, 0, 0, 0)
+for name, flag in [('mnt', 0x20000), ('cgroup', 0x2000000), ('uts', 0x4000000), ('ipc', 0x8000000), ('user', 0x10000000),
+                   ('pid', 0x20000000), ('net', 0x40000000)]:
+    call('unshare ' + name, 272, flag)
+    call('clone into ' + name, 56, flag | 17, 0, 0, 0, 0)
+    call('clone3 into ' + name, 435, struct.pack('<11Q', flag, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88)
+call('mount_setattr', 442, -100, b'/', 0x8000, struct.pack('<4Q', 0, 1, 0, 0), 32)
+call('fspick', 433, -100, b'/', 0)
+handle = ctypes.create_string_buffer(b'\x80' + bytes(200))
+call('name_to_handle_at', 303, -100, b'/', handle, bytes(8), 0)
 call('open_by_handle_at', 304, -100, ctypes.create_string_buffer(64), 0)
 for name in ['mnt', 'net', 'user', 'pid', 'ipc', 'uts', 'cgroup']:
     attempt('setns ' + name, lambda: libc.setns(os.open('/proc/1/ns/' + name, os.O_RDONLY), 0) == 0)
@@ -57,15 +68,52 @@ for request in [16, 0x4206]:
         attempt(f'ptrace {pid}', lambda: libc.ptrace(request, pid, 0, 0) == 0)
 for path in ['/proc/1/root/etc/passwd', '/proc/1/mem', '/proc/1/environ', f'/proc/{launcher}/root/etc', '/proc/1/cwd/x']:
     attempt(path, lambda: os.open(path, os.O_RDONLY))
+buffer = ctypes.create_string_buffer(64)
+vector = struct.pack('<QQ', ctypes.addressof(buffer), 64)
+for pid in [1, launcher]:
+    call(f'process_vm_readv {pid}', 310, pid, vector, 1, struct.pack('<QQ', 0x400000, 64), 1, 0)
+    call(f'process_vm_writev {pid}', 311, pid, vector, 1, struct.pack('<QQ', 0x400000, 64), 1, 0)
+attempt('limits of the launcher', lambda: resource.prlimit(launcher, resource.RLIMIT_NOFILE))
+def steal():
+    return libc.syscall(438, os.pidfd_open(1), 0, 0) >= 0
+attempt('pidfd_getfd of the first process', steal)
 attempt('kill the launcher', lambda: os.kill(launcher, 9))
 attempt('pidfd of the launcher', lambda: os.pidfd_open(launcher))
 # Raw sockets and foreign families.
 for family, kind, protocol in [(socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_INET, socket.SOCK_RAW, 255),
                                (socket.AF_INET6, socket.SOCK_RAW, 58), (17, socket.SOCK_RAW, 0x300),
-                               (17, socket.SOCK_DGRAM, 0x300), (38, 5, 0), (40, 1, 0), (30, 1, 0), (31, 3, 1)]:
+                               (17, socket.SOCK_DGRAM, 0x300), (38, 5, 0), (40, 1, 0), (30, 1, 0), (31, 3, 1),
+                               (44, 3, 0), (15, 3, 2), (21, 5, 0)]:
     attempt(f'socket {family} {kind}', lambda: socket.socket(family, kind, protocol))
+def audit(kind, text):
+    s = socket.socket(16, socket.SOCK_RAW, 9)
+    s.settimeout(.2)
+    s.sendto(struct.pack('<IHHII', 16 + len(text), kind, 5, 1, 0) + text, (0, 0))
+    return struct.unpack('<i', s.recv(4096)[16:20])[0] >= 0
+attempt('the audit log of the machine', lambda: audit(1000, b''))
+attempt('a lie in the audit log', lambda: audit(1112, b'op=login'))
+# The network: devices, routes, the addresses of clouds, the machine's own, and what another job listens on.
+plain = socket.socket()
+attempt('down with a device', lambda: fcntl.ioctl(plain, 0x8914, struct.pack('16sH14s', b'lo', 0, b'')))
+attempt('a route', lambda: fcntl.ioctl(plain, 0x890B, bytes(128)))
+own = struct.pack('16sHH4s8s', b'eth0', 2, 0, bytes([10, 0, 0, 1]), b'')
+attempt('an address', lambda: fcntl.ioctl(plain, 0x8916, own))
+def dial(host, port):
+    s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
+    s.settimeout(.2)
+    s.connect((host, port))
+for host, port in [('169.254.169.254', 80), ('fd00:ec2::254', 80), ('8.8.8.8', 53), ('10.254.0.2', victim_port),
+                   ('10.254.0.1', victim_port), ('10.254.255.255', victim_port)]:
+    attempt(f'dial {host}', lambda: dial(host, port))
+for host in host_addresses:
+    attempt(f'dial the machine at {host}', lambda: dial(host, host_port))
+def shared_memory():
+    return libc.shmget(shared_key, 0, 0) >= 0
+attempt('shared memory of the machine', shared_memory)
 # The machine's files.
-for path in [host_folder, host_folder + '/launch', '/work', '/etc/shadow', '/host', '/var/lib/docker', '/boot/vmlinuz',
+for path in [host_folder, host_folder + '/launch', host_folder + '/algo-1/ml/secret', '/dev/console', '/dev/tty',
+             '/dev/pts/0', '/proc/1/root' + host_folder, '/proc/1/task/1/root/boot', '/proc/vmallocinfo',
+             '/proc/slabinfo', '/work', '/etc/shadow', '/host', '/var/lib/docker', '/boot/vmlinuz',
              '/run/containerd', '/sys/fs/cgroup', '/sys/kernel', '/sys/firmware', '/sys/class', '/dev/mem', '/dev/kmsg',
              '/dev/port', '/dev/vda', '/dev/sda', '/dev/kvm', '/dev/fuse', '/dev/net/tun', '/dev/loop-control',
              '/proc/kcore', '/proc/kmsg', '/proc/sched_debug', '/proc/timer_list', '/proc/keys', '/proc/kpagecount']:
@@ -101,6 +149,22 @@ for path in ['/sys/fs/cgroup/release_agent', '/sys/fs/cgroup/memory/release_agen
 # The kernel.
 call('init_module', 175, 0, 0, b'')
 call('finit_module', 313, 0, b'', 0)
+call('delete_module', 176, b'x', 0)
+call('kexec_file_load', 320, 0, 0, 1, b'', 0)
+call('request_key', 249, b'user', b'x', b'y', -2)
+call('keyctl join', 250, 1, 0)
+call('io_uring_register', 427, 0, 0, 0, 0)
+call('fanotify_init', 300, 4, 0)
+call('acct', 163, b'/tmp/acct')
+call('lookup_dcookie', 212, 1, ctypes.create_string_buffer(64), 64)
+call('clock_settime', 227, 0, struct.pack('<QQ', 1, 0))
+call('adjtimex', 159, ctypes.create_string_buffer(struct.pack('<I', 0x4000) + bytes(300)))
+call('ioperm', 173, 0x378, 1, 1)
+call('modify_ldt', 154, 1, ctypes.create_string_buffer(16), 16)
+call('setdomainname', 171, b'other', 5)
+call('vhangup', 153)
+call('swapoff', 168, b'/')
+call('nfsservctl', 180, 0, 0, 0)
 call('kexec_load', 246, 0, 0, 0, 0)
 call('bpf', 321, 0, ctypes.create_string_buffer(128), 128)
 call('perf_event_open', 298, ctypes.create_string_buffer(128), 0, -1, -1, 0)
@@ -124,6 +188,22 @@ attempt('more capabilities', lambda:
 attempt('new privileges', lambda: 'NoNewPrivs:\t1' not in open('/proc/self/status').read())
 attempt('no filter', lambda: 'Seccomp:\t2' not in open('/proc/self/status').read())
 attempt('nice', lambda: os.nice(-10))
+attempt('a better score', lambda: write('/proc/self/oom_score_adj', '-1000'))
+attempt('real time', lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)))
+attempt('core dumps', lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)))
+attempt('ambient capabilities', lambda: libc.prctl(47, 2, 21, 0, 0) == 0)
+attempt('new privileges again', lambda: libc.prctl(38, 0, 0, 0, 0) == 0)
+attempt('a file that cannot be changed', lambda: fcntl.ioctl(os.open('/tmp', os.O_RDONLY), 0x40086602, struct.pack('<l', 0x10)))
+def rise():
+    shutil.copy('/usr/bin/id', '/tmp/id')
+    os.chmod('/tmp/id', 0o6755)
+    def fall():
+        os.setgroups([])
+        os.setgid(1000)
+        os.setuid(1000)
+    said = subprocess.run(['/tmp/id', '-u'], preexec_fn=fall, capture_output=True, text=True, check=True).stdout
+    return 'set-id' if said.strip() == '0' else False
+attempt('a set-id program', rise)
 def climb():
     fd = os.open('/', os.O_RDONLY)
     for _ in range(64): fd = os.open('..', os.O_RDONLY, dir_fd=fd)
@@ -149,8 +229,25 @@ Fd listen_on(int family, const void* address, socklen_t size) {
     return listener;
 }
 
+// Of this machine, as members of a list in Python. Those that every run has itself are not.
+std::string own_addresses() {
+    std::string found;
+    ifaddrs* all = nullptr;
+    if (getifaddrs(&all) != 0) return found;
+    for (const ifaddrs* one = all; one; one = one->ifa_next) {
+        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET) continue;
+        char text[INET_ADDRSTRLEN] = {};
+        inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
+        if (!std::string_view(text).starts_with("10.254.")) found += "'" + std::string(text) + "', ";
+    }
+    freeifaddrs(all);
+    return found;
+}
+
 TEST_P(EscapeTest, NoWayOutIsOpen) {
-    RunSpec victim = script("exec sleep 1000");
+    RunSpec victim = script(
+        "echo secret > /opt/ml/secret; exec python3 -c \"import socket, time; s = socket.create_server(('', 7777)); "
+        "time.sleep(1000)\"");
     RunRecorder recorder;
     ASSERT_TRUE(executor_->start(victim, recorder).has_value());
     ASSERT_TRUE(recorder.await_start());
@@ -168,12 +265,17 @@ TEST_P(EscapeTest, NoWayOutIsOpen) {
     hidden.copy(abstract.sun_path + 1, sizeof abstract.sun_path - 2);
     const Fd on_path = listen_on(AF_UNIX, &named, sizeof named);
     const Fd on_name = listen_on(AF_UNIX, &abstract, static_cast<socklen_t>(3 + hidden.size()));
+    const int key = static_cast<int>(system_random().below(0x7fffffff)) + 1;
+    const int shared = shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0666);
+    ASSERT_GE(shared, 0);
     RunSpec spec = with_or_without_image("exec python3 /opt/ml/input/attempts.py");
-    const std::string known = "launcher = " + std::to_string(launcher->pid) + "\nhost_folder = '" + victim.folder +
-                              "'\nhost_socket = '" + path + "'\nabstract = '" + hidden +
-                              "'\nhost_port = " + std::to_string(ntohs(address.sin_port)) + "\n";
+    const std::string known =
+        "launcher = " + std::to_string(launcher->pid) + "\nhost_folder = '" + victim.folder + "'\nhost_socket = '" +
+        path + "'\nabstract = '" + hidden + "'\nhost_port = " + std::to_string(ntohs(address.sin_port)) +
+        "\nvictim_port = 7777\nshared_key = " + std::to_string(key) + "\nhost_addresses = [" + own_addresses() + "]\n";
     ASSERT_TRUE(write_file(ml(spec) + "/input/attempts.py", known + kAttempts).has_value());
     const RunOutcome outcome = run(spec);
+    shmctl(shared, IPC_RMID, nullptr);
     ASSERT_EQ(outcome.hosts.size(), 1u) << outcome.message;
     EXPECT_EQ(outcome.hosts[0].exit_code, 0);
     const std::string log = log_of(spec);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <map>
 #include <thread>
 
 #include "executors/process/image_run_fixture.h"
@@ -103,6 +104,39 @@ TEST_P(ImageRunTest, EntryPointArgumentsEnvironmentAndFolderFollowTheImage) {
     EXPECT_EQ(refused.error().message, "the image has neither an entry point nor a command");
 }
 
+TEST_P(ImageRunTest, TheUserOfTheImageIsTheOneInside) {
+    const std::string users = layer("users");
+    place(users, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nworker:x:1234:1235::/home/worker:/bin/sh\n");
+    place(users, "etc/group", "root:x:0:\nworker:x:1235:\nshared:x:1300:other,worker\nothers:x:1301:other\n");
+    const std::string text =
+        "echo $(id -u):$(id -g):$(id -G) $HOME; touch /opt/ml/model/made /opt/ml/output/made /tmp/made && echo wrote;"
+        "touch /etc/made 2>/dev/null && echo hole; echo said > /dev/stdout; cat /opt/ml/input/given;"
+        "grep CapEff /proc/self/status";
+    const std::map<std::string, std::string> known = {{"worker", "1234:1235:1235 1300 /home/worker"},
+                                                      {"1234", "1234:1235:1235 1300 /home/worker"},
+                                                      {"worker:shared", "1234:1300:1300 /home/worker"},
+                                                      {"5000", "5000:0:0 /"},
+                                                      {"5000:6000", "5000:6000:6000 /"}};
+    const bool foreign = geteuid() == 0 && GetParam() != Way::UserNamespace;
+    for (const auto& [user, said] : known) {
+        RunSpec spec = image_script(text, {users});
+        spec.image->config.user = user;
+        ASSERT_TRUE(write_file(ml(spec) + "/input/given", "given\n").has_value());
+        if (foreign)
+            EXPECT_EQ(output_of(spec), said + "\nwrote\nsaid\ngiven\nCapEff:\t0000000000000000\n") << user;
+        else  // the one user of its namespace
+            EXPECT_TRUE(output_of(spec).starts_with("0:0:0 /root\nwrote\nhole\nsaid\n")) << user;
+    }
+    if (!foreign) return;
+    for (const char* user : {"absent", "worker:absent", "4294967295", "-1"}) {
+        RunSpec spec = image_script(text, {users});
+        spec.image->config.user = user;
+        const RunOutcome outcome = run(spec);
+        EXPECT_EQ(outcome.cause, RunOutcome::Cause::LaunchFailed);
+        EXPECT_TRUE(outcome.message.starts_with("the image has no ")) << outcome.message;
+    }
+}
+
 TEST_P(ImageRunTest, LinksInAHostileImageLeadNowhereOutside) {
     const std::string victim = base_ + "/victim";
     ASSERT_TRUE(make_directories(victim + "/etc").has_value());
@@ -125,6 +159,28 @@ TEST_P(ImageRunTest, LinksInAHostileImageLeadNowhereOutside) {
     EXPECT_FALSE(file_exists(victim + "/pts"));
     EXPECT_FALSE(file_exists(victim + "/hosts"));
     EXPECT_FALSE(file_exists(victim + "/etc/hostname"));
+}
+
+// A folder in one layer is a link in another: the later one counts, and nobody follows the link.
+TEST_P(ImageRunTest, LayersDoNotWriteThroughEachOthersLinks) {
+    const std::string victim = base_ + "/victim";
+    ASSERT_TRUE(make_directories(victim + "/sub").has_value());
+    ASSERT_TRUE(write_file(victim + "/precious", "untouched\n").has_value());
+    const std::string first = layer("first"), second = layer("second"), third = layer("third");
+    for (const char* name : {"a", "b", "gone", "opaque"}) link(first, name, victim);
+    link(first, "file", victim + "/precious");
+    place(second, "a/precious", "own\n");
+    place(second, "file", "own\n");
+    place(second, "opaque/sub/x", "own\n");
+    hide_below(second, "opaque");
+    white_out(second, "gone");
+    place(third, "a/sub/x", "third\n");
+    link(third, "b", "../../../../" + victim);
+    RunSpec spec = image_script("cd /; cat a/precious file opaque/sub/x a/sub/x; ls b/ gone 2>/dev/null; echo end",
+                                {first, second, third});
+    EXPECT_EQ(output_of(spec), "own\nown\nown\nthird\nend\n");
+    EXPECT_EQ(content(victim + "/precious"), "untouched\n");
+    EXPECT_FALSE(file_exists(victim + "/sub/x"));
 }
 
 TEST_P(ImageRunTest, HostsReachEachOtherByName) {

@@ -106,6 +106,7 @@ bool read_member(LaunchSpec& spec, std::string_view key, std::string_view value)
     if (key == "argument") return append(spec.command);
     if (key == "environment") return append(spec.environment);
     if (key == "image_layer") return append(spec.image_layers);
+    if (key == "user") return text(spec.user);
     if (key == "served_port") return read_number(value, spec.served_port);
     if (key == "mount") return read_mount(value, spec.mounts.emplace_back());
     if (key == "mount_without_links") return !spec.mounts.empty() && !(spec.mounts.back().through_links = false);
@@ -146,6 +147,7 @@ std::string encode_launch_spec(const LaunchSpec& spec) {
     out.put_all("argument", spec.command);
     out.put_all("environment", spec.environment);
     out.put_all("image_layer", spec.image_layers);
+    if (!spec.user.empty()) out.put("user", spec.user);
     if (spec.served_port != 0) out.put("served_port", spec.served_port);
     for (const LaunchMount& mount : spec.mounts) {
         out.put("mount", mount.mode + mount.source + "\n" + mount.target);

@@ -65,6 +65,7 @@ struct LaunchSpec {
     std::vector<std::string> command;
     std::vector<std::string> environment;   // "NAME=value"
     std::vector<std::string> image_layers;  // folders, the lowest first; empty: the machine's own files are shown
+    std::string user;                       // of the image, as its configuration names him; empty: root
     uint16_t served_port = 0;               // inside, carried to <folder>/<algo-N>/served.sock; 0: none
     std::vector<LaunchMount> mounts;
     std::vector<std::string> log_files;

@@ -15,6 +15,7 @@ LaunchSpec full_spec() {
     spec.command = {"/bin/sh", "-c", "echo two\nlines", ""};
     spec.environment = {"A=1", "B=line\nline=2"};
     spec.image_layers = {"/images/layers/a b/root", "/images/layers/b/root"};
+    spec.user = "1000:shared";
     spec.served_port = 8080;
     spec.mounts = {{'r', "/a b", "/opt/ml/input", false, {1}}, {'o', "/c:d,e", "/opt/ml/model"}};
     spec.log_files = {"/l/1", "/l/2"};
@@ -50,6 +51,7 @@ TEST(LaunchSpec, ReadsBackWhatWasWritten) {
     EXPECT_EQ(back->limits_of(1).memory_bytes, uint64_t{1} << 30);
     EXPECT_EQ(back->companions, spec.companions);
     EXPECT_EQ(back->image_layers, spec.image_layers);
+    EXPECT_EQ(back->user, spec.user);
     EXPECT_EQ(back->served_port, 8080);
     EXPECT_EQ(back->working_folder, "/opt/ml/code");
     EXPECT_EQ(back->max_log_bytes, 8u);

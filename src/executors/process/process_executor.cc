@@ -166,8 +166,9 @@ std::vector<LaunchMount> command_mounts(const RunSpec& spec) {
     return mounts;
 }
 
-std::vector<std::string> environment_of(const RunSpec& spec) {
-    std::map<std::string, std::string> variables = {{"PATH", kDefaultPath}, {"HOME", "/root"}};
+std::vector<std::string> environment_of(const RunSpec& spec, bool has_user) {
+    std::map<std::string, std::string> variables = {{"PATH", kDefaultPath}};
+    if (!has_user) variables["HOME"] = "/root";  // else the launcher knows better
     for (const std::string& variable : spec.image ? spec.image->config.environment : std::vector<std::string>{})
         if (const size_t border = variable.find('='); border != std::string::npos && border > 0 && !has_nul(variable))
             variables[variable.substr(0, border)] = variable.substr(border + 1);
@@ -193,10 +194,12 @@ LaunchSpec launch_spec_of(const RunSpec& spec, const ProcessSettings& settings) 
         launch.image_layers = spec.image->layers;
         const std::string& folder = spec.image->config.working_folder;
         launch.working_folder = folder.empty() ? "/" : folder;
+        // A user namespace of tier T1 has one user, who is root inside.
+        if (!launch.user_namespace && !has_nul(spec.image->config.user)) launch.user = spec.image->config.user;
     }
     launch.served_port = spec.served_port;
     launch.command = command_of(spec);
-    launch.environment = environment_of(spec);
+    launch.environment = environment_of(spec, !launch.user.empty());
     launch.mounts = command_mounts(spec);
     for (const Mount& mount : spec.mounts) {
         const char mode = mount.mode == Mount::Mode::ReadOnly ? 'r' : mount.mode == Mount::Mode::Writable ? 'w' : 'o';

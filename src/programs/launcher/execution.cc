@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +54,18 @@ void take_standard(const Standard& standard) {
     dup2(err, STDERR_FILENO);
 }
 
+// In the child that shares our memory, so by bare calls. With the last one it loses all capabilities.
+bool become(const ImageUser& user) {
+    return syscall(SYS_setgroups, user.groups.size(), user.groups.data()) == 0 &&
+           syscall(SYS_setresgid, user.group, user.group, user.group) == 0 &&
+           syscall(SYS_setresuid, user.user, user.user, user.user) == 0;
+}
+
+void add_missing(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
+    const auto named = [&](const std::string& variable) { return variable.starts_with(name + "="); };
+    if (std::none_of(environment.begin(), environment.end(), named)) environment.push_back(name + "=" + value);
+}
+
 }  // namespace
 
 // The child shares our memory until it executes the program, so its errno is ours to read.
@@ -72,7 +85,7 @@ Result<pid_t> spawn(const Program& program, const std::string& name) {
             if (getppid() != parent) _exit(127);
         }
         take_standard(program.standard);
-        execve(program.path.c_str(), arguments.data(), variables.data());
+        if (!program.user || become(*program.user)) execve(program.path.c_str(), arguments.data(), variables.data());
         failure = errno;
         _exit(127);
     }
@@ -82,13 +95,13 @@ Result<pid_t> spawn(const Program& program, const std::string& name) {
 }
 
 Result<pid_t> execute(const std::vector<std::string>& command, std::vector<std::string> environment, int host,
-                      const Standard& standard) {
+                      const Standard& standard, const ImageUser* user) {
     const std::string path = find_command(command[0], environment);
-    const auto named = [](const std::string& variable) { return variable.starts_with("HOSTNAME="); };
-    if (std::none_of(environment.begin(), environment.end(), named))
-        environment.push_back("HOSTNAME=" + executors::host_name(host));
-    return spawn({.path = path, .arguments = command, .environment = std::move(environment), .standard = standard},
-                 command[0]);
+    add_missing(environment, "HOSTNAME", executors::host_name(host));
+    if (user) add_missing(environment, "HOME", user->home);
+    return spawn(
+        {.path = path, .arguments = command, .environment = std::move(environment), .standard = standard, .user = user},
+        command[0]);
 }
 
 }  // namespace millwright::launcher

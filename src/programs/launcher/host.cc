@@ -23,10 +23,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "programs/launcher/channel.h"
 #include "programs/launcher/execution.h"
 #include "programs/launcher/image_root.h"
+#include "programs/launcher/image_user.h"
 #include "programs/launcher/network.h"
 #include "programs/launcher/root.h"
 #include "programs/launcher/sandbox.h"
@@ -188,6 +190,15 @@ Result<void> name_host(int host) {
     return {};
 }
 
+// Nothing where the image names nobody: then the command is root's.
+Result<std::optional<ImageUser>> prepare_user(const LaunchSpec& spec) {
+    if (spec.user.empty()) return std::optional<ImageUser>();
+    std::optional<ImageUser> user = TRY(find_image_user(spec.user));
+    for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) own_output(*user, descriptor);
+    TRY(open_contract_to_user());
+    return user;
+}
+
 // A spare's time before its work. Returns with the work's mounts in place.
 LaunchSpec stand_ready(Steps& steps, const LaunchSpec& spec, int host, const MachineView& machine, int signals) {
     prctl(PR_SET_DUMPABLE, 0);  // what stands ready must not look into its pid 1
@@ -225,12 +236,18 @@ LaunchSpec stand_ready(Steps& steps, const LaunchSpec& spec, int host, const Mac
     if (spec.spare) spec = stand_ready(steps, spec, host, machine, signals);
     machine = {};
     steps.run("work folder", [&] { return enter_work_folder(spec); });
+    std::optional<ImageUser> user_inside;
+    steps.run("user of the image", [&]() -> Result<void> {
+        user_inside = TRY(prepare_user(spec));
+        return {};
+    });
     steps.run("privileges", drop_privileges);
     prctl(PR_SET_DUMPABLE, 0);
     steps.run("supervision", die_with_supervisor);
     const Moment start = now();
     const Result<pid_t> command =
-        execute(spec.command, spec.environment, host, {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false});
+        execute(spec.command, spec.environment, host, {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false},
+                user_inside ? &*user_inside : nullptr);
     if (!command) steps.fail("execution", command.error());
     static_cast<void>(send_message(kChannel, 'S', bytes_of(start)).has_value());
     close(STDOUT_FILENO);  // the command alone keeps its pipe open

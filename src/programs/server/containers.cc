@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "executors/process/probe.h"
 #include "programs/server/image_repositories.h"
+#include "resources/prebuilt_images/prebuilt_images.h"
 
 namespace millwright::programs {
 namespace {
@@ -153,7 +154,8 @@ Result<std::unique_ptr<Containers>> Containers::open(const Parts& parts) {
     made->repositories_ = image_repositories(parts.registry, parts.tags);
     made->aliases_ = std::make_unique<resources::ImageAliases>(folder + kImageAliases);
     made->names_ = std::make_unique<resources::ImageNames>(
-        resources::ImageNames::Parts{*made->repositories_, *made->images_, parts.identity, *made->aliases_});
+        resources::ImageNames::Parts{*made->repositories_, *made->images_, parts.identity, *made->aliases_,
+                                     resources::prebuilt_references, choice.layers == nullptr});
     return made;
 }
 

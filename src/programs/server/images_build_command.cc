@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "programs/server/containers.h"
 #include "resources/images/image_aliases.h"
 #include "resources/prebuilt_images/build_context.h"
 #include "resources/prebuilt_images/image_builder.h"
@@ -24,10 +25,10 @@ namespace {
 using resources::BuildContext;
 using resources::BuiltImage;
 using resources::ImageBuilder;
+using resources::kContentLabel;
 using resources::PrebuiltImage;
 using Kind = resources::PrebuiltImage::Kind;
 
-constexpr const char* kContentLabel = "millwright.content";
 constexpr const char* kStageLabel = "millwright.stage";
 
 // A file that is gone when the command is.
@@ -43,32 +44,14 @@ class ScratchFile {
     std::string path_;
 };
 
-std::vector<std::string> engine_sockets(const Config& config) {
-    if (!config.container_socket.empty()) return {config.container_socket};
-    std::vector<std::string> sockets;
-    for (const char* name : {"DOCKER_HOST", "CONTAINER_HOST"})
-        if (const char* host = std::getenv(name); host != nullptr && std::string_view(host).starts_with("unix://"))
-            sockets.emplace_back(host + 7);
-    const char* own = std::getenv("XDG_RUNTIME_DIR");
-    const std::string mine = own == nullptr ? "/run/user/" + std::to_string(getuid()) : own;
-    for (const std::string& folder : {std::string("/run"), mine})
-        for (const char* name : {"/docker.sock", "/podman/podman.sock"}) sockets.push_back(folder + name);
-    return sockets;
-}
-
 Result<std::unique_ptr<ImageBuilder>> open_engine_of(const Config& config) {
     if (config.container_engine == ContainerEngineWish::None)
         return invalid_input(
             "images are built by a container engine, and containers.engine in the configuration is none");
-    std::string why;
-    for (const std::string& socket : engine_sockets(config)) {
-        auto builder = ImageBuilder::open(socket);
-        if (builder) return builder;
-        why += (why.empty() ? "" : "; ") + socket + ": " + builder.error().message;
-    }
-    return Error{ErrorKind::Unavailable,
-                 "images are built by Docker or Podman, and neither answers here (containers.socket names a socket)",
-                 why};
+    const auto found = find_engine(config);
+    if (found) return ImageBuilder::open(found->socket);
+    return Error{ErrorKind::Unavailable, "images are built by Docker or Podman: " + found.error().message,
+                 found.error().detail};
 }
 
 // Not kept in the image, and not in its history.

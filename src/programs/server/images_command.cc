@@ -10,6 +10,7 @@
 #include "programs/server/containers.h"
 #include "programs/server/control_socket.h"
 #include "resources/images/image_aliases.h"
+#include "resources/prebuilt_images/image_builder.h"
 
 namespace millwright::programs {
 namespace {
@@ -36,6 +37,37 @@ std::string size_text(int64_t bytes) {
     return text;
 }
 
+Result<std::unique_ptr<resources::ImageBuilder>> engine_of(const Config& config) {
+    if (config.container_engine == ContainerEngineWish::None) return not_found("containers.engine is none");
+    const auto engine = TRY(find_engine(config));
+    return resources::ImageBuilder::open(engine.socket);
+}
+
+// What `millwright images build` made; nothing without an engine.
+std::vector<Json> built_images(const Config& config) {
+    std::vector<Json> built;
+    const auto engine = engine_of(config);
+    const auto found = engine ? (*engine)->list() : Result<std::vector<resources::ListedImage>>(engine.error());
+    if (!found) return built;
+    for (const auto& image : *found)
+        built.push_back(Json::object({{"name", image.name},
+                                      {"where", "engine"},
+                                      {"digest", image.id},
+                                      {"bytes", static_cast<int64_t>(image.bytes)}}));
+    return built;
+}
+
+// Imported, built by us, or of the registry, which the server has.
+Result<void> remove_image(const Config& config, executors::ImageLayout& layout, const std::string& name) {
+    const auto reference = TRY(oci::parse_reference(name));
+    auto removed = layout.remove(reference);
+    if (!removed && removed.error().kind == ErrorKind::NotFound)
+        if (const auto engine = engine_of(config)) removed = (*engine)->remove(name);
+    if (removed || removed.error().kind != ErrorKind::NotFound) return removed;
+    TRY(ask_server(config, "POST", "/images/remove?name=" + percent_encode(name)));
+    return {};
+}
+
 Result<Json> everything(const Config& config) {
     auto images = Json::array();
     auto all = Json::object();
@@ -47,6 +79,7 @@ Result<Json> everything(const Config& config) {
     } else {
         all.set("note", "No server is running: what is in the registry is not shown.");
     }
+    for (auto& image : built_images(config)) images.push_back(std::move(image));
     const auto layout = TRY(executors::ImageLayout::open(config.data_dir + kImportedImages));
     for (const auto& image : TRY(layout->list()))
         images.push_back(Json::object({{"name", image.reference},
@@ -106,13 +139,7 @@ Result<void> remove(const Config& config, const ImagesArguments& arguments) {
         std::printf("%s were freed.\n", size_text(freed["bytes"].int_or(0)).c_str());
     }
     const auto layout = TRY(executors::ImageLayout::open(config.data_dir + kImportedImages));
-    for (const auto& name : arguments.names) {
-        const auto reference = TRY(oci::parse_reference(name));
-        const auto imported = layout->remove(reference);
-        if (imported) continue;
-        if (imported.error().kind != ErrorKind::NotFound) return imported;
-        TRY(ask_server(config, "POST", "/images/remove?name=" + percent_encode(name)));
-    }
+    for (const auto& name : arguments.names) TRY(remove_image(config, *layout, name));
     return {};
 }
 

@@ -169,7 +169,7 @@ void add_images_commands(CLI::App& images, ImagesArguments& arguments) {
         command->callback([&arguments, action] { arguments.action = action; });
         return command;
     };
-    auto* list = add("list", "Those of the registry, imported ones, and what names stand for", Action::List);
+    auto* list = add("list", "Those of the registry, imported and built ones, and what names stand for", Action::List);
     list->add_flag("--json", arguments.json, "As JSON");
     auto* alias = add("alias", "Say what an image URI of a job or model stands for, or show it", Action::Alias);
     auto* name = alias->add_option("NAME", arguments.name, "A URI, or its end, with or without the tag");
@@ -178,7 +178,7 @@ void add_images_commands(CLI::App& images, ImagesArguments& arguments) {
     auto* import = add("import", "Take an image from a file of `docker save`, or an OCI layout", Action::Import);
     import->add_option("FILE", arguments.file, "An archive, or a folder with a layout")->required();
     import->add_option("NAME", arguments.name, "What to call it, if the file does not say");
-    auto* remove = add("remove", "Remove imported images, and tags of the registry", Action::Remove);
+    auto* remove = add("remove", "Remove imported and built images, and tags of the registry", Action::Remove);
     remove->add_option("NAME", arguments.names, "As `list` shows it");
     remove->add_flag("--unused", arguments.unused, "And unpacked layers that no run uses");
 }

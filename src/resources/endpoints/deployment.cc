@@ -226,6 +226,10 @@ Result<void> Deployment::add_image(const VariantSpec& variant, executors::RunSpe
             TRY(parts_.identity->grant_job_credentials(spec.id, role));
     }
     for (const auto& [name, value] : variant.container.environment) variables[name] = value;
+    if (!variant.container.algorithm.empty()) {
+        variables["MILLWRIGHT_ALGORITHM"] = variant.container.algorithm;
+        variables["MILLWRIGHT_ALGORITHM_VERSION"] = variant.container.algorithm_version;
+    }
     return {};
 }
 

@@ -195,11 +195,9 @@ Result<VariantSpec> RunningEndpoints::make_variant(std::string_view account, std
     out.startup_timeout = std::chrono::seconds(variant["ContainerStartupHealthCheckTimeoutInSeconds"].int_or(480));
     out.download_timeout = std::chrono::seconds(variant["ModelDataDownloadTimeoutInSeconds"].int_or(3600));
     const Model model = TRY(parts_.models.find(account, region, out.model_name));
-    std::string image;
-    if (parts_.images)
-        image = TRY(parts_.images->meaning({std::string(account), std::string(region)},
-                                           model.request["PrimaryContainer"]["Image"].string_or("")));
-    out.container = TRY(read_container(model.request["PrimaryContainer"], image));
+    const auto& container = model.request["PrimaryContainer"];
+    const auto image = TRY(meaning_of_model_image(parts_.images, account, region, container));
+    out.container = TRY(read_container(container, image));
     out.role_arn = model.request["ExecutionRoleArn"].string_or("");
     out.network_isolation = model.request["EnableNetworkIsolation"].bool_or(false);
     return out;

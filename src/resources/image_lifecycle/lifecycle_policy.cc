@@ -99,8 +99,9 @@ Result<Rule> read_rule(const Json& document) {
 Result<void> check_together(const ImageLifecyclePolicy& rules) {
     std::set<std::vector<std::string>> selections;
     size_t untagged = 0;
+    for (size_t i = 1; i < rules.size(); ++i)
+        if (rules[i].priority == rules[i - 1].priority) return invalid("rulePriority must be unique");
     for (size_t i = 0; i < rules.size(); ++i) {
-        if (i > 0 && rules[i].priority == rules[i - 1].priority) return invalid("rulePriority must be unique");
         if (rules[i].tags == Rule::Tags::Any && i + 1 < rules.size())
             return invalid("the rule with tagStatus any must have the highest rulePriority");
         if (rules[i].tags == Rule::Tags::Untagged && ++untagged > 1)

@@ -1,7 +1,6 @@
 #include "resources/images/image_names.h"
 
 #include "resources/identity/access_control.h"
-#include "resources/images/images.h"
 
 namespace millwright::resources {
 namespace {
@@ -74,14 +73,32 @@ Result<executors::ImageRequest> image_request(const ImageCaller& caller, std::st
 
 Result<std::string> ImageNames::meaning(const ImageCaller& caller, std::string_view uri) {
     if (auto alias = TRY(parts_.aliases.find(uri))) return std::move(*alias);
-    const bool known = find_built_in_image(uri) || find_framework_image(uri) || is_legacy_tensorflow_image(uri);
-    auto reference = oci::parse_reference(uri);
-    if (!known || !reference) return std::string();
+    const auto framework = find_framework_image(uri);
+    const bool built_in = find_built_in_image(uri) && !(framework && caller.script);
+    const auto reference = oci::parse_reference(uri);
+    if (!(built_in || framework || is_legacy_tensorflow_image(uri)) || !reference) return std::string();
     // Pushed under a name that we know besides: it is meant.
-    const auto at = in_our_registry(caller, std::move(*reference));
-    if (!at) return std::string();
-    const auto found = TRY(parts_.repositories.find(*at));
-    return found.image ? std::string(uri) : std::string();
+    if (const auto at = in_our_registry(caller, *reference)) {
+        const auto found = TRY(parts_.repositories.find(*at));
+        if (found.image) return std::string(uri);
+    }
+    if (built_in)
+        return parts_.images_only ? first_here(caller, {std::string(kAlgorithmsImage)}) : Result<std::string>("");
+    // AWS's own: whoever pulled it wants it.
+    const bool pulled =
+        !reference->host.empty() && TRY(parts_.images.here({*reference, caller.account, caller.region}));
+    if (pulled) return std::string(uri);
+    const bool in_container = caller.purpose == For::Model || parts_.images_only;
+    if (!framework || !in_container || !parts_.prebuilt) return std::string();
+    return first_here(caller, parts_.prebuilt(*framework));
+}
+
+Result<std::string> ImageNames::first_here(const ImageCaller& caller, const std::vector<std::string>& names) {
+    for (const auto& name : names) {
+        const auto request = TRY(image_request(caller, name));
+        if (TRY(parts_.images.here(request))) return name;
+    }
+    return std::string();
 }
 
 Result<void> ImageNames::check(const ImageCaller& caller, const std::string& image) {

@@ -1,11 +1,14 @@
 // From the image URI of a request to what is run for it, and whether its role may have it.
 //
-// In this order: an alias of the user's, an image that was pushed to our registry under that very name, a built-in
-// algorithm or a framework (images.h), else the image of that name, wherever it is.
+// In this order: an alias of the user's, an image that was pushed to our registry under that very name, one of AWS's
+// own that this machine has, a built-in algorithm or a framework (images.h), else the image of that name, wherever it
+// is. What serves a framework's models is the prebuilt image of the framework.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aws/access.h"
 #include "base/result.h"
@@ -13,6 +16,7 @@
 #include "oci/reference.h"
 #include "resources/identity/identity.h"
 #include "resources/images/image_aliases.h"
+#include "resources/images/images.h"
 
 namespace millwright::resources {
 
@@ -34,6 +38,7 @@ struct ImageCaller {
     std::string account, region;
     const Role* role = nullptr;  // null: none was named (models)
     enum class For { Training, Model } purpose = For::Training;
+    bool script = false;  // the user's own is to run: sagemaker-xgboost is the framework then, not the algorithm
 };
 
 // Thread-safe.
@@ -44,6 +49,10 @@ class ImageNames {
         executors::Images& images;
         Identity& identity;
         const ImageAliases& aliases;
+        // What `millwright images build` calls its images of the framework, the most fitting first. Empty: none.
+        std::function<std::vector<std::string>(const FrameworkImage&)> prebuilt{};
+        // This machine runs images and nothing else: algorithms and scripts run in the prebuilt ones, where those are.
+        bool images_only = false;
     };
     explicit ImageNames(const Parts& parts) : parts_(parts) {}
 
@@ -56,6 +65,7 @@ class ImageNames {
     executors::Images& images() { return parts_.images; }
 
   private:
+    Result<std::string> first_here(const ImageCaller& caller, const std::vector<std::string>& names);
     Result<bool> may_pull(const ImageCaller& caller, const oci::Reference& at);
 
     const Parts parts_;

@@ -93,6 +93,60 @@ class ImageNamesTest : public testing::Test {
     Role role_;
 };
 
+TEST_F(ImageNamesTest, AnImageOfAwssThatThisMachineHasIsMeant) {
+    const std::string host = "763104351884.dkr.ecr.us-west-2.amazonaws.com";
+    for (const std::string name : {"/pytorch-training:2.0.0-cpu-py310", "/sagemaker-tensorflow:1.12.0-cpu-py2"}) {
+        EXPECT_EQ(meaning(host + name), "");
+        images_.add(host + name, {});
+        EXPECT_EQ(meaning(host + name), host + name);
+    }
+    // The built-in algorithm, but for those who bring a script.
+    const std::string xgboost = host + "/sagemaker-xgboost:1.7-1";
+    images_.add(xgboost, {});
+    EXPECT_EQ(meaning(xgboost), "");
+    auto caller = training();
+    caller.script = true;
+    EXPECT_EQ(names_->meaning(caller, xgboost).value(), xgboost);
+}
+
+TEST_F(ImageNamesTest, ModelsOfAFrameworkAreServedByItsPrebuiltImage) {
+    names_ = std::make_unique<ImageNames>(
+        ImageNames::Parts{repositories_, images_, *identity_, *aliases_, [](const FrameworkImage& framework) {
+                              const std::string name = "millwright/" + framework.framework + ":1";
+                              return std::vector<std::string>{name + "-gpu", name};
+                          }});
+    const std::string uri = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.0.0-cpu-py310";
+    const auto means = [&](const std::string& image, bool script = false) {
+        auto caller = model();
+        caller.script = script;
+        return names_->meaning(caller, image).value();
+    };
+    EXPECT_EQ(means(uri), "");
+    images_.add("millwright/pytorch:1", {});
+    EXPECT_EQ(means(uri), "millwright/pytorch:1");
+    EXPECT_EQ(meaning(uri), "") << "training has environments";
+    images_.add("millwright/pytorch:1-gpu", {});
+    EXPECT_EQ(means(uri), "millwright/pytorch:1-gpu");
+    images_.add("millwright/xgboost:1", {});
+    EXPECT_EQ(means("sagemaker-xgboost:1.7-1"), "");
+    EXPECT_EQ(means("sagemaker-xgboost:1.7-1", true), "millwright/xgboost:1");
+    ASSERT_TRUE(aliases_->set("pytorch-inference", "mine:2"));
+    EXPECT_EQ(means(uri), "mine:2");
+}
+
+TEST_F(ImageNamesTest, WhereNothingElseRunsEverythingIsAPrebuiltImage) {
+    const auto prebuilt = [](const FrameworkImage& framework) {
+        return std::vector<std::string>{"millwright/" + framework.framework + ":1"};
+    };
+    names_ =
+        std::make_unique<ImageNames>(ImageNames::Parts{repositories_, images_, *identity_, *aliases_, prebuilt, true});
+    EXPECT_EQ(meaning("sagemaker-xgboost:1.7-1"), "") << "nobody built it";
+    images_.add("millwright/algorithms:latest", {});
+    images_.add("millwright/pytorch:1", {});
+    EXPECT_EQ(meaning("sagemaker-xgboost:1.7-1"), kAlgorithmsImage);
+    EXPECT_EQ(meaning("pytorch-training:2.0.0-cpu-py310"), "millwright/pytorch:1");
+}
+
 constexpr const char* kPermissions = "ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer";
 
 TEST_F(ImageNamesTest, AliasesComeFirstThenWhatWasPushedThenWhatWeKnow) {

@@ -136,6 +136,10 @@ std::optional<BuiltInImage> find_built_in_image(std::string_view image) {
     return std::nullopt;
 }
 
+bool is_algorithms_image(std::string_view image) {
+    return image.substr(0, image.find_first_of(":@")) == kAlgorithmsImage.substr(0, kAlgorithmsImage.find(':'));
+}
+
 std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     if (is_prebuilt(uri)) return std::nullopt;
     const std::string_view name = uri.substr(uri.rfind('/') + 1);
@@ -186,8 +190,16 @@ std::string unsupported_image_message(std::string_view image, ImagePurpose purpo
         if (!possible.empty()) possible += ", ";
         possible += std::string(alias.repository) + ":" + std::string(alias.tag);
     }
+    const auto framework = find_framework_image(image);
+    if (purpose == ImagePurpose::Serving && framework) {
+        const std::string name = framework->framework + (framework->version.empty() ? "" : "-" + framework->version);
+        return "What Millwright serves in the place of the image " + std::string(image) +
+               " is not on this machine: `millwright images build " + name +
+               "` makes it, with Docker or Podman (`millwright doctor` tells whether one is found).";
+    }
     if (purpose == ImagePurpose::Serving)
-        return start + " yet: only its built-in algorithms can be served (" + possible + ").";
+        return start + ": its built-in algorithms (" + possible +
+               "), the images of frameworks and images of your own can be served.";
     return start + ": only its built-in algorithms (" + possible +
            ") and the images of frameworks (pytorch-training, tensorflow-training, mxnet-training, sagemaker-chainer, "
            "sagemaker-scikit-learn, sagemaker-xgboost, sagemaker-base-python) can be used.";

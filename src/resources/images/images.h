@@ -18,6 +18,10 @@ struct BuiltInImage {
 // images, tags and digests that no built-in algorithm stands behind.
 std::optional<BuiltInImage> find_built_in_image(std::string_view image);
 
+// The built-in algorithms as an image; its variables (BuiltInImage) say which of them it is.
+inline constexpr std::string_view kAlgorithmsImage = "millwright/algorithms:latest";
+bool is_algorithms_image(std::string_view image);  // with any tag
+
 // A prebuilt framework image, as the SDKs (v1, v2, v3) and AWS's public registry spell it:
 // "…/pytorch-training:2.0.0-cpu-py310", "…/sagemaker-scikit-learn:1.2-1-cpu-py3", "…/sagemaker-chainer:5.0.0-cpu-py3".
 struct FrameworkImage {
@@ -38,8 +42,8 @@ std::vector<std::string> repositories_of_framework(std::string_view framework);
 // sagemaker-tensorflow: known, and refused unless an image was pushed under the name.
 bool is_legacy_tensorflow_image(std::string_view image);
 
-// Why neither function above found something, for the client: names the image and what is possible.
-// Frameworks can train; what serves them does not exist yet.
+// Why neither function above found something, for the client: names the image and what is possible. Serving: of a
+// framework's image, how to get the one that serves it.
 enum class ImagePurpose { Training, Serving };
 std::string unsupported_image_message(std::string_view image, ImagePurpose purpose = ImagePurpose::Training);
 

@@ -87,6 +87,11 @@ Result<void> check_data_access(const Models::Parts& parts, std::string_view acco
         bucket->region + ".");
 }
 
+bool names_script(const Json& environment) {
+    return !environment["SAGEMAKER_PROGRAM"].string_or("").empty() ||
+           !environment["SAGEMAKER_SUBMIT_DIRECTORY"].string_or("").empty();
+}
+
 Model model_of(const RecordName& name, const Row& row) {
     Model model;
     model.name = name;
@@ -98,6 +103,14 @@ Model model_of(const RecordName& name, const Row& row) {
 }
 
 }  // namespace
+
+Result<std::string> meaning_of_model_image(ImageNames* images, std::string_view account, std::string_view region,
+                                           const Json& container) {
+    if (images == nullptr) return std::string();
+    ImageCaller caller{std::string(account), std::string(region), nullptr, ImageCaller::For::Model};
+    caller.script = names_script(container["Environment"]);
+    return images->meaning(caller, container["Image"].string_or(""));
+}
 
 Result<ServedContainer> read_container(const Json& container, const std::string& image) {
     TRY(only_supported(
@@ -112,19 +125,22 @@ Result<ServedContainer> read_container(const Json& container, const std::string&
     for (const JsonMember& variable : container["Environment"].members())
         out.environment[variable.name] = variable.value.string_or("");
     out.data = TRY(read_model_data(container));
+    const auto framework = find_framework_image(out.image);
     const auto built_in = find_built_in_image(out.image);
-    if (!image.empty() || !built_in) {
-        const bool known = find_framework_image(out.image) || is_legacy_tensorflow_image(out.image);
+    const bool script = names_script(container["Environment"]);
+    if (!image.empty() || !built_in || (framework && script)) {
+        const bool known = framework || is_legacy_tensorflow_image(out.image);
         if (image.empty() && known) return invalid_input(unsupported_image_message(out.image, ImagePurpose::Serving));
         out.own_image = image.empty() ? out.image : image;
         TRY(image_request({"", "", nullptr, ImageCaller::For::Model}, out.own_image));
-        return out;
+        if (!built_in || !is_algorithms_image(image)) return out;
     }
     out.algorithm = built_in->algorithm;
     out.algorithm_version = built_in->version;
-    for (const char* script : {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
-        if (const auto set = out.environment.find(script); set != out.environment.end() && !set->second.empty())
-            return not_supported_yet("script mode (the environment variable " + std::string(script) + ")");
+    if (script)
+        return invalid_input("The image " + out.image +
+                             " is a built-in algorithm of Millwright: it takes no script (SAGEMAKER_PROGRAM, "
+                             "SAGEMAKER_SUBMIT_DIRECTORY).");
     if (out.data.form == ModelData::Form::None)
         return invalid_input("ModelDataUrl or ModelDataSource is required for the built-in algorithms.");
     return out;
@@ -166,9 +182,8 @@ Result<void> Models::check(const RecordName& name, const Json& request) {
                        {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation"}));
     if (!request.has("PrimaryContainer")) return invalid_input("PrimaryContainer is required.");
     ImageCaller caller{name.account, name.region, nullptr, ImageCaller::For::Model};
-    const auto image = request["PrimaryContainer"]["Image"].string_or("");
-    std::string meaning;
-    if (parts_.images) meaning = TRY(parts_.images->meaning(caller, image));
+    const auto meaning =
+        TRY(meaning_of_model_image(parts_.images, name.account, name.region, request["PrimaryContainer"]));
     const ServedContainer container = TRY(read_container(request["PrimaryContainer"], meaning));
     const std::string arn = request["ExecutionRoleArn"].string_or("");
     const auto role = arn.empty() ? Result<Role>(Role()) : parts_.identity.resolve_role(name.account, arn);

@@ -37,11 +37,16 @@ struct ModelData {
 
 // A container that this release can serve: a built-in algorithm, or an image.
 struct ServedContainer {
-    std::string image, algorithm, algorithm_version;
-    std::string own_image;  // what the image is called where it is; empty: a built-in algorithm
+    std::string image;
+    std::string algorithm, algorithm_version;  // empty: an image that knows itself what it serves
+    std::string own_image;                     // what the image is called where it is; empty: there is none
     ModelData data;
     std::map<std::string, std::string> environment;
 };
+
+// What stands for a ContainerDefinition's image, as ImageNames::meaning() has it. `images` may be null.
+Result<std::string> meaning_of_model_image(ImageNames* images, std::string_view account, std::string_view region,
+                                           const Json& container);
 
 // InvalidInput names the gap. Takes a ContainerDefinition, and what ImageNames::meaning() says of its image.
 Result<ServedContainer> read_container(const Json& container, const std::string& image = "");

@@ -81,14 +81,18 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
         out.set(member, std::move(value));
         return request("m", out);
     };
-    EXPECT_NE(refusal(with("Image", "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.0-cpu"))
-                  .find("does not run the image"),
-              std::string::npos);
+    const std::string pytorch = "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.0-cpu";
+    EXPECT_NE(refusal(with("Image", pytorch)).find("`millwright images build pytorch-2.0`"), std::string::npos);
+    Json scripted = container();
+    scripted.set("Image", "174872318107.dkr.ecr.us-west-2.amazonaws.com/pca:1");
+    scripted.set("Environment", Json::object({{"SAGEMAKER_PROGRAM", "inference.py"}}));
+    EXPECT_NE(refusal(request("m", scripted)).find("it takes no script"), std::string::npos);
     EXPECT_EQ(refusal(with("Mode", "MultiModel")), "Millwright does not support Mode MultiModel yet.");
     EXPECT_EQ(refusal(with("ModelPackageName", "p")),
               "Millwright does not support PrimaryContainer.ModelPackageName yet.");
-    EXPECT_EQ(refusal(with("Environment", Json::object({{"SAGEMAKER_PROGRAM", "inference.py"}}))),
-              "Millwright does not support script mode (the environment variable SAGEMAKER_PROGRAM) yet.");
+    EXPECT_NE(refusal(with("Environment", Json::object({{"SAGEMAKER_PROGRAM", "inference.py"}})))
+                  .find("`millwright images build xgboost-1.7-1`"),
+              std::string::npos);
     EXPECT_EQ(refusal(with("ModelDataUrl", "s3://bucket/none.tar.gz")),
               "Could not find model data at s3://bucket/none.tar.gz.");
     EXPECT_EQ(refusal(with("ModelDataUrl", "s3://nowhere/x")), "Could not find model data at s3://nowhere/x.");
@@ -103,6 +107,15 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
     vpc.set("VpcConfig", Json::object());
     EXPECT_EQ(refusal(vpc), "Millwright does not support VpcConfig yet.");
     EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u) << "a refused request must leave nothing";
+}
+
+TEST_F(ModelsTest, AnAlgorithmMayBeServedFromItsImage) {
+    const auto served = read_container(container(), "millwright/algorithms:latest");
+    ASSERT_TRUE(served);
+    EXPECT_EQ(served->own_image, "millwright/algorithms:latest");
+    EXPECT_EQ(served->algorithm + " " + served->algorithm_version, "xgboost 1.7-1");
+    EXPECT_EQ(read_container(container(), "mine:1")->algorithm, "") << "an image of the user's";
+    EXPECT_EQ(read_container(container())->own_image, "");
 }
 
 TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {

@@ -153,12 +153,15 @@ Result<std::string> bytes_of(const ContextFile& file) {
 
 }  // namespace
 
-Result<void> add_program_with_libraries(BuildContext& context, const std::string& program, const std::string& target) {
+Result<void> add_program_with_libraries(BuildContext& context, const std::string& program, const std::string& target,
+                                        const std::vector<std::string>& opened) {
     TRY(add_copy(context, program, target));
     const std::string loader = TRY(loader_of(program));
     if (loader.empty()) return {};
     TRY(add_copy(context, loader, "root" + loader));
-    const std::string listed = TRY(output_of({loader, "--list", program}));
+    std::string preloaded;
+    for (const std::string& name : opened) preloaded += (preloaded.empty() ? "" : ":") + name;
+    const std::string listed = TRY(output_of({loader, "--preload", preloaded, "--list", program}));
     for (const std::string_view line : split(listed, '\n')) {
         const size_t arrow = line.find(" => ");  // "libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f…)"
         if (arrow == line.npos) continue;
@@ -169,6 +172,9 @@ Result<void> add_program_with_libraries(BuildContext& context, const std::string
             return not_found("the library " + std::string(name) + " of " + program + " is missing");
         TRY(add_copy(context, std::string(path), kLibraries + std::string(name)));
     }
+    for (const std::string& name : opened)
+        if (!context.contains(kLibraries + name))
+            return not_found("the library " + name + " of " + program + " is missing");
     return {};
 }
 
@@ -198,7 +204,7 @@ Result<BuildContext> algorithms_context(const ContextParts& parts) {
     BuildContext context;
     TRY(add_copy(context, parts.dockerfiles + "/algorithms/Dockerfile", "Dockerfile"));
     TRY(add_program_with_libraries(context, parts.programs + "/millwright-algorithms",
-                                   "root/opt/millwright/bin/millwright-algorithms"));
+                                   "root/opt/millwright/bin/millwright-algorithms", {"libopenblas.so.0"}));
     context["root/tmp"] = {ContextFile::Kind::Folder, "", 01777};
     context["root/root"] = {ContextFile::Kind::Folder, "", 0700};
     context["root/etc/passwd"].text = "root:x:0:0:root:/root:\n";

@@ -37,9 +37,10 @@ Result<BuildContext> packages_context(const PrebuiltImage& image, const ContextP
 Result<BuildContext> programs_context(const ContextParts& parts);
 Result<BuildContext> algorithms_context(const ContextParts& parts);
 
-// The program and the shared libraries that it is linked to, as a tree that needs nothing else: below `root` of the
-// context. Libraries lie in /opt/millwright/lib, the loader at its own place.
-Result<void> add_program_with_libraries(BuildContext& context, const std::string& program, const std::string& target);
+// The program and the shared libraries that it is linked to, or opens itself (`opened`, their names), as a tree that
+// needs nothing else: below `root` of the context. Libraries lie in /opt/millwright/lib, the loader at its own place.
+Result<void> add_program_with_libraries(BuildContext& context, const std::string& program, const std::string& target,
+                                        const std::vector<std::string>& opened = {});
 
 // Hex; the same for the same paths, modes and contents.
 Result<std::string> content_of(const BuildContext& context);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "base/encoding.h"
@@ -172,6 +173,30 @@ class EngineBuilder final : public ImageBuilder {
             if (answer.status != 201) return engine_error("cannot name the image " + reference, answer);
         }
         return {};
+    }
+
+    Result<std::vector<ListedImage>> list() override {
+        const std::string filters = R"({"label":[")" + std::string(kContentLabel) + "\"]}";
+        const auto answer = TRY(ask("GET", "/images/json?filters=" + percent_encode(filters)));
+        if (answer.status != 200) return engine_error("cannot list images", answer);
+        const Json found = TRY(Json::parse(answer.body));
+        std::vector<ListedImage> images;
+        for (const Json& image : found.items())
+            for (const Json& name : image["RepoTags"].items())
+                if (const auto text = name.string_or(""); text != "<none>:<none>")
+                    images.push_back({text, image["Id"].string_or(""), static_cast<uint64_t>(image["Size"].int_or(0))});
+        std::sort(images.begin(), images.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+        return images;
+    }
+
+    Result<void> remove(const std::string& reference) override {
+        const BuiltImage image = TRY(find(reference));
+        if (!image.labels.contains(kContentLabel)) return not_found("the image " + reference + " was not built here");
+        const auto answer = TRY(ask("DELETE", "/images/" + percent_encode(reference, Slash::Keep)));
+        if (answer.status == 200) return {};
+        auto error = engine_error("cannot remove the image " + reference, answer);
+        if (answer.status == 409) error.kind = ErrorKind::Conflict;
+        return error;
     }
 
     Result<void> remove_unnamed(const std::string& label) override {

@@ -27,6 +27,14 @@ struct BuiltImage {
     uint64_t bytes = 0;
 };
 
+struct ListedImage {
+    std::string name, id;
+    uint64_t bytes = 0;  // with what it shares with others
+};
+
+// On every image that we build; its value says what it was made from.
+inline constexpr const char* kContentLabel = "millwright.content";
+
 class ImageBuilder {
   public:
     // Lines that the engine and the steps of the build say, from the calling thread.
@@ -43,6 +51,10 @@ class ImageBuilder {
     virtual Result<BuiltImage> build(const ImageOrder& order, const Progress& progress) = 0;
     // Also gives an image these names.
     virtual Result<void> name(const std::string& id, const std::vector<std::string>& references) = 0;
+    // What we have built, by all its names.
+    virtual Result<std::vector<ListedImage>> list() = 0;
+    // Takes the name away, and with the last one the image. NotFound: it is none of ours. Conflict: it is in use.
+    virtual Result<void> remove(const std::string& reference) = 0;
     // Removes what builds left that nothing needs but their repetition: unnamed images with this label.
     virtual Result<void> remove_unnamed(const std::string& label) = 0;
     // Removes an image that has lost its last name to another; one that still has a name, or that something is made

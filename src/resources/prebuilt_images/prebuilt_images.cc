@@ -71,6 +71,18 @@ Result<PrebuiltImage> find_prebuilt_image(std::string_view name, bool gpu) {
     return framework_image(choice);
 }
 
+std::vector<std::string> prebuilt_references(const FrameworkImage& image) {
+    std::vector<std::string> names;
+    for (const bool gpu : {true, false}) {
+        if (gpu && !image.gpu) continue;
+        auto wish = image;
+        wish.gpu = gpu;
+        const auto choice = choose_recipe(wish, machine_of_images(gpu));
+        if (choice) names.push_back(framework_image(*choice).references().front());
+    }
+    return names;
+}
+
 std::vector<PrebuiltImage> all_prebuilt_images(bool gpu) {
     std::vector<PrebuiltImage> images = {base_image()};
     for (const Recipe& recipe : recipes()) {

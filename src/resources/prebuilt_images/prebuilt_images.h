@@ -36,6 +36,9 @@ struct PrebuiltImage {
 // InvalidInput says what there is.
 Result<PrebuiltImage> find_prebuilt_image(std::string_view name, bool gpu);
 
+// What find_prebuilt_image() would make for an image of AWS's, that for GPUs first where one is asked for.
+std::vector<std::string> prebuilt_references(const FrameworkImage& image);
+
 // All of them, each after what it is built from.
 std::vector<PrebuiltImage> all_prebuilt_images(bool gpu);
 

@@ -180,6 +180,11 @@ TEST(BuildContexts, AProgramBringsItsLibraries) {
     ASSERT_TRUE(write_folder(context, folder.path()).has_value());
     const auto said = output_of({folder / "root/bin/sh", "-c", "echo works"});
     EXPECT_EQ(*said, "works\n");
+    ASSERT_TRUE(add_program_with_libraries(context, "/bin/sh", "root/bin/sh", {"libm.so.6"}).has_value());
+    EXPECT_TRUE(context.contains("root/opt/millwright/lib/libm.so.6"));
+    const auto missing = add_program_with_libraries(context, "/bin/sh", "root/bin/sh", {"libnothere.so.0"});
+    ASSERT_FALSE(missing.has_value());
+    EXPECT_NE(missing.error().message.find("libnothere.so.0"), std::string::npos);
 }
 
 TEST(BuildContexts, AreTarArchives) {

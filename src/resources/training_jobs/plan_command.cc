@@ -13,11 +13,6 @@ std::vector<std::string> texts_of(const Json& array) {
     return texts;
 }
 
-bool has_script(const Json& request) {
-    return !script_parameter(request, "sagemaker_program").empty() ||
-           is_asked_for(request["Environment"]["SAGEMAKER_PROGRAM"]);
-}
-
 std::string submit_directory(const Json& request) {
     auto directory = script_parameter(request, "sagemaker_submit_directory");
     return directory.empty() ? request["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"].string_or("") : directory;
@@ -56,6 +51,11 @@ std::string script_parameter(const Json& request, std::string_view name) {
     return text;
 }
 
+bool has_script(const Json& request) {
+    return !script_parameter(request, "sagemaker_program").empty() ||
+           is_asked_for(request["Environment"]["SAGEMAKER_PROGRAM"]);
+}
+
 Result<TrainingCommand> plan_command(const Json& request, const std::string& image) {
     const auto& algorithm = request["AlgorithmSpecification"];
     const auto uri = algorithm["TrainingImage"].string_or("");
@@ -64,6 +64,7 @@ Result<TrainingCommand> plan_command(const Json& request, const std::string& ima
     TrainingCommand command;
     command.entrypoint = texts_of(algorithm["ContainerEntrypoint"]);
     command.arguments = texts_of(algorithm["ContainerArguments"]);
+    if (built_in && is_algorithms_image(image)) command.algorithm = built_in;
     if (!image.empty()) return plan_image(image, std::move(command));
     if (is_legacy_tensorflow_image(uri)) return invalid_input(unsupported_image_message(uri));
     if (!built_in && !framework) return plan_image(uri, std::move(command));

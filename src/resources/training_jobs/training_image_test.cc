@@ -144,6 +144,19 @@ TEST_F(TrainingImageTest, ACommandThatCannotBeExecutedIsTheUsersFault) {
     EXPECT_EQ(executor_.starts(), 1u);
 }
 
+TEST_F(TrainingImageTest, AnAlgorithmRunsInItsImageWhereAnAliasSaysSo) {
+    image_files_.add("millwright/algorithms:latest", {});
+    ASSERT_TRUE(aliases_->set("sagemaker-xgboost", "millwright/algorithms:latest"));
+    auto document = image_request("job");
+    document.set("AlgorithmSpecification",
+                 Json::object({{"TrainingInputMode", "File"}, {"TrainingImage", "sagemaker-xgboost:1.7-1"}}));
+    const auto spec = started(document);
+    ASSERT_TRUE(spec.image);
+    EXPECT_EQ(spec.command, std::vector<std::string>{"train"});
+    EXPECT_EQ(spec.environment.at("MILLWRIGHT_ALGORITHM"), "xgboost");
+    EXPECT_EQ(spec.environment.at("MILLWRIGHT_ALGORITHM_VERSION"), "1.7-1");
+}
+
 TEST_F(TrainingImageTest, WhatAnAliasMeantStaysWithTheJob) {
     ASSERT_TRUE(aliases_->set("pytorch-training", kImage));
     auto document = image_request("job");

@@ -13,6 +13,7 @@
 #include "executors/contract/failure.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/plan_channels.h"
+#include "resources/training_jobs/plan_command.h"
 #include "resources/training_jobs/role_access.h"
 #include "resources/training_jobs/run_logs.h"
 #include "resources/training_jobs/run_outcome.h"
@@ -332,8 +333,9 @@ Result<void> RunningTrainingJobs::check_role(const NewTrainingJob& job) const {
 
 Result<std::string> RunningTrainingJobs::meaning_of_image(const NewTrainingJob& job) const {
     if (!parts_.images) return std::string();
-    return parts_.images->meaning({job.account, job.region},
-                                  job.request["AlgorithmSpecification"]["TrainingImage"].string_or(""));
+    ImageCaller caller{job.account, job.region};
+    caller.script = has_script(job.request);
+    return parts_.images->meaning(caller, job.request["AlgorithmSpecification"]["TrainingImage"].string_or(""));
 }
 
 Result<void> RunningTrainingJobs::check_image(const NewTrainingJob& job, const std::string& image) const {

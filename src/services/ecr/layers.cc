@@ -132,9 +132,13 @@ ApiResult<Json> complete_layer_upload(const EcrParts& parts, const Call& call, c
     if (upload->offset == 0)
         return ApiError{400, "EmptyUploadException",
                         "The upload with id '" + input["uploadId"].string_or("") + "' has no parts"};
-    if (parts.registry.find_blob(repository, digest))
+    if (parts.registry.find_blob(repository, digest)) {
+        // What was sent is not needed; nobody is going to ask for it.
+        const auto dropped = parts.registry.abort_upload(repository, upload->id);
+        if (!dropped && dropped.error().detail != reason::kUpload) return ecr_error(dropped.error(), repository);
         return ApiError{400, "LayerAlreadyExistsException",
                         "The layer with digest '" + digest + "' already exists in " + place_of(repository)};
+    }
     const auto done = parts.registry.complete_upload(repository, upload->id, digest, {}, source_of(""));
     if (!done && done.error().detail == reason::kDigest)
         return ApiError{400, "InvalidLayerException", done.error().message};

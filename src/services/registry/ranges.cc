@@ -27,7 +27,7 @@ WantedRange wanted_range(std::string_view header, uint64_t size) {
     const std::string_view before = trim(header.substr(0, dash)), after = trim(header.substr(dash + 1));
     const auto first = number(before), last = number(after);
     if ((!first && !before.empty()) || (!last && !after.empty()) || (!first && !last)) return {};
-    if (first && last && *first > *last) return {};
+    if (first && last && *first > *last) return {WantedRange::Kind::Unsatisfiable, {}};
     if (!first) {
         const uint64_t length = std::min(*last, size);
         if (length == 0) return {WantedRange::Kind::Unsatisfiable, {}};

@@ -7,6 +7,8 @@
 namespace millwright::services {
 namespace {
 
+constexpr size_t kMountCandidates = 16;  // each is a question to the policies
+
 net::Headers describe(const RegistryExchange& exchange, const registry::UploadInfo& upload) {
     return {{"Location", exchange.path("blobs/uploads/" + upload.id)},
             {"Range", received_range(upload.offset)},
@@ -42,22 +44,37 @@ ApiError upload_error(const RegistryExchange& exchange, const Error& failure) {
 }
 
 // Whoever may not read there does not learn what is there: the client uploads instead, as the specification has it.
-ApiResult<std::optional<registry::BlobInfo>> try_to_mount(const RegistryExchange& exchange) {
-    const auto digest = exchange.parameter("mount"), from = exchange.parameter("from");
-    if (!digest || !from) return std::optional<registry::BlobInfo>();
-    if (!oci::is_digest(*digest))
-        return ApiError{400, "DIGEST_INVALID",
-                        "A digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>"};
-    if (!oci::is_repository_name(*from)) return std::optional<registry::BlobInfo>();
-    registry::RepositoryName source = exchange.repository;
-    source.name = *from;
+ApiResult<std::optional<registry::BlobInfo>> mount_from(const RegistryExchange& exchange, const std::string& digest,
+                                                        const registry::RepositoryName& source) {
     const auto access = TRY(
         in_registry(repository_access(exchange.registry(), exchange.parts.tags, source, "ecr:GetDownloadUrlForLayer")));
     if (!TRY(exchange.call.may(access))) return std::optional<registry::BlobInfo>();
-    auto mounted = exchange.registry().mount_blob(exchange.repository, *digest, source);
+    auto mounted = exchange.registry().mount_blob(exchange.repository, digest, source);
     if (mounted) return std::optional<registry::BlobInfo>(std::move(*mounted));
     if (mounted.error().kind == ErrorKind::NotFound) return std::optional<registry::BlobInfo>();
     return registry_error(mounted.error());
+}
+
+// Without `from`: the first repositories that have it.
+ApiResult<std::optional<registry::BlobInfo>> try_to_mount(const RegistryExchange& exchange) {
+    const auto digest = exchange.parameter("mount"), from = exchange.parameter("from");
+    if (!digest) return std::optional<registry::BlobInfo>();
+    if (!oci::is_digest(*digest))
+        return ApiError{400, "DIGEST_INVALID",
+                        "A digest has the form sha256:<64 hex digits> or sha512:<128 hex digits>"};
+    std::vector<registry::RepositoryName> sources;
+    if (!from) {
+        sources = TRY(
+            in_registry(exchange.registry().repositories_with_blob(exchange.repository, *digest, kMountCandidates)));
+    } else if (oci::is_repository_name(*from)) {
+        sources.push_back(exchange.repository);
+        sources.back().name = *from;
+    }
+    for (const auto& source : sources) {
+        auto mounted = TRY(mount_from(exchange, *digest, source));
+        if (mounted) return mounted;
+    }
+    return std::optional<registry::BlobInfo>();
 }
 
 ApiResult<std::string> digest_asked(const RegistryExchange& exchange) {
