@@ -132,7 +132,8 @@ def place(request, tmp_path_factory, program, engines):
         image = Image(layer({"program": program, "work/kept": b""}), Entrypoint=["/program"], Cmd=["unused"],
                       Env=["OF_THE_IMAGE=yes", "PATH=/"], WorkingDir="/work")
         made = Place(engine, server, push(server, image, "team/custom", "v1"))
-        made.begin_to_deploy("silent", 1, {"Environment": {"SAGEMAKER_BIND_TO_PORT": "8081"}})
+        if request.param == "docker":
+            made.begin_to_deploy("silent", 1, {"Environment": {"SAGEMAKER_BIND_TO_PORT": "8081"}})
         yield made
         remaining = [job["TrainingJobName"] for job in
                      server.client("sagemaker").list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]]
@@ -345,12 +346,14 @@ def test_what_ping_answered_is_the_reason(place, unique):
 
 
 def test_a_port_that_nobody_serves_is_the_reason(place):
+    if not place.engine or place.engine.kind != "docker":
+        pytest.skip("it takes a minute; once is enough")
     about = place.settled("silent")  # began with the first test
     assert about["EndpointStatus"] == "Failed"
     assert re.search(r"did not pass the ping health check.*\(/ping was last asked at [0-9T:-]+Z: no answer on port 8080 of the container \(.+\)\)$",
                      about["FailureReason"]), about
     waited = (about["LastModifiedTime"] - about["CreationTime"]).total_seconds()
-    assert 60 <= waited < 90
+    assert 60 <= waited < 180
     place.sm.delete_endpoint(EndpointName="silent")
     gone(place, "silent")
 

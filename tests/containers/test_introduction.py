@@ -56,7 +56,7 @@ class Shell:
         commands = guide("Push it: to the server's own address")
         if self.engine.kind == "podman":
             commands = re.sub(r"docker (push|login)", r"docker \1 --tls-verify=false", commands)
-        self.run(commands)
+        self.run(commands, seconds=900)
 
 
 def ecr_image(server):
