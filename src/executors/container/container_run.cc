@@ -605,9 +605,15 @@ void remove_run(const RunParts& parts, const std::string& id, const std::string&
     if (list) {
         // Gates after those that have joined them: Podman insists.
         for (const bool gates : {false, true})
-            for (const auto& container : list->items())
-                if (container["Labels"].has(kGateLabel) == gates)
+            for (const auto& container : list->items()) {
+                if (container["Labels"].has(kGateLabel) != gates) continue;
+                if (gates) {
+                    parts.gates.remove(
+                        {container["Id"].string_or(""), container["Labels"][kGateLabel].string_or(""), ""});
+                } else {
                     complain(parts.engine.remove("/containers/" + container["Id"].string_or("") + "?force=1&v=1"));
+                }
+            }
     } else {
         complain(list.error());
     }

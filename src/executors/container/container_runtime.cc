@@ -1,5 +1,6 @@
 #include "executors/container/container_runtime.h"
 
+#include <atomic>
 #include <map>
 #include <set>
 #include <thread>
@@ -32,7 +33,10 @@ class Runtime final : public ContainerRuntime, public Executor {
           engine_(settings_.socket),
           gates_(engine_, settings_, owner),
           parts_{engine_, gates_, settings_, owner, [this] { return traits(); }},
-          images_(make_engine_images(engine_, settings_, [this] { gates_.warm(usual_wish()); })) {
+          images_(make_engine_images(engine_, settings_, [this] {
+              // A gate that is made before the sweep would be swept away.
+              if (swept_) gates_.warm(usual_wish());
+          })) {
         // Ahead of the first run, where the engine is there.
         first_look_ = std::jthread([this] {
             if (const auto seen = traits(); !seen) log::info("the container engine: " + seen.error().message);
@@ -73,6 +77,7 @@ class Runtime final : public ContainerRuntime, public Executor {
     const RunParts parts_;
     const std::unique_ptr<Images> images_;
 
+    std::atomic<bool> swept_ = false;
     mutable Mutex probe_mutex_;
     std::optional<EngineReport> report_ GUARDED_BY(probe_mutex_);
     Mutex mutex_;
@@ -98,6 +103,7 @@ Result<EngineTraits> Runtime::traits() {
     const MutexLock lock(probe_mutex_);
     if (report_) return report_->traits;
     TRY(sweep());
+    swept_ = true;
     auto report = TRY(probe_engine(engine_, gates_, settings_.state_folder));
     report_ = std::move(report);
     return report_->traits;
@@ -124,17 +130,20 @@ Result<void> Runtime::sweep() {
         const auto mode = (*about)["HostConfig"]["NetworkMode"].string_or("");
         if (mode.starts_with("container:")) used.insert(mode.substr(10));
     }
+    std::set<std::string> folders;
     for (const auto& container : containers.items()) {
         const auto id = container["Id"].string_or("");
-        if (!container["Labels"].has(kGateLabel) || used.contains(id)) continue;
-        unwanted.push_back(id);
-        const auto folder = container["Labels"][kGateLabel].string_or("");
-        if (folder.starts_with(settings_.state_folder + "/gates/")) static_cast<void>(remove_tree(folder).has_value());
+        if (!container["Labels"].has(kGateLabel)) continue;
+        if (used.contains(id))
+            folders.insert(container["Labels"][kGateLabel].string_or(""));
+        else
+            unwanted.push_back(id);
     }
     for (const auto& id : unwanted) {
         const auto removed = engine_.remove("/containers/" + id + "?force=1&v=1");
         if (!removed) log::warning("cannot remove a container that nobody asks for", removed.error());
     }
+    gates_.remove_folders_but(folders);
     const auto networks = TRY(engine_.get("/networks?filters=" + filter));
     for (const auto& network : networks.items()) {
         if (runs.contains(network["Labels"][kRunLabel].string_or(""))) continue;

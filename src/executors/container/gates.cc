@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "base/digest.h"
 #include "base/files.h"
@@ -270,6 +271,13 @@ void Gates::remove(const Gate& gate) {
     const auto removed = engine_.remove("/containers/" + gate.container + "?force=1&v=1");
     if (!removed) log::warning("cannot remove a helper container", removed.error());
     if (const auto gone = remove_tree(gate.folder); !gone) log::warning("cannot remove " + gate.folder, gone.error());
+}
+
+void Gates::remove_folders_but(const std::set<std::string>& used) {
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::directory_iterator(settings_.state_folder + "/gates", failure))
+        if (const auto folder = entry.path().string(); !used.contains(folder))
+            if (const auto gone = remove_tree(folder); !gone) log::warning("cannot remove " + folder, gone.error());
 }
 
 Result<void> Gates::run_helper(const std::vector<std::string>& arguments, const std::vector<std::string>& folders,

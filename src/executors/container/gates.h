@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +46,8 @@ class Gates {
     bool keep(const GateWish& wish, const Gate& gate);
     // Fine when it is gone. After the containers that have joined it.
     void remove(const Gate& gate);
+    // What gates of servers before this one have left. REQUIRES: none has been made yet.
+    void remove_folders_but(const std::set<std::string>& used);
     // Somebody will soon take one: makes it in the background, unless one is there.
     void warm(const GateWish& wish);
     // The engine was away: what is kept may have ended.
