@@ -150,7 +150,7 @@ class Clients:
         """A repository that comes and goes: with it go the layers that no other has, at once."""
         repository = f"churn/{chooser.randrange(2)}"
         try:
-            for body in [passing(), *chooser.sample(SHARED, 1)]:
+            for body in [passing(), *chooser.sample(SHARED, 1), chooser.randbytes(100)]:
                 answer = client("POST", f"/v2/{repository}/blobs/uploads/?digest={digest_of(body)}", body)
                 # The other thread removes it in between.
                 assert answer.status == 201 or answer.code in ("NAME_UNKNOWN", "BLOB_UPLOAD_UNKNOWN"), (answer.status, answer.body)
@@ -228,7 +228,7 @@ def kill_again_and_again(server, chooser):
             break
         wanted = chooser.choice(missing or sorted(hits)) if number % 2 else None
         server.kill()
-        died = not start(server, [f"{wanted}=kill@{chooser.randrange(1, 4)}"] if wanted else [])
+        died = not start(server, [f"{wanted}=kill@{chooser.choice([1, 2, 3]) if hits[wanted] else 1}"] if wanted else [])
         deadline = time.monotonic() + (3 if wanted else chooser.uniform(0.02, 0.6))
         while not died and time.monotonic() < deadline:
             died = server.process.poll() is not None
