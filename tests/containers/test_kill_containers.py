@@ -93,7 +93,7 @@ class Scene:
         return statuses
 
     def check_nothing_is_left(self, kept=0):
-        """`kept`: jobs that failed, whose files stay for `millwright jobs enter`."""
+        """`kept`: how many jobs failed, whose files stay for `millwright jobs enter`."""
         if any(known["EndpointName"] == self.endpoint for known in self.jobs.sm.list_endpoints()["Endpoints"]):
             self.jobs.delete_endpoint(self.endpoint)
         deadline = time.monotonic() + 30
