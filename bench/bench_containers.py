@@ -147,9 +147,11 @@ class BridgedEngine(Engine):
 
 
 def places(stack, folder, engine):
-    """Servers by the way their images run."""
+    """Servers by the way their images run; and the engine's name for the image."""
     made = image()
-    engines = {"docker": f'engine = "docker"\nsocket = "{engine.socket}"\n', "none": 'engine = "none"\n'}
+    engines = {"none": 'engine = "none"\n'}
+    if engine:
+        engines["docker"] = f'engine = "docker"\nsocket = "{engine.socket}"\n'
     found = {}
     for name, lines in engines.items():
         config = f"[containers]\n{lines}[jobs]\nvcpus = {2 * AT_ONCE}\n"
@@ -158,6 +160,17 @@ def places(stack, folder, engine):
         found[name] = Place(server, f"bench-{name}", push(server, made, "bench/first"))
         found[name].first_line()  # pulls, or unpacks
     return found, "sha256:" + hashlib.sha256(made.config).hexdigest()
+
+
+def start_docker(stack, folder, figures):
+    try:
+        stack.enter_context(Bridge())
+        engine = BridgedEngine("docker", Path(folder) / "engine")
+        stack.callback(engine.close)
+        return engine.start()
+    except (NoEngine, OSError, subprocess.CalledProcessError) as reason:
+        figures.add("docker run", f"not measured: {str(reason)[:200]}")
+        return None
 
 
 def median(values):
@@ -169,17 +182,11 @@ def run(figures, folder, rounds, jobs):
                     "call of Create, or from starting `docker run`, to the time that the program itself writes, in turns. To the end: from the first "
                     "call to the end of the last, 4 at a time.")
     with ExitStack() as stack:
-        try:
-            stack.enter_context(Bridge())
-            engine = BridgedEngine("docker", Path(folder) / "engine")
-            stack.callback(engine.close)
-            engine.start()
-        except (NoEngine, OSError, subprocess.CalledProcessError) as reason:
-            figures.add("docker run", f"not measured: {str(reason)[:200]}")
-            return
+        engine = start_docker(stack, folder, figures)
         ways, image_id = places(stack, folder, engine)
-        ways["docker run"] = DockerRun(engine, image_id, "bridge")
-        ways["docker run --network none"] = DockerRun(engine, image_id, "none")
+        if engine:
+            ways["docker run"] = DockerRun(engine, image_id, "bridge")
+            ways["docker run --network none"] = DockerRun(engine, image_id, "none")
         first_lines(figures, ways, max(10, jobs // 2))
         to_the_end(figures, ways, jobs, max(3, rounds // 2))
 
@@ -194,6 +201,8 @@ def first_lines(figures, ways, times):
         late = name == "none" and median(values) > AIM_WITHOUT_ENGINE_MS
         figures.add(f"{what}, min, p50 of {times}", f"{min(values):.1f}, {median(values):.1f} ms",
                     f"at most {AIM_WITHOUT_ENGINE_MS} ms" if name == "none" else "", LIMITS["none"] if late else "")
+    if "docker" not in ways:
+        return
     for name in ("docker run", "docker run --network none"):
         beyond = [ours - theirs for ours, theirs in zip(found["docker"], found[name])]
         figures.add(f"  beyond {name}, min, p50", f"{min(beyond):+.1f}, {median(beyond):+.1f} ms", f"at most {AIM_BEYOND_DOCKER_MS} ms",
@@ -202,12 +211,15 @@ def first_lines(figures, ways, times):
 
 
 def to_the_end(figures, ways, jobs, rounds):
-    chosen = {name: ways[name] for name in ("docker", "none", "docker run")}
+    names = {"docker": "jobs through Docker", "none": "jobs without an engine", "docker run": "docker run"}
+    chosen = {name: ways[name] for name in names if name in ways}
     seconds = {name: [] for name in chosen}
     for _ in range(rounds):
         for name, way in chosen.items():
             seconds[name].append(way.many(jobs))
-    for name, what in {"docker": "jobs through Docker", "none": "jobs without an engine", "docker run": "docker run"}.items():
-        figures.add(f"{jobs} {what}, {AT_ONCE} at a time, min, p50 of {rounds}", f"{min(seconds[name]):.2f}, {median(seconds[name]):.2f} s")
+    for name in chosen:
+        figures.add(f"{jobs} {names[name]}, {AT_ONCE} at a time, min, p50 of {rounds}", f"{min(seconds[name]):.2f}, {median(seconds[name]):.2f} s")
+    if "docker run" not in chosen:
+        return
     for name, what in {"docker": "through Docker", "none": "without an engine"}.items():
         figures.ratio(f"  docker run takes longer than jobs {what}", median(seconds["docker run"]), median(seconds[name]), 1, LIMITS[f"many {name}"])

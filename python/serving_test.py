@@ -167,6 +167,11 @@ class Starts(Serving):
         self.serve(SAGEMAKER_SUBMIT_DIRECTORY=str(archive), SAGEMAKER_PROGRAM="predict.py")
         self.assertEqual(self.invoke("[5]")[1], b"[15]")
 
+    def test_the_model_that_has_the_code_is_not_brought_again(self):
+        self.script()
+        self.serve(SAGEMAKER_SUBMIT_DIRECTORY="s3://bucket/job/model.tar.gz", SAGEMAKER_PROGRAM="inference.py")
+        self.assertEqual(self.invoke("[5]")[1], b"[15]")
+
     def test_why_a_model_cannot_be_loaded_is_said(self):
         self.script("def model_fn(model_dir):\n    raise ValueError('no weights here')\n")
         self.fails("ValueError: no weights here", "worker 0 could not load the model (exit code 1)")

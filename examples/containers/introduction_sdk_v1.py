@@ -23,7 +23,7 @@ session = sagemaker.Session()
 training_path = session.upload_data(str(folder / "training"), bucket=bucket, key_prefix="docker-resnet50-v1/training")
 
 estimator = Estimator(
-    role,
+    role=role,
     image_name=ecr_image,
     base_job_name="docker-resnet50-cat-dog",
     train_instance_count=1,

@@ -14,6 +14,9 @@ class CodeError(Exception):
 def bring(settings):
     """The folder of the script. It comes with the model, as an archive of its own, or with the image."""
     submitted, own = settings.submit_directory, settings.base / "code"
+    # SDK v1 names the model itself, which it has packed again with the code in it.
+    if submitted.endswith("/model.tar.gz") and (settings.model_dir / "code" / settings.program).is_file():
+        return settings.model_dir / "code"
     if submitted.startswith("s3://") or (submitted and Path(submitted).is_file()):
         if not own.is_dir() or not any(own.iterdir()):
             try:

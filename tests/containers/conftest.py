@@ -6,11 +6,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
-from engines import KINDS, Engine, NoEngine, busybox_tar  # noqa: E402
+from engines import KINDS, Engine, NoEngine, busybox_tar, python_tar  # noqa: E402
 from prebuilt import Images  # noqa: E402
 from prebuilt import engine as engine_of_images  # noqa: E402
 
 BUSYBOX = "test-busybox"
+PYTHON = "localhost/test-python"
 
 
 def start_engine(kind, folder, *options):
@@ -38,6 +39,21 @@ def engines(tmp_path_factory):
     yield get
     for engine in running.values():
         engine.close()
+
+
+@pytest.fixture(scope="session")
+def python_base(engines):
+    """The name of an image with Python in the engine of that kind."""
+    packed, there = [], set()
+
+    def get(kind):
+        if kind not in there:
+            packed.append(packed[0] if packed else python_tar())
+            engines(kind).import_image(packed[0], PYTHON)
+            there.add(kind)
+        return PYTHON
+
+    return get
 
 
 @pytest.fixture(params=KINDS)

@@ -32,12 +32,13 @@ class Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    """`options`: further arguments of dockerd."""
+    """`options`: further arguments of dockerd; `variables`: more of its environment; `before`: words before its own."""
 
-    def __init__(self, kind, folder, *options):
+    def __init__(self, kind, folder, *options, variables=(), before=()):
         self.kind, self.folder, self.options = kind, Path(folder), options
         self.socket = str(self.folder / "engine.sock")
         self.process = None
+        self.variables, self.before = dict(variables), list(before)
 
     def start(self):
         programs = ("dockerd", "containerd", "runc") if self.kind == "docker" else ("podman", "conmon", "runc")
@@ -47,11 +48,11 @@ class Engine:
         if os.geteuid() != 0:
             raise NoEngine("starting an engine for tests needs root")
         self.folder.mkdir(parents=True, exist_ok=True)
-        command, variables = self.docker() if self.kind == "docker" else self.podman()
+        command = self.before + (self.docker() if self.kind == "docker" else self.podman())
         self.log = self.folder / "engine.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env={**os.environ, **variables})
+                                            env={**os.environ, **self.variables})
         for _ in range(300):
             if self.process.poll() is not None:
                 raise NoEngine(f"{self.kind} does not run here: {self.log.read_text()[-800:]}")
@@ -65,7 +66,7 @@ class Engine:
     def docker(self):
         limits = [part for limit in ULIMITS for part in ("--default-ulimit", limit)]
         return ["dockerd", "-H", f"unix://{self.socket}", "--data-root", str(self.folder / "data"), "--exec-root",
-                str(self.folder / "exec"), "-p", str(self.folder / "pid"), "--bridge=none", *limits, *self.options], {}
+                str(self.folder / "exec"), "-p", str(self.folder / "pid"), "--bridge=none", *limits, *self.options]
 
     def podman(self):
         (self.folder / "containers.conf").write_text(
@@ -73,9 +74,9 @@ class Engine:
             f"events_logger = \"file\"\n[network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{self.folder}/networks\"\n")
         (self.folder / "storage.conf").write_text(
             f"[storage]\ndriver = \"overlay\"\ngraphroot = \"{self.folder}/storage\"\nrunroot = \"{self.folder}/run\"\n")
-        variables = {"CONTAINERS_CONF": str(self.folder / "containers.conf"),
-                     "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
-        return ["podman", "system", "service", "--time=0", f"unix://{self.socket}"], variables
+        self.variables = {**self.variables, "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+                          "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        return ["podman", "system", "service", "--time=0", f"unix://{self.socket}"]
 
     def call(self, method, target, body=None, content_type="application/json", timeout=60):
         connection = Connection(self.socket, timeout)
@@ -95,9 +96,16 @@ class Engine:
             return content
 
     def import_image(self, tar, name):
-        """From the tar of a file system; the name it then has."""
-        self.call("POST", f"/images/create?fromSrc=-&repo={name}", tar, "application/x-tar")
+        """From the tar of a file system; the name it then has. With the PATH that images have."""
+        path = "PATH%3D/usr/local/sbin%3A/usr/local/bin%3A/usr/sbin%3A/usr/bin%3A/sbin%3A/bin"
+        self.call("POST", f"/images/create?fromSrc=-&repo={name}&changes=ENV%20{path}", tar, "application/x-tar")
         return name
+
+    def for_commands(self, folder):
+        """The environment in which `docker` or `podman` means this engine; logins are kept in the folder."""
+        if self.kind == "podman":
+            return {**self.variables, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
+        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(folder), "DOCKER_BUILDKIT": "0"}
 
     def ours(self, what="containers"):
         """Containers, or networks, with a label of a Millwright server."""
@@ -164,29 +172,82 @@ class Engine:
         return found
 
 
-def busybox_tar():
-    """A file system with busybox alone, under all its names."""
+class FileSystem:
+    """The tar of one, as engines import it."""
+
+    def __init__(self):
+        self.packed = io.BytesIO()
+        self.archive = tarfile.open(fileobj=self.packed, mode="w")
+        self.there = set()
+
+    def folder(self, path, mode=0o755):
+        if path and path not in self.there:
+            self.folder(path.rpartition("/")[0])
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            self.archive.addfile(entry)
+            self.there.add(path)
+
+    def file(self, path, content, mode=0o755):
+        path = str(path).lstrip("/")
+        if path in self.there:
+            return
+        self.folder(path.rpartition("/")[0])
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mode = len(content), mode
+        self.archive.addfile(entry, io.BytesIO(content))
+        self.there.add(path)
+
+    def link(self, path, target):
+        self.folder(path.rpartition("/")[0])
+        entry = tarfile.TarInfo(path)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        self.archive.addfile(entry)
+
+    def tar(self):
+        self.archive.close()
+        return self.packed.getvalue()
+
+
+def busybox():
+    """A file system with busybox under all its names."""
     program = shutil.which("busybox")
     if not program:
         raise NoEngine("busybox-static is not installed")
     names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for folder in ("bin", "etc", "tmp", "opt"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
-            archive.addfile(entry)
-        content = Path(program).read_bytes()
-        entry = tarfile.TarInfo("bin/busybox")
-        entry.size, entry.mode = len(content), 0o755
-        archive.addfile(entry, io.BytesIO(content))
-        for name in names:
-            if name != "busybox":
-                entry = tarfile.TarInfo(f"bin/{name}")
-                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(entry)
-        for name, text in {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/tmp:/bin/sh\n"}.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text), 0o644
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return packed.getvalue()
+    made = FileSystem()
+    for folder, mode in {"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "opt": 0o755}.items():
+        made.folder(folder, mode)
+    made.file("bin/busybox", Path(program).read_bytes())
+    for name in names:
+        if name != "busybox":
+            made.link(f"bin/{name}", "busybox")
+    made.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/tmp:/bin/sh\n", 0o644)
+    return made
+
+
+def busybox_tar():
+    return busybox().tar()
+
+
+def python_tar():
+    """Busybox, and this machine's Python with its standard library: some 30 MiB."""
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if not python:
+        raise NoEngine("this machine has no Python of its own")
+    library = Path(subprocess.run([python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"],
+                                  capture_output=True, text=True, check=True).stdout.strip())
+    made, needed = busybox(), {python}
+    left_out = {"__pycache__", "test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "pydoc_data", "dist-packages",
+                "site-packages"}
+    for path in sorted(library.rglob("*")):
+        parts = path.relative_to(library).parts
+        if path.is_file() and not left_out.intersection(parts) and not parts[0].startswith("config-"):
+            made.file(path, path.read_bytes(), 0o644)
+            needed.update({path} if path.suffix == ".so" else ())
+    told = subprocess.run(["ldd", *map(str, needed)], capture_output=True, text=True, check=False).stdout
+    for word in {word for word in told.split() if word.startswith("/") and not word.endswith(":")}:
+        made.file(word, Path(word).read_bytes())
+    made.file(python, Path(python).read_bytes())
+    made.link("usr/bin/env", "/bin/busybox")
+    return made.tar()

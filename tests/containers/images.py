@@ -16,13 +16,13 @@ def compiled(source, target):
     return Path(target).read_bytes()
 
 
-def layer(files, modes=None):
-    """A gzipped layer of {path: bytes}; all are executable, or as `modes` says. Also its diff id."""
+def layer(files, modes=None, mode=0o755):
+    """A gzipped layer of {path: bytes}; all have `mode`, or as `modes` says. Also its diff id."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for path, content in files.items():
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), (modes or {}).get(path, 0o755)
+            entry.size, entry.mode = len(content), (modes or {}).get(path, mode)
             archive.addfile(entry, io.BytesIO(content))
     return layer_of(raw.getvalue())
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -51,10 +52,24 @@ def engine(folder):
 
 
 def make_base(host, archive):
-    """A Debian of this machine's mirror in the place of debian:12-slim."""
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates,python3,python3-venv", "bookworm",
-                    archive], check=True, timeout=600)
-    subprocess.run(["docker", "-H", host, "import", archive, "test-base"], check=True, capture_output=True, timeout=600)
+    """A Debian of this machine's mirror in the place of debian:12-slim, or the one that $MILLWRIGHT_TEST_BASE holds (a tar of its
+    files, made as here)."""
+    given = os.environ.get("MILLWRIGHT_TEST_BASE")
+    if not given:
+        subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates,python3,python3-venv", "bookworm",
+                        archive], check=True, timeout=600)
+    subprocess.run(["docker", "-H", host, "import", given or archive, "test-base"], check=True, capture_output=True, timeout=600)
+
+
+def pip_of_this_machine():
+    """A user's Dockerfile knows where its packages come from; the tests know it from the pip that runs them."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
+    settings = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
+    index = settings.get("global.index-url", settings.get(":env:.index-url"))
+    certificate = os.environ.get("PIP_CERT") or settings.get("global.cert", "").strip("'")
+    text = "[global]\n" + (f"index-url = {index}\n".replace("'", "") if index else "")
+    return {"pip.conf": text + ("cert = /tmp/ca.pem\n" if certificate else ""),
+            "ca.pem": Path(certificate).read_text() if certificate else ""}
 
 
 class Images:

@@ -99,13 +99,16 @@ class Place:
             assert time.monotonic() < deadline, about
             time.sleep(0.05)
 
-    def deploy(self, name, count=1, container=None, **model):
+    def deploy(self, *arguments, **more):
+        return self.settled(self.begin_to_deploy(*arguments, **more))
+
+    def begin_to_deploy(self, name, count=1, container=None, **model):
         self.sm.create_model(ModelName=name, ExecutionRoleArn=self.role, PrimaryContainer={"Image": self.image, **(container or {})}, **model)
         self.sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[
             {"VariantName": "v", "ModelName": name, "InitialInstanceCount": count, "InstanceType": "ml.m5.large",
              "ContainerStartupHealthCheckTimeoutInSeconds": 60}])
         self.sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        return self.settled(name)
+        return name
 
     def ask(self, endpoint, text):
         answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=text, ContentType="text/plain")
@@ -128,7 +131,9 @@ def place(request, tmp_path_factory, program, engines):
         stack.callback(server.end_everything)
         image = Image(layer({"program": program, "work/kept": b""}), Entrypoint=["/program"], Cmd=["unused"],
                       Env=["OF_THE_IMAGE=yes", "PATH=/"], WorkingDir="/work")
-        yield Place(engine, server, push(server, image, "team/custom", "v1"))
+        made = Place(engine, server, push(server, image, "team/custom", "v1"))
+        made.begin_to_deploy("silent", 1, {"Environment": {"SAGEMAKER_BIND_TO_PORT": "8081"}})
+        yield made
         remaining = [job["TrainingJobName"] for job in
                      server.client("sagemaker").list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]]
         assert not remaining
@@ -181,6 +186,35 @@ def test_a_command_that_is_not_there_is_the_users_fault(place, unique):
     assert job["FailureReason"].startswith(f"ClientError: The container of image {place.image} cannot be started: ")
     assert "/absent" in job["FailureReason"]
     assert "Restarting" not in [step["Status"] for step in job["SecondaryStatusTransitions"]]
+
+
+@pytest.mark.parametrize("image", [
+    lambda program: Image(layer({"program": program}), Cmd=["/program"]),
+    lambda program: Image(layer({"bin/train": program, "bin/serve": program}, 0o644), Env=["PATH=/bin"]),
+], ids=["absent", "not executable"])
+def test_an_image_must_have_a_program_train_or_serve(place, program, unique, image):
+    name = push(place.server, image(program), f"team/{unique}")
+    advice = r"\(An image without an entry point needs an executable program named {} in a folder of its PATH\.\)"
+    reason = place.train(unique, algorithm={"TrainingImage": name})["FailureReason"]
+    assert reason.startswith(f"ClientError: The container of image {name} cannot be started: "), reason
+    assert re.search(advice.format("train"), reason), reason
+    reason = place.deploy(unique, 1, {"Image": name})["FailureReason"]
+    assert re.search("Could not start production variant v: .*" + advice.format("serve"), reason), reason
+    place.sm.delete_endpoint(EndpointName=unique)
+
+
+def test_a_file_that_is_no_program_is_told(place, unique):
+    name = push(place.server, Image(layer({"bin/train": b"no program"}), Env=["PATH=/bin"]), f"team/{unique}")
+    reason = place.train(unique, algorithm={"TrainingImage": name})["FailureReason"]
+    assert re.match("(Client|Algorithm)Error: .*train: [Ee]xec format error", reason), reason
+
+
+def test_an_image_for_another_machine_is_refused(place, program, unique):
+    name = push(place.server, Image(layer({"program": program}), architecture="s390x", Entrypoint=["/program"]), f"team/{unique}")
+    with pytest.raises(ClientError, match="for the architecture s390x, this machine's is "):
+        place.create(unique, algorithm={"TrainingImage": name})
+    with pytest.raises(ClientError, match="for the architecture s390x, this machine's is "):
+        place.sm.create_model(ModelName=unique, ExecutionRoleArn=place.role, PrimaryContainer={"Image": name})
 
 
 def test_stopping_keeps_what_it_has_written(place, unique):
@@ -308,6 +342,17 @@ def test_what_ping_answered_is_the_reason(place, unique):
                      about["FailureReason"]), about["FailureReason"]
     place.sm.delete_endpoint(EndpointName=unique)
     gone(place, unique)
+
+
+def test_a_port_that_nobody_serves_is_the_reason(place):
+    about = place.settled("silent")  # began with the first test
+    assert about["EndpointStatus"] == "Failed"
+    assert re.search(r"did not pass the ping health check.*\(/ping was last asked at [0-9T:-]+Z: no answer on port 8080 of the container \(.+\)\)$",
+                     about["FailureReason"]), about
+    waited = (about["LastModifiedTime"] - about["CreationTime"]).total_seconds()
+    assert 60 <= waited < 90
+    place.sm.delete_endpoint(EndpointName="silent")
+    gone(place, "silent")
 
 
 def test_nothing_is_left_in_the_engine(place):

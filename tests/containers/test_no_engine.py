@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "conformance"))
 from engines import NoEngine, busybox_tar  # noqa: E402
-from images import Image, digest_of, layer, push  # noqa: E402
+from images import Image, compiled, digest_of, layer, push  # noqa: E402
 from server import BIN, Server  # noqa: E402
 
 USER = 64123  # nobody's
@@ -180,6 +180,15 @@ def test_an_image_from_a_file_trains(place, busybox, unique, write):
     path.unlink()
 
 
+def test_what_engines_save_is_imported(place, engine, unique):
+    path = place.data.parent / f"{unique}.tar"
+    path.write_bytes(engine.call("GET", "/images/test-busybox/get"))
+    done = place.command("images", "import", path, f"{unique}:saved")
+    assert done.returncode == 0, done.stderr
+    assert place.run(unique, f"{unique}:saved", f"echo saved by {engine.kind}") == [f"saved by {engine.kind}"]
+    path.unlink()
+
+
 def test_what_is_no_image_is_not_imported(place, tmp_path_factory):
     path = place.data.parent / "no-image.tar"
     with tarfile.open(path, "w") as archive:
@@ -199,6 +208,28 @@ def test_layers_are_unpacked_once_and_shared(place, busybox, unique):
     after = place.layers()[digest_of(busybox[0])[7:]].stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert not list((place.data / "images/unpacking").iterdir())
+
+
+def test_what_it_trains_is_served(place, unique, tmp_path):
+    program = compiled(HERE / "custom/program.c", tmp_path / "program")
+    image = push(place.server, Image(layer({"program": program}), Entrypoint=["/program"]), unique)
+    s3, sm = place.server.client("s3"), place.sm
+    s3.put_object(Bucket="images", Key=f"{unique}/mean.txt", Body=b"7")
+    sm.create_model(ModelName=unique, ExecutionRoleArn=f"arn:aws:iam::{place.server.account}:role/SageMakerRole", PrimaryContainer={
+        "Image": image, "ModelDataSource": {"S3DataSource": {
+            "S3Uri": f"s3://images/{unique}/", "S3DataType": "S3Prefix", "CompressionType": "None"}}})
+    sm.create_endpoint_config(EndpointConfigName=unique, ProductionVariants=[
+        {"VariantName": "v", "ModelName": unique, "InitialInstanceCount": 2, "InstanceType": "ml.t2.medium"}])
+    sm.create_endpoint(EndpointName=unique, EndpointConfigName=unique)
+    deadline = time.monotonic() + 60
+    while (about := sm.describe_endpoint(EndpointName=unique))["EndpointStatus"] == "Creating" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert about["EndpointStatus"] == "InService", about.get("FailureReason")
+    runtime = place.server.client("sagemaker-runtime")
+    for number in range(8):
+        answer = runtime.invoke_endpoint(EndpointName=unique, Body=str(number), ContentType="text/plain")
+        assert answer["Body"].read() == f"mean 7 of {number}".encode()
+    sm.delete_endpoint(EndpointName=unique)
 
 
 def test_the_user_of_the_image_is_the_one_inside(place, busybox, unique):

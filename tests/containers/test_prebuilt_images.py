@@ -1,10 +1,12 @@
 """The prebuilt images, built here and used as AWS's are: by the contract alone, with no server around. What jobs and
 endpoints make of them is in tests/frameworks (MILLWRIGHT_FRAMEWORK_IMAGES) and the other files of this folder."""
+import base64
 import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (
 from default_models import ROWS, SCRIPTS as SERVING_SCRIPTS, maker  # noqa: E402
 from distributions import V2  # noqa: E402
 from frameworks import FRAMEWORKS, SCRIPTS, write_digits  # noqa: E402
-from server import BIN  # noqa: E402
+from prebuilt import pip_of_this_machine  # noqa: E402
+from server import BIN, Server  # noqa: E402
 
 HEAVY = pytest.mark.skipif(os.environ.get("MILLWRIGHT_CONTAINER_TESTS") != "1",
                            reason="builds images of frameworks: MILLWRIGHT_CONTAINER_TESTS=1")
@@ -99,26 +102,64 @@ def test_a_script_trains_and_fails_as_without_containers(prebuilt, python_image)
     assert failure.startswith("ExecuteUserScriptError:") and "ValueError: no such column" in failure
 
 
-def test_an_image_is_extended_by_one_line_of_pip_and_a_script(prebuilt, python_image):
+@pytest.fixture(scope="module")
+def extended(prebuilt, python_image):
+    """As a user's Dockerfile does it."""
     prebuilt.build_from(
         f"FROM {python_image}\nCOPY pip.conf /etc/pip.conf\nCOPY ca.pem /tmp/ca.pem\nRUN pip install emoji==2.14.0\n"
         "COPY train.py /opt/ml/code/\nENV SAGEMAKER_PROGRAM=train.py\n",
         {**pip_of_this_machine(), "train.py": "import emoji\nopen('/opt/ml/model/version', 'w').write(emoji.__version__)\n"},
         "extended:1")
-    host = prebuilt.host("extended:1", {})
+    return "extended:1"
+
+
+def test_an_image_is_extended_by_one_line_of_pip_and_a_script(prebuilt, extended):
+    host = prebuilt.host(extended, {})
     host.start().finish()
     assert (host.model / "version").read_text() == "2.14.0"
 
 
-def pip_of_this_machine():
-    """A user's Dockerfile knows where its packages come from; the tests know it from the pip that runs them."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
-    settings = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
-    index = settings.get("global.index-url", settings.get(":env:.index-url"))
-    certificate = os.environ.get("PIP_CERT") or settings.get("global.cert", "").strip("'")
-    text = "[global]\n" + (f"index-url = {index}\n".replace("'", "") if index else "")
-    return {"pip.conf": text + ("cert = /tmp/ca.pem\n" if certificate else ""),
-            "ca.pem": Path(certificate).read_text() if certificate else ""}
+@pytest.fixture(scope="module")
+def pushed(prebuilt, extended, tmp_path_factory):
+    """(folder of a server's data with the extended image, its name)"""
+    server = Server(tmp_path_factory.mktemp("extended") / "data").start()
+    try:
+        place = f"127.0.0.1:{server.port}"
+        token = server.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        prebuilt.docker("login", "--username", "AWS", "--password-stdin", place,
+                        input=base64.b64decode(token).decode().split(":", 1)[1])
+        prebuilt.docker("tag", extended, f"{place}/team/{extended}")
+        prebuilt.docker("push", f"{place}/team/{extended}")
+        server.client("s3").create_bucket(Bucket="extended", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        return server.folder, f"{server.account}.dkr.ecr.us-west-2.amazonaws.com/team/{extended}"
+    finally:
+        server.end_everything()
+
+
+@pytest.mark.parametrize("way", ["docker", "podman", "none"])
+def test_an_extended_image_is_pushed_and_trained(prebuilt, pushed, engines, way):
+    folder, image = pushed
+    config = f'[containers]\nengine = "{way}"\n'
+    if way != "none":
+        config += f'socket = "{prebuilt.socket if way == "docker" else engines(way).socket}"\n'
+    (folder / "config.toml").write_text(config)
+    server = Server(folder).start()
+    try:
+        sm, name = server.client("sagemaker"), f"extended-{way}"
+        sm.create_training_job(
+            TrainingJobName=name, AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File"},
+            RoleArn=f"arn:aws:iam::{server.account}:role/SageMakerRole", OutputDataConfig={"S3OutputPath": "s3://extended/out"},
+            ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5},
+            StoppingCondition={"MaxRuntimeInSeconds": 600})
+        sm.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 240})
+        job = sm.describe_training_job(TrainingJobName=name)
+        model = server.client("s3").get_object(Bucket="extended", Key=f"out/{name}/output/model.tar.gz")["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+            assert archive.extractfile("version").read() == b"2.14.0"
+        steps = {step["Status"]: (step["EndTime"] - step["StartTime"]).total_seconds() for step in job["SecondaryStatusTransitions"]}
+        print(f"{way}: {steps}")
+    finally:
+        server.end_everything()
 
 
 def test_two_hosts_work_together_by_mpi(prebuilt, python_image):

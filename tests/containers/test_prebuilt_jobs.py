@@ -16,6 +16,7 @@ globals().update({name: getattr(_module, name) for name in ("s3", "sm", "logs", 
                                                             "training_request", "script_request", "log_lines", "finish")})
 
 PYTHON = "236514542706.dkr.ecr.us-west-2.amazonaws.com/sagemaker-base-python-310:1.0"  # an environment, without a container
+PCA = "174872318107.dkr.ecr.us-west-2.amazonaws.com/pca:1"
 PYTORCH = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-training:2.0.0-cpu-py310"
 
 # What a script can see of its surroundings.
@@ -162,7 +163,7 @@ def test_built_images_are_listed_and_removed(server, prebuilt, python_image):
 def invoke(server, sm, runtime, s3, bucket, unique):
     """Serves a model and asks it once."""
 
-    def ask(image, data, body, content_type, environment):
+    def ask(image, data, body, content_type, environment, accept="text/csv"):
         s3.put_object(Bucket=bucket, Key=f"{unique}/model.tar.gz", Body=data)
         role = f"arn:aws:iam::{server.account}:role/SageMakerRole"
         sm.create_model(ModelName=unique, ExecutionRoleArn=role, PrimaryContainer={
@@ -172,7 +173,7 @@ def invoke(server, sm, runtime, s3, bucket, unique):
         sm.create_endpoint(EndpointName=unique, EndpointConfigName=unique)
         try:
             sm.get_waiter("endpoint_in_service").wait(EndpointName=unique, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-            answer = runtime.invoke_endpoint(EndpointName=unique, ContentType=content_type, Accept="text/csv", Body=body)
+            answer = runtime.invoke_endpoint(EndpointName=unique, ContentType=content_type, Accept=accept, Body=body)
             return answer["Body"].read()
         finally:
             sm.delete_endpoint(EndpointName=unique)
@@ -213,9 +214,15 @@ def test_the_algorithms_train_and_serve_from_their_image(algorithms_image, sm, s
     assert answers[0] < 0.4 < 0.6 < answers[1], answers
 
 
-def test_pca_trains_from_the_image_of_the_algorithms(algorithms_image, sm, training_request, finish, unique):
-    known = {"MILLWRIGHT_ALGORITHM": "pca", "MILLWRIGHT_ALGORITHM_VERSION": "1"}
-    wanted = {"feature_dim": "6", "num_components": "2", "mini_batch_size": "100"}
-    sm.create_training_job(**training_request(wanted, image=algorithms_image, Environment=known, content_type="text/csv;label_size=0"))
-    about = finish(unique, 120)
-    assert about["TrainingJobStatus"] == "Completed", about["FailureReason"]
+def test_an_alias_makes_an_algorithm_a_container(server, algorithms_image, sm, s3, bucket, training_request, finish, invoke, unique):
+    assert command(server, "alias", "pca", algorithms_image).returncode == 0
+    try:
+        wanted = {"feature_dim": "6", "num_components": "2", "mini_batch_size": "100"}
+        sm.create_training_job(**training_request(wanted, image=PCA, content_type="text/csv;label_size=0"))
+        about = finish(unique, 120)
+        assert about["TrainingJobStatus"] == "Completed", about["FailureReason"]
+        model = s3.get_object(Bucket=bucket, Key=about["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])["Body"].read()
+        answer = invoke(PCA, model, b"1,.1,.1,0,0,0\n0,.9,.9,0,0,0\n", "text/csv", {}, accept="application/json")
+        assert [len(row["projection"]) for row in json.loads(answer)["projections"]] == [2, 2]
+    finally:
+        assert command(server, "alias", "pca", "--remove").returncode == 0

@@ -68,6 +68,19 @@ def address(server):
     return f"127.0.0.1:{server.port}"
 
 
+def layers_sent_to(server, repository):
+    """How many uploads were completed there, after the audit log has caught up with the push of the manifest."""
+    arn = f"arn:aws:ecr:us-west-2:{server.account}:repository/{repository}"
+    deadline = time.monotonic() + 10
+    while True:
+        lines = [json.loads(line) for line in (server.folder / "logs/audit/audit.jsonl").read_text().splitlines() if arn in line]
+        done = [line["operation"] for line in lines if line["resource"] == arn and line["status"] == 201]
+        if "PutImage" in done:
+            return done.count("CompleteLayerUpload")
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.05)
+
+
 def test_skopeo_pushes_and_pulls(server, login, layout, tmp_path):
     need("skopeo")
     creds, target = ":".join(login), f"docker://{address(server)}/clients/skopeo:v1"
@@ -82,6 +95,7 @@ def test_skopeo_pushes_and_pulls(server, login, layout, tmp_path):
     run("skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds", creds, "--dest-creds", creds, target,
         second)
     assert digest_in(server, "clients/second", "v1") == about["Digest"]
+    assert layers_sent_to(server, "clients/skopeo") == 4 and layers_sent_to(server, "clients/second") <= 1, "the configuration at most"
     run("skopeo", "delete", "--tls-verify=false", "--creds", creds, second)
     gone = subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--creds", creds, second], capture_output=True, text=True)
     assert gone.returncode != 0 and "v1" in gone.stderr
@@ -123,6 +137,10 @@ def test_podman_pushes_and_pulls(server, login, layout, storage, tmp_path):
     run(*podman, "login", "--tls-verify=false", "--authfile", tmp_path / "auth.json", "-u", login[0], "--password-stdin",
         address(server), input=login[1])
     run(*podman, "push", "--tls-verify=false", "--authfile", tmp_path / "auth.json", image)
+    again = image.replace("clients/podman", "clients/podman-two")
+    run(*podman, "push", "--tls-verify=false", "--authfile", tmp_path / "auth.json", image, again)
+    assert digest_in(server, "clients/podman-two", "v1") == digest_in(server, "clients/podman", "v1")
+    assert layers_sent_to(server, "clients/podman-two") <= 1, "the configuration at most"
     run(*podman, "rmi", "--all", "--force")
     run(*podman, "pull", "--tls-verify=false", "--authfile", tmp_path / "auth.json", image)
     assert run(*podman, "images", "--quiet").split()[0] == made
@@ -190,3 +208,55 @@ def test_docker_pushes_mounts_and_pulls(server, login, tmp_path):
         run("docker", "rmi", first, second, env=environment)
         run("docker", "pull", f"{second.rsplit(':', 1)[0]}@{digest_in(server, 'clients/docker', 'v1')}", env=environment)
         assert made in run("docker", "images", "--no-trunc", "--quiet", env=environment)
+
+
+def push_through_a_crash(server, *command, **options):
+    """kill -9 of the server while it receives, and a new start. Clients try again themselves, or their users do."""
+    before, largest, deadline = set((server.folder / "registry").glob("??/*")), 0, time.monotonic() + 60
+    push = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    while largest < 1 << 20:
+        assert push.poll() is None and time.monotonic() < deadline, push.communicate()
+        for path in set((server.folder / "registry").glob("??/*")) - before:
+            with contextlib.suppress(FileNotFoundError):
+                largest = max(largest, path.stat().st_size)
+    server.kill()
+    time.sleep(0.2)
+    server.start()
+    output = push.communicate(timeout=120)[0]
+    if push.returncode != 0:
+        print(f"given up: {output[-300:]}")
+        run(*command, **options)
+
+
+@pytest.fixture(scope="module")
+def heavy_layout(tmp_path_factory):
+    """One layer of 40 MiB that does not compress."""
+    folder = tmp_path_factory.mktemp("heavy")
+    block = os.urandom(1 << 20)
+    Image(layer({"data/noise": b"".join(block[n:] + block[:n] for n in range(0, 40 * 1009, 1009))})).write_layout(folder, "v1")
+    return folder
+
+
+def test_skopeo_goes_on_after_a_crash_of_the_server(server, login, heavy_layout, tmp_path):
+    need("skopeo")
+    creds, target = ":".join(login), f"docker://{address(server)}/clients/crash:v1"
+    push_through_a_crash(server, "skopeo", "copy", "--retry-times", "5", "--dest-tls-verify=false", "--dest-creds", creds,
+                         f"oci:{heavy_layout}:v1", target)
+    run("skopeo", "copy", "--src-tls-verify=false", "--src-creds", creds, target, f"oci:{tmp_path}/back:v1")
+    assert layers_of(tmp_path / "back") == layers_of(heavy_layout)
+
+
+def test_docker_goes_on_after_a_crash_of_the_server(server, login, tmp_path):
+    need("docker", "dockerd")
+    if os.geteuid() != 0:
+        pytest.skip("a Docker daemon needs root")
+    (tmp_path / "noise").write_bytes(os.urandom(60 << 20))
+    run("tar", "-cf", tmp_path / "root.tar", "-C", tmp_path, "noise")
+    with docker_daemon(tmp_path) as host:
+        environment = {**os.environ, "DOCKER_HOST": host, "DOCKER_CONFIG": str(tmp_path / "config")}
+        image = f"{address(server)}/clients/docker-crash:v1"
+        run("docker", "login", "-u", login[0], "--password-stdin", address(server), input=login[1], env=environment)
+        run("docker", "import", tmp_path / "root.tar", image, env=environment)
+        push_through_a_crash(server, "docker", "push", image, env=environment)
+        run("docker", "rmi", image, env=environment)
+        run("docker", "pull", image, env=environment)

@@ -15,10 +15,13 @@ import threading
 import time
 
 from botocore.exceptions import ClientError
+from registry_client import Registry
+from registry_images import digest_of, manifest_of, push_layer
 
 IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1"
 BUCKET = "promised-bucket"
 GROUP = "/promised"
+REPOSITORY = "promised/images"
 PART = 5 << 20
 
 
@@ -96,6 +99,7 @@ def prepare(server):
     rows = "".join(f"{i % 2},{i % 2 + chooser.random()},{chooser.random()}\n" for i in range(100))
     s3.put_object(Bucket=BUCKET, Key="data/x.csv", Body=rows.encode())
     client(server, "logs").create_log_group(logGroupName=GROUP)
+    client(server, "ecr").create_repository(repositoryName=REPOSITORY)
 
 
 class Workload:
@@ -105,7 +109,7 @@ class Workload:
     def __init__(self, server, promises, seed, size=1.0, tolerant=False, jobs=True):
         self.server, self.promises, self.seed, self.size, self.tolerant = server, promises, seed, size, tolerant
         self.failures, self.slowest, self.jobs_made = [], 0.0, []
-        self.kinds = [self.objects, self.uploads, self.records, self.streams] + ([self.jobs] if jobs else [])
+        self.kinds = [self.objects, self.uploads, self.records, self.streams, self.images] + ([self.jobs] if jobs else [])
 
     def run(self, deadline=120):
         threads = [threading.Thread(target=self._guarded, args=(kind,), daemon=True) for kind in self.kinds]
@@ -237,6 +241,23 @@ class Workload:
                 cloudwatch.put_metric_data(Namespace="promised", MetricData=[{"MetricName": metric, "Value": 1.0}])
                 samples += 1
 
+    def images(self, chooser):
+        ecr = self.client("ecr")
+        for number in self.often(8):
+            tag, layer = f"v{self.seed}-{chooser.randrange(3)}", chooser.randbytes(chooser.choice([10, 5000, 300_000]))
+            config = json.dumps({"seed": self.seed, "number": number}).encode()
+            for body in (layer, config):
+                with self.asked(layer={digest_of(body): "there"}):
+                    push_layer(ecr, REPOSITORY, body, 100_000)
+            manifest = manifest_of([layer], config)
+            with self.asked(image={tag: digest_of(manifest.encode())}):
+                ecr.put_image(repositoryName=REPOSITORY, imageManifest=manifest, imageTag=tag)
+            if number % 4 == 3:
+                with self.asked(image={tag: None}):
+                    answer = ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])
+                    if answer["failures"]:
+                        raise ClientError({"Error": {"Code": answer["failures"][0]["failureCode"]}}, "BatchDeleteImage")
+
     def jobs(self, chooser):
         sm = self.client("sagemaker")
         for number in self.often(5):
@@ -276,7 +297,8 @@ class Reader:
 
     def __init__(self, server):
         self.server = server
-        self.clients = {name: client(server, name) for name in ("s3", "sagemaker", "iam", "logs", "cloudwatch")}
+        self.clients = {name: client(server, name) for name in ("s3", "sagemaker", "iam", "logs", "cloudwatch", "ecr")}
+        self.registry = Registry(server)
 
     def value(self, resource):
         kind, name = resource.split("/", 1)
@@ -319,6 +341,21 @@ class Reader:
             Namespace="promised", MetricName=name, StartTime=now - 7200, EndTime=now + 7200, Period=86400,
             Statistics=["SampleCount"])["Datapoints"]
         return int(sum(point["SampleCount"] for point in points)) or None
+
+    def layer(self, digest):
+        answer = self.registry("GET", f"/v2/{REPOSITORY}/blobs/{digest}")
+        if answer.status == 404:
+            return None
+        return "there" if answer.status == 200 and digest_of(answer.body) == digest else f"{answer.status}, {len(answer.body)} bytes"
+
+    def image(self, tag):
+        """With all its layers."""
+        found = self.clients["ecr"].batch_get_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])["images"]
+        if not found:
+            return None
+        manifest = json.loads(found[0]["imageManifest"])
+        lost = [entry["digest"] for entry in [manifest["config"], *manifest["layers"]] if self.layer(entry["digest"]) != "there"]
+        return f"without {lost}" if lost else digest_of(found[0]["imageManifest"].encode())
 
     def job(self, name):
         self.clients["sagemaker"].describe_training_job(TrainingJobName=name)

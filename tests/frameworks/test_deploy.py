@@ -9,8 +9,10 @@ from frameworks import ENGINE, FRAMEWORKS, class_of, wait_until_done
 pytestmark = pytest.mark.skipif(not ENGINE, reason="the images need an engine: MILLWRIGHT_FRAMEWORK_IMAGES")
 
 
-@pytest.mark.parametrize("name,named", [*((name, False) for name in FRAMEWORKS), ("sklearn", True)],
-                         ids=lambda value: {False: "aws-uri", True: "own-image"}.get(value, value))
+CASES = [(name, False) for name in FRAMEWORKS] + [(name, True) for name in FRAMEWORKS if name == "sklearn"]
+
+
+@pytest.mark.parametrize("name,named", CASES, ids=[f"{name}-{'own-image' if named else 'aws-uri'}" for name, named in CASES])
 def test_an_estimator_is_deployed(name, named, aws, sm, tmp_path, fetch_model):
     framework = FRAMEWORKS[name]
     code = write_code(name, tmp_path)

@@ -227,7 +227,8 @@ Json host_config(const RunSpec& spec, int host, const EngineTraits& traits, cons
         config.set("Memory", limits.memory_bytes);
         if (traits.swap) config.set("MemorySwap", limits.memory_bytes);
     }
-    if (traits.cpu) config.set("NanoCpus", static_cast<int64_t>(std::llround(limits.cpus * 1e9)));
+    const double cpus = traits.cpus > 0 ? std::min(limits.cpus, traits.cpus) : limits.cpus;
+    if (traits.cpu) config.set("NanoCpus", static_cast<int64_t>(std::llround(cpus * 1e9)));
     // On a machine that is busy with other work, too, each gets its share.
     config.set("CpuShares", std::max<int64_t>(2, std::llround(limits.cpus * 1024)));
     if (traits.pids) config.set("PidsLimit", limits.max_processes);

@@ -15,6 +15,7 @@ namespace millwright::executors {
 struct EngineTraits {
     EngineKind kind = EngineKind::Docker;
     bool memory = true, swap = true, cpu = true, pids = true;  // limits that it can set
+    double cpus = 0;                                           // that it has; it refuses a limit above them; 0: not known
     bool limits_files = true;                                  // may raise the limits of open files and locked memory
     bool overlay = true;                                       // mounts overlays for us
     bool cgroup_namespace = true;                              // can give each container one

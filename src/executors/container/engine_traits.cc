@@ -153,6 +153,7 @@ Result<EngineReport> probe_engine(EngineClient& engine, Gates& gates, const std:
     traits.memory = info["MemoryLimit"].bool_or(true);
     traits.swap = info["SwapLimit"].bool_or(true);
     traits.cpu = info["CpuCfsQuota"].bool_or(true);
+    traits.cpus = info["NCPU"].double_or(0);
     traits.pids = info["PidsLimit"].bool_or(true);
     traits.cgroup_namespace = file_exists("/proc/self/ns/cgroup");
     traits.selinux = has_option(info, "selinux");

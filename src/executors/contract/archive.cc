@@ -104,14 +104,14 @@ Result<void> Extraction::extract(archive_entry* entry) {
     const char* name = archive_entry_pathname(entry);
     if (!name) name = archive_entry_pathname_utf8(entry);
     if (!name) return bad_entry("?", "has a name that cannot be read");
-    std::vector<std::string> parts = TRY(clean_archive_path(name));
     const char* hard_link = archive_entry_hardlink(entry);
     const mode_t type = archive_entry_filetype(entry);
-    if (parts.empty()) {
-        if (type == AE_IFDIR && !hard_link) return {};
-        return bad_entry(name, "is not a folder");
-    }
-    if (type == AE_IFDIR && !hard_link) return make_folders(parts);
+    const bool folder = type == AE_IFDIR && !hard_link;
+    // The SDKs pack a model again with such an entry for its own folder.
+    if (folder && std::string_view(name) == "/") return {};
+    std::vector<std::string> parts = TRY(clean_archive_path(name));
+    if (parts.empty()) return folder ? Result<void>() : bad_entry(name, "is not a folder");
+    if (folder) return make_folders(parts);
     const std::string path = join(parts, "/");
     parts.pop_back();
     TRY(make_folders(parts));

@@ -161,6 +161,28 @@ TEST_P(ImageRunTest, LinksInAHostileImageLeadNowhereOutside) {
     EXPECT_FALSE(file_exists(victim + "/etc/hostname"));
 }
 
+// A folder in one layer is a link in another: the later one counts, and nobody follows the link.
+TEST_P(ImageRunTest, LayersDoNotWriteThroughEachOthersLinks) {
+    const std::string victim = base_ + "/victim";
+    ASSERT_TRUE(make_directories(victim + "/sub").has_value());
+    ASSERT_TRUE(write_file(victim + "/precious", "untouched\n").has_value());
+    const std::string first = layer("first"), second = layer("second"), third = layer("third");
+    for (const char* name : {"a", "b", "gone", "opaque"}) link(first, name, victim);
+    link(first, "file", victim + "/precious");
+    place(second, "a/precious", "own\n");
+    place(second, "file", "own\n");
+    place(second, "opaque/sub/x", "own\n");
+    hide_below(second, "opaque");
+    white_out(second, "gone");
+    place(third, "a/sub/x", "third\n");
+    link(third, "b", "../../../../" + victim);
+    RunSpec spec = image_script("cd /; cat a/precious file opaque/sub/x a/sub/x; ls b/ gone 2>/dev/null; echo end",
+                                {first, second, third});
+    EXPECT_EQ(output_of(spec), "own\nown\nown\nthird\nend\n");
+    EXPECT_EQ(content(victim + "/precious"), "untouched\n");
+    EXPECT_FALSE(file_exists(victim + "/sub/x"));
+}
+
 TEST_P(ImageRunTest, HostsReachEachOtherByName) {
     RunSpec spec = image_script(
         "if [ $HOSTNAME = algo-1 ]; then exec python3 -c \"import socket; s=socket.create_server(('',7000)); "

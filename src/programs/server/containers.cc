@@ -153,8 +153,9 @@ Result<std::unique_ptr<Containers>> Containers::open(const Parts& parts) {
     made->images_ = executors::choose_images(choice);
     made->repositories_ = image_repositories(parts.registry, parts.tags);
     made->aliases_ = std::make_unique<resources::ImageAliases>(folder + kImageAliases);
-    made->names_ = std::make_unique<resources::ImageNames>(resources::ImageNames::Parts{
-        *made->repositories_, *made->images_, parts.identity, *made->aliases_, resources::prebuilt_references});
+    made->names_ = std::make_unique<resources::ImageNames>(
+        resources::ImageNames::Parts{*made->repositories_, *made->images_, parts.identity, *made->aliases_,
+                                     resources::prebuilt_references, choice.layers == nullptr});
     return made;
 }
 

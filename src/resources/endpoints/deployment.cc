@@ -226,6 +226,10 @@ Result<void> Deployment::add_image(const VariantSpec& variant, executors::RunSpe
             TRY(parts_.identity->grant_job_credentials(spec.id, role));
     }
     for (const auto& [name, value] : variant.container.environment) variables[name] = value;
+    if (!variant.container.algorithm.empty()) {
+        variables["MILLWRIGHT_ALGORITHM"] = variant.container.algorithm;
+        variables["MILLWRIGHT_ALGORITHM_VERSION"] = variant.container.algorithm_version;
+    }
     return {};
 }
 
@@ -247,7 +251,11 @@ PingAnswer Deployment::ping(Replica& replica) {
         route->channel = parts_.open_channel(*address);
         replica.route = std::move(route);
     }
-    return replica.route->channel->ping(parts_.settings.ping_timeout);
+    auto answer = replica.route->channel->ping(parts_.settings.ping_timeout);
+    // The connection ends before the container, so that it breaks when nothing listens behind.
+    if (answer.status == 0 && !spec_.variants[replica.variant].container.own_image.empty())
+        answer.why = "no answer on port " + std::to_string(kServedPort) + " of the container (" + answer.why + ")";
+    return answer;
 }
 
 // `end`: how the container ended; empty: it still runs.
@@ -361,7 +369,8 @@ void Deployment::run_ended(const std::string& run_id, const executors::RunOutcom
         // A run of a server before us that is lost was not at fault.
         if (unwanted && outcome.cause != executors::RunOutcome::Cause::Lost)
             note_failure(replica.variant, now,
-                         not_launched ? "Could not start production variant " + variant.name + ": " + outcome.message
+                         not_launched ? "Could not start production variant " + variant.name + ": " + outcome.message +
+                                            missing_program_advice(outcome.message, "serve")
                                       : ping_failure(replica, how_it_ended(outcome)));
         wake_at(now);
     }

@@ -82,17 +82,19 @@ Result<std::string> ImageNames::meaning(const ImageCaller& caller, std::string_v
         const auto found = TRY(parts_.repositories.find(*at));
         if (found.image) return std::string(uri);
     }
-    if (built_in) return std::string();
+    if (built_in)
+        return parts_.images_only ? first_here(caller, {std::string(kAlgorithmsImage)}) : Result<std::string>("");
     // AWS's own: whoever pulled it wants it.
     const bool pulled =
         !reference->host.empty() && TRY(parts_.images.here({*reference, caller.account, caller.region}));
     if (pulled) return std::string(uri);
-    return caller.purpose == For::Model && framework ? prebuilt_image(caller, *framework) : std::string();
+    const bool in_container = caller.purpose == For::Model || parts_.images_only;
+    if (!framework || !in_container || !parts_.prebuilt) return std::string();
+    return first_here(caller, parts_.prebuilt(*framework));
 }
 
-Result<std::string> ImageNames::prebuilt_image(const ImageCaller& caller, const FrameworkImage& framework) {
-    if (!parts_.prebuilt) return std::string();
-    for (const auto& name : parts_.prebuilt(framework)) {
+Result<std::string> ImageNames::first_here(const ImageCaller& caller, const std::vector<std::string>& names) {
+    for (const auto& name : names) {
         const auto request = TRY(image_request(caller, name));
         if (TRY(parts_.images.here(request))) return name;
     }

@@ -51,6 +51,8 @@ class ImageNames {
         const ImageAliases& aliases;
         // What `millwright images build` calls its images of the framework, the most fitting first. Empty: none.
         std::function<std::vector<std::string>(const FrameworkImage&)> prebuilt{};
+        // This machine runs images and nothing else: algorithms and scripts run in the prebuilt ones, where those are.
+        bool images_only = false;
     };
     explicit ImageNames(const Parts& parts) : parts_(parts) {}
 
@@ -63,7 +65,7 @@ class ImageNames {
     executors::Images& images() { return parts_.images; }
 
   private:
-    Result<std::string> prebuilt_image(const ImageCaller& caller, const FrameworkImage& framework);
+    Result<std::string> first_here(const ImageCaller& caller, const std::vector<std::string>& names);
     Result<bool> may_pull(const ImageCaller& caller, const oci::Reference& at);
 
     const Parts parts_;

@@ -134,6 +134,19 @@ TEST_F(ImageNamesTest, ModelsOfAFrameworkAreServedByItsPrebuiltImage) {
     EXPECT_EQ(means(uri), "mine:2");
 }
 
+TEST_F(ImageNamesTest, WhereNothingElseRunsEverythingIsAPrebuiltImage) {
+    const auto prebuilt = [](const FrameworkImage& framework) {
+        return std::vector<std::string>{"millwright/" + framework.framework + ":1"};
+    };
+    names_ =
+        std::make_unique<ImageNames>(ImageNames::Parts{repositories_, images_, *identity_, *aliases_, prebuilt, true});
+    EXPECT_EQ(meaning("sagemaker-xgboost:1.7-1"), "") << "nobody built it";
+    images_.add("millwright/algorithms:latest", {});
+    images_.add("millwright/pytorch:1", {});
+    EXPECT_EQ(meaning("sagemaker-xgboost:1.7-1"), kAlgorithmsImage);
+    EXPECT_EQ(meaning("pytorch-training:2.0.0-cpu-py310"), "millwright/pytorch:1");
+}
+
 constexpr const char* kPermissions = "ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer";
 
 TEST_F(ImageNamesTest, AliasesComeFirstThenWhatWasPushedThenWhatWeKnow) {

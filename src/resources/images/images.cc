@@ -136,6 +136,10 @@ std::optional<BuiltInImage> find_built_in_image(std::string_view image) {
     return std::nullopt;
 }
 
+bool is_algorithms_image(std::string_view image) {
+    return image.substr(0, image.find_first_of(":@")) == kAlgorithmsImage.substr(0, kAlgorithmsImage.find(':'));
+}
+
 std::optional<FrameworkImage> find_framework_image(std::string_view uri) {
     if (is_prebuilt(uri)) return std::nullopt;
     const std::string_view name = uri.substr(uri.rfind('/') + 1);
@@ -199,6 +203,17 @@ std::string unsupported_image_message(std::string_view image, ImagePurpose purpo
     return start + ": only its built-in algorithms (" + possible +
            ") and the images of frameworks (pytorch-training, tensorflow-training, mxnet-training, sagemaker-chainer, "
            "sagemaker-scikit-learn, sagemaker-xgboost, sagemaker-base-python) can be used.";
+}
+
+// In the words of runc and crun, and of our launcher.
+std::string missing_program_advice(std::string_view message, std::string_view word) {
+    const std::string name(word);
+    for (const auto& sign :
+         {"exec: \"" + name + "\"", "executable file `" + name + "`", "cannot execute " + name + ":"})
+        if (message.find(sign) != message.npos)
+            return ". (An image without an entry point needs an executable program named " + name +
+                   " in a folder of its PATH.)";
+    return "";
 }
 
 }  // namespace millwright::resources

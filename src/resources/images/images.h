@@ -18,6 +18,10 @@ struct BuiltInImage {
 // images, tags and digests that no built-in algorithm stands behind.
 std::optional<BuiltInImage> find_built_in_image(std::string_view image);
 
+// The built-in algorithms as an image; its variables (BuiltInImage) say which of them it is.
+inline constexpr std::string_view kAlgorithmsImage = "millwright/algorithms:latest";
+bool is_algorithms_image(std::string_view image);  // with any tag
+
 // A prebuilt framework image, as the SDKs (v1, v2, v3) and AWS's public registry spell it:
 // "…/pytorch-training:2.0.0-cpu-py310", "…/sagemaker-scikit-learn:1.2-1-cpu-py3", "…/sagemaker-chainer:5.0.0-cpu-py3".
 struct FrameworkImage {
@@ -42,5 +46,9 @@ bool is_legacy_tensorflow_image(std::string_view image);
 // framework's image, how to get the one that serves it.
 enum class ImagePurpose { Training, Serving };
 std::string unsupported_image_message(std::string_view image, ImagePurpose purpose = ImagePurpose::Training);
+
+// Behind an executor's message of why a container did not start: what the image lacks, when it is the program that
+// stands for `word` ("train", "serve"); else empty.
+std::string missing_program_advice(std::string_view message, std::string_view word);
 
 }  // namespace millwright::resources

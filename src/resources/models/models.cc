@@ -133,7 +133,7 @@ Result<ServedContainer> read_container(const Json& container, const std::string&
         if (image.empty() && known) return invalid_input(unsupported_image_message(out.image, ImagePurpose::Serving));
         out.own_image = image.empty() ? out.image : image;
         TRY(image_request({"", "", nullptr, ImageCaller::For::Model}, out.own_image));
-        return out;
+        if (!built_in || !is_algorithms_image(image)) return out;
     }
     out.algorithm = built_in->algorithm;
     out.algorithm_version = built_in->version;

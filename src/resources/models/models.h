@@ -37,8 +37,9 @@ struct ModelData {
 
 // A container that this release can serve: a built-in algorithm, or an image.
 struct ServedContainer {
-    std::string image, algorithm, algorithm_version;
-    std::string own_image;  // what the image is called where it is; empty: a built-in algorithm
+    std::string image;
+    std::string algorithm, algorithm_version;  // empty: an image that knows itself what it serves
+    std::string own_image;                     // what the image is called where it is; empty: there is none
     ModelData data;
     std::map<std::string, std::string> environment;
 };

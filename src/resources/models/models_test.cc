@@ -109,6 +109,15 @@ TEST_F(ModelsTest, WhatCannotBeServedIsRefusedByName) {
     EXPECT_EQ(models_->list(account_, kRegion, {})->items.size(), 0u) << "a refused request must leave nothing";
 }
 
+TEST_F(ModelsTest, AnAlgorithmMayBeServedFromItsImage) {
+    const auto served = read_container(container(), "millwright/algorithms:latest");
+    ASSERT_TRUE(served);
+    EXPECT_EQ(served->own_image, "millwright/algorithms:latest");
+    EXPECT_EQ(served->algorithm + " " + served->algorithm_version, "xgboost 1.7-1");
+    EXPECT_EQ(read_container(container(), "mine:1")->algorithm, "") << "an image of the user's";
+    EXPECT_EQ(read_container(container())->own_image, "");
+}
+
 TEST_F(ModelsTest, ModelDataSourcesComeInThreeForms) {
     const auto source = [](const char* uri, const char* type, const char* compression) {
         Json out = container();

@@ -64,6 +64,7 @@ Result<TrainingCommand> plan_command(const Json& request, const std::string& ima
     TrainingCommand command;
     command.entrypoint = texts_of(algorithm["ContainerEntrypoint"]);
     command.arguments = texts_of(algorithm["ContainerArguments"]);
+    if (built_in && is_algorithms_image(image)) command.algorithm = built_in;
     if (!image.empty()) return plan_image(image, std::move(command));
     if (is_legacy_tensorflow_image(uri)) return invalid_input(unsupported_image_message(uri));
     if (!built_in && !framework) return plan_image(uri, std::move(command));

@@ -20,7 +20,7 @@ constexpr RequestMember kMembers[] = {
      "the SDKs ask for it by default; metrics are in CloudWatch"},
     {"AlgorithmSpecification.ContainerEntrypoint", Treatment::Honoured, "tests/conformance/test_scripts.py::test_a_command_of_the_request_finds_the_same_tree"},
     {"AlgorithmSpecification.ContainerArguments", Treatment::Honoured, "tests/conformance/test_scripts.py::test_arguments_alone_replace_the_word_train"},
-    {"AlgorithmSpecification.TrainingImageConfig", Treatment::Refused, "images are not pulled"},
+    {"AlgorithmSpecification.TrainingImageConfig", Treatment::Refused, "logins to other registries are in config.toml: [registries]"},
     {"RoleArn", Treatment::Honoured, "tests/conformance/test_scripts.py::test_the_role_is_the_jobs_only_identity"},
     {"InputDataConfig[].ChannelName", Treatment::Honoured, "tests/conformance/test_hostile.py::test_channels_are_no_paths"},
     {"InputDataConfig[].DataSource.S3DataSource.S3DataType", Treatment::Honoured, "tests/conformance/test_training.py::test_a_manifest_names_the_objects"},

@@ -58,12 +58,16 @@ void add_proxy(const TrainingRunContext& context, const CommandedRun& run,
     for (const auto* name : {"NO_PROXY", "no_proxy"}) variables[name] = direct;
 }
 
+void name_algorithm(const BuiltInImage& algorithm, RunCommand& result) {
+    result.environment["MILLWRIGHT_ALGORITHM"] = algorithm.algorithm;
+    result.environment["MILLWRIGHT_ALGORITHM_VERSION"] = algorithm.version;
+}
+
 Result<void> add_algorithm(const TrainingRunContext& context, const CommandedRun& run, RunCommand& result) {
     const auto& algorithm = *run.plan.command.algorithm;
     result.command = {context.settings.algorithms_program, "train"};
     for (const auto& [name, value] : run.plan.environment) result.environment[name] = value;
-    result.environment["MILLWRIGHT_ALGORITHM"] = algorithm.algorithm;
-    result.environment["MILLWRIGHT_ALGORITHM_VERSION"] = algorithm.version;
+    name_algorithm(algorithm, result);
     return {};
 }
 
@@ -93,6 +97,7 @@ void add_image(const TrainingRunContext& context, const CommandedRun& run, RunCo
         if (has_variable(*run.image, name)) result.environment.erase(name);
     add_proxy(context, run, result.environment);
     for (const auto& [name, value] : run.plan.environment) result.environment[name] = value;
+    if (command.algorithm) name_algorithm(*command.algorithm, result);
     result.image = *run.image;
     if (!command.entrypoint.empty()) result.image->entrypoint = command.entrypoint;
     result.command = command.arguments;

@@ -138,8 +138,23 @@ TEST_F(TrainingImageTest, ACommandThatCannotBeExecutedIsTheUsersFault) {
     outcome.message = "runc create failed: exec: \"train\": executable file not found in $PATH";
     executor_.end(executor_.wait_for_start(0).id, outcome);
     EXPECT_EQ(wait_for_end("job").failure_reason,
-              "ClientError: The container of image registry.example/team/mine:1 cannot be started: " + outcome.message);
+              "ClientError: The container of image registry.example/team/mine:1 cannot be started: " + outcome.message +
+                  ". (An image without an entry point needs an executable program named train in a folder of its "
+                  "PATH.)");
     EXPECT_EQ(executor_.starts(), 1u);
+}
+
+TEST_F(TrainingImageTest, AnAlgorithmRunsInItsImageWhereAnAliasSaysSo) {
+    image_files_.add("millwright/algorithms:latest", {});
+    ASSERT_TRUE(aliases_->set("sagemaker-xgboost", "millwright/algorithms:latest"));
+    auto document = image_request("job");
+    document.set("AlgorithmSpecification",
+                 Json::object({{"TrainingInputMode", "File"}, {"TrainingImage", "sagemaker-xgboost:1.7-1"}}));
+    const auto spec = started(document);
+    ASSERT_TRUE(spec.image);
+    EXPECT_EQ(spec.command, std::vector<std::string>{"train"});
+    EXPECT_EQ(spec.environment.at("MILLWRIGHT_ALGORITHM"), "xgboost");
+    EXPECT_EQ(spec.environment.at("MILLWRIGHT_ALGORITHM_VERSION"), "1.7-1");
 }
 
 TEST_F(TrainingImageTest, WhatAnAliasMeantStaysWithTheJob) {

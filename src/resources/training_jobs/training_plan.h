@@ -18,7 +18,7 @@
 namespace millwright::resources {
 
 // What runs: exactly one of a built-in algorithm, the user's script under our runner, a command of the request, or an
-// image.
+// image; also an algorithm in its image.
 struct TrainingCommand {
     std::string image;  // what it is called where it is; empty: none
     std::optional<BuiltInImage> algorithm;

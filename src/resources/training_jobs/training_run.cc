@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "executors/contract/artifacts.h"
 #include "executors/contract/failure.h"
+#include "resources/images/images.h"
 #include "resources/instance_types/instance_types.h"
 #include "resources/training_jobs/kept_runs.h"
 #include "resources/training_jobs/machine_restart.h"
@@ -341,7 +342,8 @@ Result<After> TrainingRun::finish_run(const TrainingJobRow& row, const RunOutcom
     }
     const bool ran = outcome.cause != RunOutcome::Cause::LaunchFailed && outcome.cause != RunOutcome::Cause::Lost;
     if (is_images_fault(plan_, outcome) && !row.stop_requested) {
-        const auto why = "The container of image " + plan_.command.image + " cannot be started: " + outcome.message;
+        const auto why = "The container of image " + plan_.command.image + " cannot be started: " + outcome.message +
+                         missing_program_advice(outcome.message, "train");
         return end(row, failed(executors::client_error(why)), "", outcome);
     }
     if (!ran) return end(row, judge(row.stop_cause, outcome, failed_run()), "", outcome);
