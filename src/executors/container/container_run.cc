@@ -284,16 +284,7 @@ Result<void> Run::create_containers(const RunSpec& spec, const EngineTraits& tra
         }
         const auto body = TRY(container_body(spec, i, traits, container));
         const auto name = "millwright-" + spec.id + "-" + host_name(i);
-        auto created = parts_.engine.post("/containers/create?name=" + name, body);
-        // A gate that was kept may have ended with the engine's last restart.
-        if (!created && spec.hosts == 1 && created.error().kind != ErrorKind::Unavailable &&
-            created.error().message.find(host.gate.container.substr(0, 12)) != std::string::npos) {
-            parts_.gates.remove(host.gate);
-            host.gate = TRY(parts_.gates.take(record_.wish));
-            container.gate = host.gate.container;
-            const auto again = TRY(container_body(spec, i, traits, container));
-            created = parts_.engine.post("/containers/create?name=" + name, again);
-        }
+        const auto created = parts_.engine.post("/containers/create?name=" + name, body);
         if (!created) return created.error();
         host.container = (*created)["Id"].string_or("");
     }
@@ -385,7 +376,8 @@ Result<bool> Run::has_begun(RunRecord& record) {
         record.phase = Phase::Started;
         return true;
     }
-    remove_run(parts_, record.id, folder_);
+    if (const auto removed = remove_run(parts_, {record.id, record}); !removed)
+        log::warning("cannot remove what a run left in the container engine", removed.error());
     return false;
 }
 
@@ -595,32 +587,32 @@ std::unique_ptr<ContainerRun> ContainerRun::adopt(const RunParts& parts, const s
     return run;
 }
 
-void remove_run(const RunParts& parts, const std::string& id, const std::string& folder) {
-    const auto record = load_run_record(folder);
-    const auto complain = [](const Result<void>& done) {
-        if (!done) log::warning("cannot remove what a run left in the container engine", done.error());
+RunRemains remains_of(const std::string& id, const std::string& folder) {
+    auto record = load_run_record(folder);
+    return {id, record ? std::optional(std::move(*record)) : std::nullopt};
+}
+
+Result<void> remove_run(const RunParts& parts, const RunRemains& remains) {
+    const auto& record = remains.record;
+    Result<void> failed;
+    const auto keep_error = [&](const Result<void>& done) {
+        if (!done && failed) failed = done.error();
     };
     if (record) end_companions(record->companions);
-    const auto list = parts.engine.get("/containers/json?all=1&filters=" + label_filter(kRunLabel, id));
-    if (list) {
-        // Gates after those that have joined them: Podman insists.
-        for (const bool gates : {false, true})
-            for (const auto& container : list->items()) {
-                if (container["Labels"].has(kGateLabel) != gates) continue;
-                if (gates) {
-                    parts.gates.remove(
-                        {container["Id"].string_or(""), container["Labels"][kGateLabel].string_or(""), ""});
-                } else {
-                    complain(parts.engine.remove("/containers/" + container["Id"].string_or("") + "?force=1&v=1"));
-                }
-            }
-    } else {
-        complain(list.error());
-    }
+    const auto list = TRY(parts.engine.get("/containers/json?all=1&filters=" + label_filter(kRunLabel, remains.id)));
+    // Gates after those that have joined them: Podman insists.
+    for (const bool gates : {false, true})
+        for (const auto& container : list.items()) {
+            if (container["Labels"].has(kGateLabel) != gates) continue;
+            const auto id = container["Id"].string_or("");
+            keep_error(gates ? parts.gates.remove({id, container["Labels"][kGateLabel].string_or(""), ""})
+                             : parts.engine.remove("/containers/" + id + "?force=1&v=1"));
+        }
     if (record && !record->gates_kept)
         for (const auto& host : record->hosts)
-            if (!host.gate.container.empty()) parts.gates.remove(host.gate);
-    if (!record || record->hosts.size() > 1) complain(remove_run_networks(parts, id));
+            if (!host.gate.container.empty()) keep_error(parts.gates.remove(host.gate));
+    if (!record || record->hosts.size() > 1) keep_error(remove_run_networks(parts, remains.id));
+    return failed;
 }
 
 }  // namespace millwright::executors

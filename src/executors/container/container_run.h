@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "executors/container/container_spec.h"
@@ -41,7 +42,14 @@ class ContainerRun {
     virtual Result<std::string> served_at(int host) = 0;
 };
 
-// Removes what the record and the labels of a run name: containers, gates, network, companions.
-void remove_run(const RunParts& parts, const std::string& id, const std::string& folder);
+// What is to be removed of a run once it is over; its folder may be gone by then.
+struct RunRemains {
+    std::string id;
+    std::optional<RunRecord> record;
+};
+RunRemains remains_of(const std::string& id, const std::string& folder);
+// Removes what the record and the labels name: containers, gates, network, companions. Fine when it is gone; after an
+// error as much as possible is.
+Result<void> remove_run(const RunParts& parts, const RunRemains& remains);
 
 }  // namespace millwright::executors

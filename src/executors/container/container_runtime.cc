@@ -17,6 +17,8 @@
 namespace millwright::executors {
 namespace {
 
+constexpr std::chrono::seconds kBetweenRemovals{1};
+
 // Written on our containers, so that a server knows those of its data directory from others'.
 Result<std::string> owner_of(const std::string& state_folder) {
     const std::string path = state_folder + "/id";
@@ -37,6 +39,7 @@ class Runtime final : public ContainerRuntime, public Executor {
               // A gate that is made before the sweep would be swept away.
               if (swept_) gates_.warm(usual_wish());
           })) {
+        remover_ = std::jthread([this] { remove_later(); });
         // Ahead of the first run, where the engine is there.
         first_look_ = std::jthread([this] {
             if (const auto seen = traits(); !seen) log::info("the container engine: " + seen.error().message);
@@ -67,6 +70,8 @@ class Runtime final : public ContainerRuntime, public Executor {
     Result<void> add(const std::string& id, const std::function<std::shared_ptr<ContainerRun>()>& make);
     void forget(const std::string& id);
     void reap();
+    void remove(RunRemains remains);
+    void remove_later();
     Result<EngineTraits> traits();
     Result<void> sweep();
     GateWish usual_wish();
@@ -85,11 +90,20 @@ class Runtime final : public ContainerRuntime, public Executor {
     // Over; destroyed by another thread than their own.
     std::vector<std::shared_ptr<ContainerRun>> ended_ GUARDED_BY(mutex_);
     GateWish wish_ GUARDED_BY(mutex_);  // of the last run
-    std::jthread first_look_;
+    Condition changed_;
+    std::vector<RunRemains> remains_ GUARDED_BY(mutex_);  // that could not be removed yet
+    bool stopping_ GUARDED_BY(mutex_) = false;
+    std::jthread first_look_, remover_;
 };
 
 Runtime::~Runtime() {
     first_look_.join();
+    {
+        const MutexLock lock(mutex_);
+        stopping_ = true;
+        changed_.notify_all();
+    }
+    remover_.join();
     std::map<std::string, std::shared_ptr<ContainerRun>> runs;
     {
         const MutexLock lock(mutex_);
@@ -225,7 +239,32 @@ Result<void> Runtime::kill(const std::string& id) {
 
 void Runtime::clean_up(const std::string& id, const std::string& folder) {
     reap();
-    remove_run(parts_, id, folder);
+    remove(remains_of(id, folder));
+}
+
+void Runtime::remove(RunRemains remains) {
+    if (const auto removed = remove_run(parts_, remains); !removed) {
+        log::info("what run " + remains.id + " left in the container engine goes later: " + removed.error().message);
+        const MutexLock lock(mutex_);
+        remains_.push_back(std::move(remains));
+        changed_.notify_all();
+    }
+}
+
+// While the engine is away.
+void Runtime::remove_later() {
+    for (;;) {
+        std::vector<RunRemains> remains;
+        {
+            const MutexLock lock(mutex_);
+            while (!stopping_ && remains_.empty()) changed_.wait(mutex_);
+            const auto deadline = std::chrono::steady_clock::now() + kBetweenRemovals;
+            while (!stopping_ && std::chrono::steady_clock::now() < deadline) changed_.wait_until(mutex_, deadline);
+            if (stopping_) return;
+            remains.swap(remains_);
+        }
+        for (auto& one : remains) remove(std::move(one));
+    }
 }
 
 Result<std::vector<HostUsage>> Runtime::usage(const std::string& id) {
@@ -242,7 +281,7 @@ Result<void> Runtime::end_leftover(const std::string& folder) {
     const auto record = load_run_record(folder);
     if (!record && record.error().kind == ErrorKind::NotFound) return {};
     if (!record) return record.error();
-    remove_run(parts_, record->id, folder);
+    remove({record->id, *record});
     return {};
 }
 

@@ -87,8 +87,7 @@ Gates::~Gates() {
         changed_.notify_all();
     }
     worker_.join();
-    for (const auto& kept : kept_) remove(kept.gate);
-    for (const auto& gate : unwanted_) remove(gate);
+    for (const auto& kept : kept_) remove_quietly(kept.gate);
 }
 
 Result<std::string> Gates::image() {
@@ -107,19 +106,25 @@ Result<std::string> Gates::image() {
 }
 
 Result<Gate> Gates::take(const GateWish& wish) {
-    {
-        const MutexLock lock(mutex_);
-        // One that is just being made is sooner there than another.
-        while (making_ && std::none_of(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.wish == wish; }))
-            changed_.wait(mutex_);
-        const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.wish == wish; });
-        if (found != kept_.end()) {
-            const auto gate = found->gate;
-            kept_.erase(found);
-            return gate;
-        }
+    // One that was kept may have ended, with the engine's last restart.
+    while (const auto kept = take_kept(wish)) {
+        const auto about = engine_.get("/containers/" + kept->container + "/json");
+        if (about && (*about)["State"]["Running"].bool_or(false)) return *kept;
+        remove_quietly(*kept);
     }
     return make(wish);
+}
+
+std::optional<Gate> Gates::take_kept(const GateWish& wish) {
+    const MutexLock lock(mutex_);
+    const auto fits = [&](const Kept& kept) { return kept.wish == wish; };
+    // One that is just being made is sooner there than another.
+    while (making_ && std::none_of(kept_.begin(), kept_.end(), fits)) changed_.wait(mutex_);
+    const auto found = std::find_if(kept_.begin(), kept_.end(), fits);
+    if (found == kept_.end()) return std::nullopt;
+    const auto gate = found->gate;
+    kept_.erase(found);
+    return gate;
 }
 
 Result<Gate> Gates::make(const GateWish& wish) {
@@ -174,7 +179,7 @@ Result<Gate> Gates::make(const GateWish& wish) {
         return wait_until_ready(fifo.get(), gate.container);
     }();
     if (!ready) {
-        remove(gate);
+        remove_quietly(gate);
         return ready.error();
     }
     gate.address = *ready;
@@ -228,35 +233,16 @@ void Gates::warm(const GateWish& wish) {
     changed_.notify_all();
 }
 
-void Gates::forget_kept() {
-    const MutexLock lock(mutex_);
-    for (const auto& kept : kept_) unwanted_.push_back(kept.gate);
-    kept_.clear();
-    changed_.notify_all();
-}
-
 void Gates::work(const std::stop_token&) {
     for (;;) {
         GateWish wish;
-        Gate unwanted;
-        bool wanted = false;
         {
             const MutexLock lock(mutex_);
-            while (!stopping_ && wanted_.empty() && unwanted_.empty()) changed_.wait(mutex_);
+            while (!stopping_ && wanted_.empty()) changed_.wait(mutex_);
             if (stopping_) return;
-            wanted = !wanted_.empty();
-            if (wanted) {
-                wish = wanted_.back();
-                wanted_.pop_back();
-                making_ = true;
-            } else {
-                unwanted = unwanted_.back();
-                unwanted_.pop_back();
-            }
-        }
-        if (!wanted) {
-            remove(unwanted);
-            continue;
+            wish = wanted_.back();
+            wanted_.pop_back();
+            making_ = true;
         }
         const auto made = make(wish);
         if (!made) log::debug("no gate could be made ahead of its use: " + made.error().message);
@@ -267,10 +253,13 @@ void Gates::work(const std::stop_token&) {
     }
 }
 
-void Gates::remove(const Gate& gate) {
-    const auto removed = engine_.remove("/containers/" + gate.container + "?force=1&v=1");
-    if (!removed) log::warning("cannot remove a helper container", removed.error());
-    if (const auto gone = remove_tree(gate.folder); !gone) log::warning("cannot remove " + gate.folder, gone.error());
+Result<void> Gates::remove(const Gate& gate) {
+    TRY(engine_.remove("/containers/" + gate.container + "?force=1&v=1"));
+    return remove_tree(gate.folder);
+}
+
+void Gates::remove_quietly(const Gate& gate) {
+    if (const auto removed = remove(gate); !removed) log::warning("cannot remove a helper container", removed.error());
 }
 
 void Gates::remove_folders_but(const std::set<std::string>& used) {

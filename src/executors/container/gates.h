@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -45,13 +46,11 @@ class Gates {
     // After the run: whether it is kept for the next one; else it stays the caller's, who removes it.
     bool keep(const GateWish& wish, const Gate& gate);
     // Fine when it is gone. After the containers that have joined it.
-    void remove(const Gate& gate);
+    Result<void> remove(const Gate& gate);
     // What gates of servers before this one have left. REQUIRES: none has been made yet.
     void remove_folders_but(const std::set<std::string>& used);
     // Somebody will soon take one: makes it in the background, unless one is there.
     void warm(const GateWish& wish);
-    // The engine was away: what is kept may have ended.
-    void forget_kept();
 
     // The image that all helpers have, by id; made when it is missing.
     Result<std::string> image();
@@ -61,7 +60,9 @@ class Gates {
                             Json host_config = Json::object());
 
   private:
+    std::optional<Gate> take_kept(const GateWish& wish);
     Result<Gate> make(const GateWish& wish);
+    void remove_quietly(const Gate& gate);
     Result<std::string> wait_until_ready(int fifo, const std::string& container);
     void work(const std::stop_token& stop);
 
@@ -79,7 +80,6 @@ class Gates {
     Condition changed_;
     std::vector<Kept> kept_ GUARDED_BY(mutex_);
     std::vector<GateWish> wanted_ GUARDED_BY(mutex_);
-    std::vector<Gate> unwanted_ GUARDED_BY(mutex_);
     bool making_ GUARDED_BY(mutex_) = false;
     bool stopping_ GUARDED_BY(mutex_) = false;
     std::jthread worker_;

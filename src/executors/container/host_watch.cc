@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "executors/container/log_follower.h"
+#include "net/http_client.h"
 
 namespace millwright::executors {
 namespace {
@@ -26,6 +29,7 @@ constexpr milliseconds kLogPatience{300};
 constexpr int kHighestSignal = 64;
 // An engine that is told to end closes its doors first and ends its containers then.
 constexpr int64_t kAwayMarginMs = 1000;
+constexpr milliseconds kPingPatience{5000};
 
 int64_t time_of(const std::string& text) {
     if (text.empty() || text.starts_with("0001-")) return 0;
@@ -54,6 +58,20 @@ bool kernel_tells_of_memory(const std::string& container) {
         if (text.find("oom-kill:") != std::string_view::npos && text.find(container) != std::string_view::npos)
             return true;
     }
+}
+
+// Connections from before go on being answered while an engine ends, and so do its containers. A new one is refused,
+// or, where the socket is systemd's, waits for the next engine.
+bool is_ending(const std::string& socket, bool by_signal) {
+    const Fd fresh(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int connected = connect(fresh.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    if (connected != 0 && (errno == ECONNREFUSED || errno == ENOENT)) return true;
+    if (!by_signal) return false;
+    const auto answer = net::HttpClient::unix_socket(socket)->call("GET", "/_ping", {}, "", kPingPatience, 4096);
+    return !answer;
 }
 
 class Watch final : public HostWatch {
@@ -89,6 +107,7 @@ class Watch final : public HostWatch {
     Result<void> wait_for_end();
     bool look();  // true: it has ended, and end_ says how
     void wait_for_log();
+    void note_engines_end(const Json& container);
     HostEnd end_of(const Json& container) const;
 
     EngineClient& engine_;
@@ -251,9 +270,17 @@ bool Watch::look() {
     }
     const auto& state = (*container)["State"];
     const bool ended = !state["Running"].bool_or(false) && !state["Restarting"].bool_or(false);
+    if (ended && settings_.ends_with_engine) note_engines_end(*container);
     if (ended) found_ = end_of(*container);
     if (news && !ended) news_();
     return ended;
+}
+
+void Watch::note_engines_end(const Json& container) {
+    const auto code = container["State"]["ExitCode"].int_or(0);
+    if (!is_ending(engine_.socket(), code == 128 + SIGTERM || code == 128 + SIGKILL)) return;
+    const MutexLock lock(mutex_);
+    if (away_ms_ == 0) away_ms_ = ended_ms_of(container);
 }
 
 HostEnd Watch::end_of(const Json& container) const {
