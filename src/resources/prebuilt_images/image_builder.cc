@@ -120,6 +120,13 @@ class BuildTalk final : public net::HttpClient::Receiver {
     std::deque<std::string> last_lines_;
 };
 
+// What users make from our images has our label, too. Podman says where a name without a host is.
+bool is_our_name(std::string_view name) {
+    constexpr std::string_view kHere = "localhost/";
+    if (name.starts_with(kHere)) name.remove_prefix(kHere.size());
+    return name.starts_with("millwright/");
+}
+
 std::string build_target(const ImageOrder& order) {
     std::string target = "/build?rm=1&forcerm=1&dockerfile=Dockerfile";
     for (const std::string& reference : order.references) target += "&t=" + percent_encode(reference);
@@ -183,7 +190,7 @@ class EngineBuilder final : public ImageBuilder {
         std::vector<ListedImage> images;
         for (const Json& image : found.items())
             for (const Json& name : image["RepoTags"].items())
-                if (const auto text = name.string_or(""); text != "<none>:<none>")
+                if (const auto text = name.string_or(""); is_our_name(text))
                     images.push_back({text, image["Id"].string_or(""), static_cast<uint64_t>(image["Size"].int_or(0))});
         std::sort(images.begin(), images.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
         return images;
@@ -191,7 +198,8 @@ class EngineBuilder final : public ImageBuilder {
 
     Result<void> remove(const std::string& reference) override {
         const BuiltImage image = TRY(find(reference));
-        if (!image.labels.contains(kContentLabel)) return not_found("the image " + reference + " was not built here");
+        if (!image.labels.contains(kContentLabel) || !is_our_name(reference))
+            return not_found("the image " + reference + " was not built here");
         const auto answer = TRY(ask("DELETE", "/images/" + percent_encode(reference, Slash::Keep)));
         if (answer.status == 200) return {};
         auto error = engine_error("cannot remove the image " + reference, answer);
