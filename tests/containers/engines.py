@@ -14,6 +14,7 @@ from pathlib import Path
 KINDS = ("docker", "podman")
 # More than that this machine may not permit.
 ULIMITS = ("nofile=20000:20000", "nproc=4096:4096")
+ENGINE_PROGRAMS = ("dockerd", "containerd", "containerd-shim-runc-v2", "containerd-shim", "conmon", "runc", "podman")
 
 
 class NoEngine(Exception):
@@ -160,70 +161,18 @@ class Engine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leftover_processes(self):
+        """Of the engine, each after the containers that it holds."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     command = (entry / "cmdline").read_bytes()
+                    children = (entry / f"task/{entry.name}/children").read_text().split()
                 except OSError:
                     continue
-                if str(self.folder).encode() in command and int(entry.name) != os.getpid() and b"pytest" not in command:
-                    found.append(int(entry.name))
+                if f"{self.folder}/".encode() in command and Path(command.split(b"\0")[0].decode()).name in ENGINE_PROGRAMS:
+                    found += [*map(int, children), int(entry.name)]
         return found
-
-
-class FileSystem:
-    """The tar of one, as engines import it."""
-
-    def __init__(self):
-        self.packed = io.BytesIO()
-        self.archive = tarfile.open(fileobj=self.packed, mode="w")
-        self.there = set()
-
-    def folder(self, path, mode=0o755):
-        if path and path not in self.there:
-            self.folder(path.rpartition("/")[0])
-            entry = tarfile.TarInfo(path)
-            entry.type, entry.mode = tarfile.DIRTYPE, mode
-            self.archive.addfile(entry)
-            self.there.add(path)
-
-    def file(self, path, content, mode=0o755):
-        path = str(path).lstrip("/")
-        if path in self.there:
-            return
-        self.folder(path.rpartition("/")[0])
-        entry = tarfile.TarInfo(path)
-        entry.size, entry.mode = len(content), mode
-        self.archive.addfile(entry, io.BytesIO(content))
-        self.there.add(path)
-
-    def link(self, path, target):
-        self.folder(path.rpartition("/")[0])
-        entry = tarfile.TarInfo(path)
-        entry.type, entry.linkname = tarfile.SYMTYPE, target
-        self.archive.addfile(entry)
-
-    def tar(self):
-        self.archive.close()
-        return self.packed.getvalue()
-
-
-def busybox():
-    """A file system with busybox under all its names."""
-    program = shutil.which("busybox")
-    if not program:
-        raise NoEngine("busybox-static is not installed")
-    names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    made = FileSystem()
-    for folder, mode in {"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "opt": 0o755}.items():
-        made.folder(folder, mode)
-    made.file("bin/busybox", Path(program).read_bytes())
-    for name in names:
-        if name != "busybox":
-            made.link(f"bin/{name}", "busybox")
-    made.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/tmp:/bin/sh\n", 0o644)
-    return made
 
 
 def busybox_tar():
