@@ -175,6 +175,60 @@ class Engine:
         return found
 
 
+class FileSystem:
+    """The tar of one, as engines import it."""
+
+    def __init__(self):
+        self.packed = io.BytesIO()
+        self.archive = tarfile.open(fileobj=self.packed, mode="w")
+        self.there = set()
+
+    def folder(self, path, mode=0o755):
+        if path and path not in self.there:
+            self.folder(path.rpartition("/")[0])
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            self.archive.addfile(entry)
+            self.there.add(path)
+
+    def file(self, path, content, mode=0o755):
+        path = str(path).lstrip("/")
+        if path in self.there:
+            return
+        self.folder(path.rpartition("/")[0])
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mode = len(content), mode
+        self.archive.addfile(entry, io.BytesIO(content))
+        self.there.add(path)
+
+    def link(self, path, target):
+        self.folder(path.rpartition("/")[0])
+        entry = tarfile.TarInfo(path)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        self.archive.addfile(entry)
+
+    def tar(self):
+        self.archive.close()
+        return self.packed.getvalue()
+
+
+def busybox():
+    """A file system with busybox under all its names."""
+    program = shutil.which("busybox")
+    if not program:
+        raise NoEngine("busybox-static is not installed")
+    names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    made = FileSystem()
+    for folder, mode in {"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "opt": 0o755}.items():
+        made.folder(folder, mode)
+    made.file("bin/busybox", Path(program).read_bytes())
+    for name in names:
+        if name != "busybox":
+            made.link(f"bin/{name}", "busybox")
+    made.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/tmp:/bin/sh\n", 0o644)
+    return made
+
+
 def busybox_tar():
     return busybox().tar()
 
