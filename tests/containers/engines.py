@@ -14,6 +14,7 @@ from pathlib import Path
 KINDS = ("docker", "podman")
 # More than that this machine may not permit.
 ULIMITS = ("nofile=20000:20000", "nproc=4096:4096")
+ENGINE_PROGRAMS = ("dockerd", "containerd", "containerd-shim-runc-v2", "containerd-shim", "conmon", "runc", "podman")
 
 
 class NoEngine(Exception):
@@ -160,15 +161,17 @@ class Engine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leftover_processes(self):
+        """Of the engine, each after the containers that it holds."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     command = (entry / "cmdline").read_bytes()
+                    children = (entry / f"task/{entry.name}/children").read_text().split()
                 except OSError:
                     continue
-                if str(self.folder).encode() in command and int(entry.name) != os.getpid() and b"pytest" not in command:
-                    found.append(int(entry.name))
+                if f"{self.folder}/".encode() in command and Path(command.split(b"\0")[0].decode()).name in ENGINE_PROGRAMS:
+                    found += [*map(int, children), int(entry.name)]
         return found
 
 

@@ -81,7 +81,6 @@ class Specimens:
         ctypes.CDLL(None).syscall(KEYCTL, KEYCTL_INVALIDATE, self.key)
         self.listener.close()
         self.hidden.close()
-        self.jobs.close()
         self.jobs.engine.call("DELETE", f"/containers/{self.neighbour}?force=1")
         self.jobs.engine.call("DELETE", f"/networks/{self.network}")
 
@@ -108,9 +107,13 @@ def program(tmp_path_factory):
 @pytest.fixture(scope="module", params=KINDS)
 def specimens(request, engines, program, tmp_path_factory):
     engine = engines(request.param)
-    made = Specimens(EngineJobs(engine, tmp_path_factory.mktemp("hardening") / "server"), program)
-    yield made
-    made.close()
+    jobs = EngineJobs(engine, tmp_path_factory.mktemp("hardening") / "server")
+    try:
+        made = Specimens(jobs, program)
+        yield made
+        made.close()
+    finally:
+        jobs.close()
 
 
 def status_of(about, field):

@@ -200,7 +200,7 @@ def test_an_engine_that_is_away_when_the_server_starts(scene, tmp_path_factory):
         running = here.create(Environment={"LINES": "300"})
         here.jobs.wait_for_line(running, "line 5 ")
         here.jobs.server.kill()
-        engine.kill()
+        engine.stop()  # killed, it needs longer to come back than the job runs
         here.jobs.server.start()
         here.jobs.connect()
         told = subprocess.run([BIN / "millwright", "doctor", "--data-dir", here.jobs.server.folder], capture_output=True, text=True).stdout
