@@ -191,7 +191,7 @@ def test_a_command_that_is_not_there_is_the_users_fault(place, unique):
 
 @pytest.mark.parametrize("image", [
     lambda program: Image(layer({"program": program}), Cmd=["/program"]),
-    lambda program: Image(layer({"bin/train": program, "bin/serve": program}, 0o644), Env=["PATH=/bin"]),
+    lambda program: Image(layer({"bin/train": program, "bin/serve": program}, mode=0o644), Env=["PATH=/bin"]),
 ], ids=["absent", "not executable"])
 def test_an_image_must_have_a_program_train_or_serve(place, program, unique, image):
     name = push(place.server, image(program), f"team/{unique}")
