@@ -216,7 +216,11 @@ void append_double(std::string& out, double value) {
         return;
     }
     char buffer[32];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+    auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+    // Without an exponent readers, ours too, take it for an integer, and for none of theirs.
+    constexpr double kIntegers = 9.2e18;
+    if (std::abs(value) >= kIntegers)
+        end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
     out.append(buffer, end);
 }
 

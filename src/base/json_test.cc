@@ -32,7 +32,7 @@ TEST(Json, SetReplacesAndKeepsOrder) {
     EXPECT_FALSE(json.erase("z"));
 }
 TEST(Json, DoublesReadBackToTheSameBits) {
-    for (const double value : {0.1, 1e300, 5e-324, 123456789.123456789, -0.0}) {
+    for (const double value : {0.1, 1e300, 5e-324, 123456789.123456789, -0.0, 2.2222222225555522e22, -9.3e18, 1e21}) {
         std::string text;
         append_double(text, value);
         EXPECT_EQ(Json::parse(text)->as_double(), value) << text;

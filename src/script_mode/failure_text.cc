@@ -82,7 +82,7 @@ std::set<size_t> choose_frames(const std::vector<Frame>& frames, size_t room) {
             if (frames[i].of_user == of_user) order.push_back(i);
     std::set<size_t> chosen;
     for (const size_t i : order) {
-        const size_t size = utf8_length(frames[i].text) + 6;  // and perhaps a line "  ..."
+        const size_t size = utf8_length(frames[i].text) + 7;  // its end, and perhaps a line "  ..."
         if (size > room) continue;
         room -= size;
         chosen.insert(i);

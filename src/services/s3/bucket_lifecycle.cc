@@ -1,5 +1,6 @@
 #include "services/s3/bucket_lifecycle.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/encoding.h"
@@ -195,6 +196,13 @@ void write_filter(XmlWriter& xml, const LifecycleFilter& filter) {
     xml.close();
 }
 
+// What an answer in XML can hold.
+bool is_plain_text(std::string_view text) {
+    return is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](unsigned char c) {
+               return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
+           });
+}
+
 }  // namespace
 
 aws::ApiResult<std::vector<LifecycleRule>> parse_lifecycle(std::string_view text, Random& random) {
@@ -205,6 +213,7 @@ aws::ApiResult<std::vector<LifecycleRule>> parse_lifecycle(std::string_view text
     std::set<std::string> ids;
     for (const auto& child : root->children) {
         auto rule = TRY(parse_rule(child));
+        if (!is_plain_text(rule.id) || !is_plain_text(rule.filter.prefix.value_or(""))) return malformed_xml();
         if (rule.id.empty()) rule.id = random.uuid();
         if (!ids.insert(rule.id).second) return invalid("Rule ID must be unique. Found same ID for more than one rule");
         rules.push_back(std::move(rule));

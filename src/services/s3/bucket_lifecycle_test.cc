@@ -48,6 +48,12 @@ TEST(BucketLifecycle, KeepsEveryRuleAsItWasWritten) {
     EXPECT_NE(written.find("<Filter><Prefix></Prefix></Filter>"), std::string::npos) << written;
 }
 
+TEST(BucketLifecycle, RefusesWhatNoAnswerCouldHold) {
+    for (const std::string prefix : {"a\x01", "&#2;", "\xd4\xd4"})
+        EXPECT_EQ(code_of(filtered("<Prefix>" + prefix + "</Prefix>")), "MalformedXML") << prefix;
+    EXPECT_EQ(code_of(filtered("<Prefix>a\tb</Prefix>")), "");
+}
+
 TEST(BucketLifecycle, GivesRulesWithoutAnIdOne) {
     const auto rules = parse_lifecycle("<LifecycleConfiguration><Rule><Prefix/><Status>Enabled</Status>" + kDays +
                                            "</Rule><Rule><Prefix>x</Prefix>"
