@@ -1,8 +1,6 @@
 """A server whose images run in an engine, and what tests ask of it."""
 import contextlib
-import json
 import time
-import urllib.parse
 import uuid
 
 from botocore.exceptions import ClientError
@@ -100,11 +98,10 @@ class EngineJobs:
             time.sleep(0.05)
 
     def containers(self, **labels):
-        """What the engine says of its containers with these labels ("run", "gate", …), whatever their value is."""
+        """What the engine says of this server's containers with these labels ("run", "gate", …); True: of any value."""
         label = [f"millwright.{name}" if value is True else f"millwright.{name}={value}" for name, value in labels.items()]
-        filters = urllib.parse.quote(json.dumps({"label": ["millwright.data", *label]}))
         return [self.engine.call("GET", f"/containers/{found['Id']}/json")
-                for found in self.engine.call("GET", f"/containers/json?all=1&filters={filters}")]
+                for found in self.engine.ours(folder=self.server.folder, labels=label)]
 
     def close(self):
         self.server.end_everything()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tarfile
 import time
+import urllib.parse
 from pathlib import Path
 
 KINDS = ("docker", "podman")
@@ -108,10 +109,11 @@ class Engine:
             return {**self.variables, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
         return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(folder), "DOCKER_BUILDKIT": "0"}
 
-    def ours(self, what="containers"):
-        """Containers, or networks, with a label of a Millwright server."""
+    def ours(self, what="containers", folder=None, labels=()):
+        """Containers, or networks, with a label of a Millwright server: of any, or of the one with this data directory."""
         path = "/containers/json?all=1&" if what == "containers" else "/networks?"
-        return self.call("GET", path + "filters=%7B%22label%22%3A%5B%22millwright.data%22%5D%7D")
+        owner = "millwright.data" + (f"={(Path(folder) / 'containers/id').read_text().strip()}" if folder else "")
+        return self.call("GET", path + "filters=" + urllib.parse.quote(json.dumps({"label": [owner, *labels]})))
 
     def start_again(self):
         """After its end; on a machine that is busy the first attempt may take too long for it."""

@@ -116,7 +116,7 @@ class Place:
 
     def containers(self):
         """Of runs, running or not, in the engine; nothing without one. What stands ready for the next run does not count."""
-        return [about for about in self.engine.ours() if "millwright.run" in about["Labels"]] if self.engine else []
+        return [about for about in self.engine.ours(folder=self.server.folder) if "millwright.run" in about["Labels"]] if self.engine else []
 
 
 @pytest.fixture(scope="module", params=["none", *KINDS])

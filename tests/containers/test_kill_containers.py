@@ -103,7 +103,7 @@ class Scene:
             assert time.monotonic() < deadline, found
             time.sleep(0.1)
         self.jobs.server.stop()
-        assert self.jobs.containers() == [] and self.jobs.engine.ours("networks") == []
+        assert self.jobs.containers() == [] and self.jobs.engine.ours("networks", folder) == []
         assert list((folder / "containers/gates").iterdir()) == []
         assert processes_of(folder) == []
 
