@@ -203,6 +203,13 @@ bool is_plain_text(std::string_view text) {
            });
 }
 
+bool can_be_answered(const LifecycleRule& rule) {
+    const auto& filter = rule.filter;
+    return is_plain_text(rule.id) && is_plain_text(filter.prefix.value_or("")) &&
+           std::all_of(filter.tags.begin(), filter.tags.end(),
+                       [](const auto& tag) { return is_plain_text(tag.first) && is_plain_text(tag.second); });
+}
+
 }  // namespace
 
 aws::ApiResult<std::vector<LifecycleRule>> parse_lifecycle(std::string_view text, Random& random) {
@@ -213,7 +220,7 @@ aws::ApiResult<std::vector<LifecycleRule>> parse_lifecycle(std::string_view text
     std::set<std::string> ids;
     for (const auto& child : root->children) {
         auto rule = TRY(parse_rule(child));
-        if (!is_plain_text(rule.id) || !is_plain_text(rule.filter.prefix.value_or(""))) return malformed_xml();
+        if (!can_be_answered(rule)) return malformed_xml();
         if (rule.id.empty()) rule.id = random.uuid();
         if (!ids.insert(rule.id).second) return invalid("Rule ID must be unique. Found same ID for more than one rule");
         rules.push_back(std::move(rule));
