@@ -215,6 +215,10 @@ void append_double(std::string& out, double value) {
         out += "null";
         return;
     }
+    if (value == 0 && std::signbit(value)) {
+        out += "-0.0";  // "-0" is read as the integer
+        return;
+    }
     char buffer[32];
     auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
     // Without an exponent readers, ours too, take it for an integer, and for none of theirs.

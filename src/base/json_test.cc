@@ -36,6 +36,7 @@ TEST(Json, DoublesReadBackToTheSameBits) {
         std::string text;
         append_double(text, value);
         EXPECT_EQ(Json::parse(text)->as_double(), value) << text;
+        EXPECT_EQ(Json::parse(text)->dump(), text);
     }
     EXPECT_EQ(Json(std::numeric_limits<double>::quiet_NaN()).dump(), "null");
 }

@@ -198,7 +198,8 @@ void write_filter(XmlWriter& xml, const LifecycleFilter& filter) {
 
 // What an answer in XML can hold.
 bool is_plain_text(std::string_view text) {
-    return is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](unsigned char c) {
+    const bool noncharacters = text.find("\xEF\xBF\xBE") != text.npos || text.find("\xEF\xBF\xBF") != text.npos;
+    return is_valid_utf8(text) && !noncharacters && std::none_of(text.begin(), text.end(), [](unsigned char c) {
                return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
            });
 }

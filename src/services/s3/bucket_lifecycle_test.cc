@@ -49,7 +49,7 @@ TEST(BucketLifecycle, KeepsEveryRuleAsItWasWritten) {
 }
 
 TEST(BucketLifecycle, RefusesWhatNoAnswerCouldHold) {
-    for (const std::string prefix : {"a\x01", "&#2;", "\xd4\xd4"})
+    for (const std::string prefix : {"a\x01", "&#2;", "\xd4\xd4", "\xEF\xBF\xBF"})
         EXPECT_EQ(code_of(filtered("<Prefix>" + prefix + "</Prefix>")), "MalformedXML") << prefix;
     EXPECT_EQ(code_of(filtered("<Tag><Key>a\x01</Key><Value>v</Value></Tag>")), "MalformedXML");
     EXPECT_EQ(code_of(filtered("<Tag><Key>a</Key><Value>\xff</Value></Tag>")), "MalformedXML");
