@@ -21,6 +21,8 @@ BIN = ROOT / "build/release/bin"
 RESULTS = ROOT / "build/test-results"
 # Bound on one suite. The longest, that of containers, takes some ten minutes.
 SUITE_SECONDS = 2400
+# The files of tests/containers that run beside the others.
+PREBUILT = ["test_prebuilt_images", "test_prebuilt_jobs", "test_introduction"]
 
 
 class Totals:
@@ -113,15 +115,19 @@ def run_units(totals):
                 print(output[-8000:])
 
 
-def run_pytest(totals, suite, python, paths, extra):
+def run_pytest(totals, suite, python, paths, extra, capture=False):
+    """Prints as it goes, or with `capture` in one piece at the end."""
     report = RESULTS / f"{suite}.xml"
     report.unlink(missing_ok=True)
     start = time.time()
     command = [python, "-m", "pytest", "-q", "-x" if os.environ.get("MILLWRIGHT_STOP_EARLY") else "-ra",
                "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}", *extra, *paths]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if capture else {}
     try:
-        subprocess.run(command, cwd=ROOT, timeout=SUITE_SECONDS)
-    except subprocess.TimeoutExpired:
+        done = subprocess.run(command, cwd=ROOT, timeout=SUITE_SECONDS, text=True, errors="replace", **pipes)
+        print(done.stdout or "", end="")
+    except subprocess.TimeoutExpired as expired:
+        print(expired.stdout.decode(errors="replace") if expired.stdout else "", end="")
         print(f"{suite} took longer than {SUITE_SECONDS} s")
     seconds = time.time() - start
     if not report.exists():
@@ -143,22 +149,35 @@ def run_pytest(totals, suite, python, paths, extra):
     totals.add(suite, passed, failed, skipped, seconds, failing)
 
 
+def run_beside(totals, lanes, extra):
+    """Lists of (suite, python, arguments of pytest), each list in turn and the lists at the same time. For suites that
+    mostly wait and measure nothing."""
+    def run_lane(lane):
+        for suite, python, arguments in lane:
+            run_pytest(totals, suite, python, arguments, extra, capture=True)
+
+    with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        list(pool.map(run_lane, lanes))
+
+
 def run_conformance(totals, extra):
     v2 = ROOT / "build/python/v2/bin/python"
     v1 = ROOT / "build/python/v1/bin/python"
     print("\n== Real clients against the real server: boto3, AWS CLI, SageMaker SDK v2", flush=True)
     run_pytest(totals, "conformance", v2, ["tests/conformance"],
                ["--ignore=tests/conformance/v1", "--ignore=tests/conformance/v3", *extra])
-    print("\n== SageMaker SDK v1.72.1", flush=True)
-    run_pytest(totals, "conformance-v1", v1, ["tests/conformance/v1"], extra)
     if os.environ.get("MILLWRIGHT_FRAMEWORK_TESTS"):
         print("\n== Frameworks: scripts of PyTorch, TensorFlow, MXNet, Chainer, scikit-learn and XGBoost", flush=True)
         run_pytest(totals, "frameworks", v2, ["tests/frameworks"], ["--ignore=tests/frameworks/v1", *extra])
         run_pytest(totals, "frameworks-v1", v1, ["tests/frameworks/v1"], extra)
         print("\n== SageMaker SDK v3", flush=True)
         run_pytest(totals, "conformance-v3", ROOT / "build/python/v3/bin/python", ["tests/conformance/v3"], extra)
-    print("\n== Containers: images of users and of ours, with Docker, with Podman and without an engine", flush=True)
-    run_pytest(totals, "containers", v2, ["tests/containers"], extra)
+    print("\n== Containers: images of users and of ours, with Docker, with Podman and without an engine; SDK v1.72.1",
+          flush=True)
+    run_beside(totals, [
+        [("containers-prebuilt", v2, [f"tests/containers/{name}.py" for name in PREBUILT]),
+         ("conformance-v1", v1, ["tests/conformance/v1"])],
+        [("containers", v2, ["tests/containers", *(f"--ignore=tests/containers/{name}.py" for name in PREBUILT)])]], extra)
     print("\n== Faults: kill -9 while jobs run and objects are put", flush=True)
     run_pytest(totals, "faults", v2, ["tests/faults"], extra)
 
