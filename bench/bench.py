@@ -2,6 +2,7 @@
 
   start     server start to first answer; idle memory
   control   Create, Describe and List of training jobs against moto_server
+  books     the same with a thousand and with a million jobs in the books
   s3        GET and PUT against nginx and s3rver; pages of a million keys
   registry  pushes and pulls of layers against docker-registry
   jobs      Create to first instruction and to the end, against docker run and docker compose
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/conformance"))
 sys.path.insert(0, str(ROOT / "examples"))
 sys.path.insert(0, str(ROOT / "bench"))
+import bench_books  # noqa: E402
 import bench_containers  # noqa: E402
 import bench_control  # noqa: E402
 import bench_data  # noqa: E402
@@ -269,11 +271,12 @@ class Parts:
 SERVED = {"control": Parts.control, "s3": Parts.s3, "registry": Parts.registry, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
           "input": Parts.inputs, "data": Parts.data}
 ALONE = {"start": lambda parts: bench_start(parts.figures, parts.folder, parts.rounds), "containers": Parts.containers,
+         "books": lambda parts: bench_books.run(parts.figures, BUCKET, parts.rounds, parts.folder, occupy),
          "sizes": lambda parts: bench_sizes(parts.figures)}
 
 
 def measure(chosen, folder, figures):
-    wanted = chosen.parts or ["start", *SERVED, "containers", "sizes"]
+    wanted = chosen.parts or ["start", "control", "books", *list(SERVED)[1:], "containers", "sizes"]
     unknown = set(wanted) - {*ALONE, *SERVED}
     if unknown:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")

@@ -66,6 +66,10 @@ class Scene:
     def running(self):
         return len(self.jobs.sm.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"])
 
+    def doctor(self):
+        return subprocess.run([BIN / "millwright", "doctor", "--data-dir", self.jobs.server.folder], capture_output=True,
+                              text=True).stdout
+
     def endpoint_answers(self, seconds=SECONDS_TO_RECOVER):
         begun = time.monotonic()
         while True:
@@ -203,7 +207,7 @@ def test_an_engine_that_is_away_when_the_server_starts(scene, tmp_path_factory):
         engine.stop()  # killed, it needs longer to come back than the job runs
         here.jobs.server.start()
         here.jobs.connect()
-        told = subprocess.run([BIN / "millwright", "doctor", "--data-dir", here.jobs.server.folder], capture_output=True, text=True).stdout
+        told = here.doctor()
         assert "no container engine was found" in told and engine.socket in told, told
         with pytest.raises(ClientError, match="container engine.*does not answer"):
             here.create()
@@ -212,6 +216,9 @@ def test_an_engine_that_is_away_when_the_server_starts(scene, tmp_path_factory):
         here.endpoint_answers()
         here.check_completed(running, written=300)
         here.check_completed(here.create())
+        told = here.doctor()
+        assert f"at {engine.socket}\n" in told and "runs outlive a restart of the engine" in told, told
+        assert "root of a container is root" in told and "MISSING limits of memory" not in told, told
         here.check_nothing_is_left()
     finally:
         engine.close()

@@ -8,11 +8,11 @@ import random
 import re
 import selectors
 import socket
-import sqlite3
 import time
 from pathlib import Path
 
 import pytest
+from books import multiply
 from promises import BUCKET, bad_ends, client, prepare, training_request
 from quick import EMPTY, sign
 from server import Server
@@ -21,7 +21,6 @@ from test_disk_full import script
 ROWS = int(os.environ.get("MILLWRIGHT_ROWS", "20000"))
 CONNECTIONS = 1000
 LIMIT = 256 << 20
-BATCH = 20_000
 
 
 class Group:
@@ -71,29 +70,6 @@ def group():
         pytest.skip(f"there is no memory controller: {failure}")
     yield made
     made.remove()
-
-
-def multiply(database, name, rows):
-    """Copies of a job that has ended, as many jobs leave them behind; written as the server writes them."""
-    with sqlite3.connect(database) as connection:
-        connection.execute("PRAGMA synchronous=OFF")
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(training_job)")]
-        original = dict(zip(columns, connection.execute("SELECT * FROM training_job WHERE name=?", [name]).fetchone()))
-        transitions = connection.execute("SELECT * FROM training_job_transition WHERE job=?", [original["id"]]).fetchall()
-        chooser = random.Random(1)
-        marks = ",".join("?" * len(columns))
-        for begin in range(0, rows, BATCH):
-            jobs, lines = [], []
-            for number in range(begin, min(rows, begin + BATCH)):
-                copy = {**original, "id": 1_000_000 + number, "name": f"past-{chooser.getrandbits(48):012x}-{number}"}
-                copy["name_key"] = copy["name"].lower()
-                copy["created"] = original["created"] - 1000 * number
-                jobs.append([copy[column] for column in columns])
-                lines += [(copy["id"], *line[1:]) for line in transitions]
-            connection.executemany(f"INSERT INTO training_job({','.join(columns)}) VALUES({marks})", jobs)
-            connection.executemany(f"INSERT INTO training_job_transition VALUES({','.join('?' * len(lines[0]))})", lines)
-            connection.commit()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def message(server, service, method, path, headers=None, body=b"", query=""):

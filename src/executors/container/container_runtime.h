@@ -30,6 +30,10 @@ std::vector<std::string> engine_sockets();
 // Asks what is behind a socket; quick. Unavailable: nobody answers. InvalidInput: too old, or no such engine.
 Result<FoundEngine> ask_engine(const std::string& socket);
 
+// For people: {"version", "socket", "users", "restart", "gpus", "security", "missing": […]}. What had to be tried out
+// is there when a server with this state folder has done so. Quick, and starts nothing.
+Result<Json> describe_engine(const std::string& socket, const std::string& state_folder);
+
 struct EngineLogin {
     std::string user, password;
 };

@@ -93,12 +93,18 @@ std::string circumstances(const FoundEngine& engine, const Json& info) {
            info["Driver"].string_or("");
 }
 
+// What was found out in these circumstances.
+Result<Json> remembered(const std::string& state_folder, const std::string& circumstance) {
+    const auto text = TRY(read_file(state_folder + kMemory, 65536));
+    const auto known = TRY(Json::parse(text));
+    if (known["circumstances"].string_or("") != circumstance) return not_found("nothing tried yet");
+    return known["report"];
+}
+
 Result<void> try_out(Gates& gates, const std::string& state_folder, const std::string& circumstance,
                      EngineTraits& traits, Json& report) {
-    const auto text = read_file(state_folder + kMemory, 65536);
-    const auto known = text ? Json::parse(*text) : Result<Json>(not_found("nothing tried yet"));
-    if (known && (*known)["circumstances"].string_or("") == circumstance) {
-        report = (*known)["report"];
+    if (const auto known = remembered(state_folder, circumstance)) {
+        report = *known;
     } else {
         const auto overlay = try_overlay(gates, state_folder, traits.kind);
         if (!overlay && overlay.error().kind == ErrorKind::Unavailable) return overlay.error();
@@ -114,6 +120,24 @@ Result<void> try_out(Gates& gates, const std::string& state_folder, const std::s
     return {};
 }
 
+EngineTraits traits_of(const FoundEngine& engine, const Json& info) {
+    EngineTraits traits;
+    traits.kind = engine.kind;
+    traits.memory = info["MemoryLimit"].bool_or(true);
+    traits.swap = info["SwapLimit"].bool_or(true);
+    traits.cpu = info["CpuCfsQuota"].bool_or(true);
+    traits.cpus = info["NCPU"].double_or(0);
+    traits.pids = info["PidsLimit"].bool_or(true);
+    traits.cgroup_namespace = file_exists("/proc/self/ns/cgroup");
+    traits.selinux = has_option(info, "selinux");
+    traits.live_restore = info["LiveRestoreEnabled"].bool_or(false);
+    traits.rootless = has_option(info, "rootless") || info["Rootless"].bool_or(false);
+    traits.gpus = find_gpus(info, engine.kind);
+    find_own_users(info, traits);
+    return traits;
+}
+
+// What was not tried yet is not called missing.
 Json describe(const FoundEngine& engine, const Json& info, const EngineTraits& traits, const Json& tried) {
     auto missing = Json::array();
     if (!traits.memory) missing.push_back("limits of memory");
@@ -122,9 +146,10 @@ Json describe(const FoundEngine& engine, const Json& info, const EngineTraits& t
     if (!has_option(info, "seccomp")) missing.push_back("a filter of system calls (seccomp)");
     if (const auto why = tried["filter"].string_or(""); !why.empty())
         missing.push_back("a filter of system calls that refuses namespaces and keyrings: " + why);
-    if (!traits.limits_files)
-        missing.push_back("higher limits of open files and locked memory: " + tried["limits"].string_or(""));
-    if (!traits.overlay) missing.push_back("overlays, so input files are copied: " + tried["overlay"].string_or(""));
+    if (const auto why = tried["limits"].string_or(""); !why.empty())
+        missing.push_back("higher limits of open files and locked memory: " + why);
+    if (const auto why = tried["overlay"].string_or(""); !why.empty())
+        missing.push_back("overlays, so input files are copied: " + why);
     constexpr const char* kGpus[] = {"none", "the nvidia runtime", "CDI"};
     return Json::object(
         {{"executor", "containers"},
@@ -145,22 +170,11 @@ Json describe(const FoundEngine& engine, const Json& info, const EngineTraits& t
 }  // namespace
 
 Result<EngineReport> probe_engine(EngineClient& engine, Gates& gates, const std::string& state_folder) {
-    EngineReport result;
-    EngineTraits& traits = result.traits;
     const auto about = TRY(engine.about());
     const auto info = TRY(engine.get("/info"));
-    traits.kind = about.kind;
-    traits.memory = info["MemoryLimit"].bool_or(true);
-    traits.swap = info["SwapLimit"].bool_or(true);
-    traits.cpu = info["CpuCfsQuota"].bool_or(true);
-    traits.cpus = info["NCPU"].double_or(0);
-    traits.pids = info["PidsLimit"].bool_or(true);
-    traits.cgroup_namespace = file_exists("/proc/self/ns/cgroup");
-    traits.selinux = has_option(info, "selinux");
-    traits.live_restore = info["LiveRestoreEnabled"].bool_or(false);
-    traits.rootless = has_option(info, "rootless") || info["Rootless"].bool_or(false);
-    traits.gpus = find_gpus(info, about.kind);
-    find_own_users(info, traits);
+    EngineReport result;
+    EngineTraits& traits = result.traits;
+    traits = traits_of(about, info);
     auto tried = Json::object();
     TRY(try_out(gates, state_folder, circumstances(about, info), traits, tried));
     if (about.kind == EngineKind::Podman && has_option(info, "seccomp")) {
@@ -172,6 +186,14 @@ Result<EngineReport> probe_engine(EngineClient& engine, Gates& gates, const std:
     }
     result.report = describe(about, info, traits, tried);
     return result;
+}
+
+Result<Json> describe_engine(const std::string& socket, const std::string& state_folder) {
+    EngineClient engine(socket);
+    const auto about = TRY(engine.about());
+    const auto info = TRY(engine.get("/info"));
+    const auto tried = remembered(state_folder, circumstances(about, info));
+    return describe(about, info, traits_of(about, info), tried ? *tried : Json::object());
 }
 
 }  // namespace millwright::executors

@@ -16,7 +16,6 @@ using executors::EngineKind;
 using executors::EngineLogin;
 using executors::EngineWish;
 
-constexpr const char* kContainers = "/containers";              // state of the engine's runs
 constexpr const char* kLastSocket = "/containers/last-socket";  // of the engine that may still have runs
 
 EngineWish wish_of(ContainerEngineWish wish) {

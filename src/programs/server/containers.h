@@ -21,6 +21,7 @@ namespace millwright::programs {
 
 // Below the data directory.
 inline constexpr const char* kImageAliases = "/image-aliases.json";
+inline constexpr const char* kContainers = "/containers";  // state of the engine's runs
 inline constexpr const char* kUnpackedImages = "/images";
 inline constexpr const char* kImportedImages = "/images/imported";
 inline constexpr const char* kApiSocket = "/api/api.sock";  // in a folder of its own, which engines may show around

@@ -45,6 +45,16 @@ const char* wish_text(ContainerEngineWish wish) {
     return "none: images always run without one";
 }
 
+void append_engine(std::string& out, const Result<Json>& engine) {
+    if (!engine) {
+        out += "  FAILED  " + engine.error().message + "\n";
+        return;
+    }
+    out += "  users   " + (*engine)["users"].string_or("") + "\n";
+    out += "  restart " + (*engine)["restart"].string_or("") + "\n";
+    for (const auto& what : (*engine)["missing"].items()) out += "  MISSING " + what.string_or("") + "\n";
+}
+
 void append_images(std::string& out, const Config& config, const executors::Probe& probe) {
     out += std::string("\nContainer engine (containers.engine): ") + wish_text(config.container_engine) + "\n";
     const auto found = find_engine(config);
@@ -52,6 +62,7 @@ void append_images(std::string& out, const Config& config, const executors::Prob
         const bool podman = found->kind == executors::EngineKind::Podman;
         out += std::string("  ok      ") + (podman ? "Podman " : "Docker ") + found->version + ", API " +
                found->api_version + ", at " + found->socket + "\n";
+        append_engine(out, executors::describe_engine(found->socket, config.data_dir + kContainers));
     } else {
         out += "  none    " + found.error().message + "\n";
     }

@@ -15,6 +15,7 @@ namespace millwright::resources {
 namespace {
 
 constexpr size_t kBatch = 10'000;
+constexpr size_t kMostMoved = 1024;  // names; for more the whole is put in order
 
 // The next place in [from, end) where `text` begins, or end. REQUIRES: text is not empty.
 const char* search(const char* from, const char* end, std::string_view text) {
@@ -44,11 +45,35 @@ std::vector<int64_t>::iterator NameIndex::Names::place_of(int64_t id) {
 }
 
 void NameIndex::Names::add(int64_t id, std::string_view name) {
-    // The number of a row that is gone may be given again.
-    if (const auto place = place_of(id); place != ids.end() && *place == id) *place = -id;
+    if (const auto place = place_of(id); place != ids.end() && *place == id) {
+        // Told of twice: the table held it already when it was read.
+        if (text.c_str() + starts[static_cast<size_t>(place - ids.begin())] == to_lower(name)) return;
+        *place = -id;  // the number of a row that is gone may be given again
+        ++gone;
+    }
+    // Commits that wait together are told of in any order: the names of the few later ones are put behind it again.
+    size_t place = ids.size();
+    while (place > 0 && std::abs(ids[place - 1]) > id && ids.size() - place < kMostMoved) --place;
+    const bool far = place > 0 && std::abs(ids[place - 1]) >= id;
+    if (far || place == ids.size()) {
+        append(id, name);
+        if (far) compact();
+        return;
+    }
+    const std::vector<int64_t> later_ids(ids.begin() + static_cast<ptrdiff_t>(place), ids.end());
+    const std::string later = text.substr(starts[place]);
+    text.resize(starts[place]);
+    starts.resize(place);
+    ids.resize(place);
     append(id, name);
-    // Out of order only when two commits are told of in another order, or when the id is one that was gone.
-    if (ids.size() > 1 && std::abs(ids[ids.size() - 2]) >= id) compact();
+    const char* next = later.c_str();
+    for (const int64_t later_id : later_ids) {
+        starts.push_back(text.size());
+        ids.push_back(later_id);
+        const std::string_view later_name = next;
+        text.append(later_name).push_back('\0');
+        next += later_name.size() + 1;
+    }
 }
 
 void NameIndex::Names::append(int64_t id, std::string_view name) {

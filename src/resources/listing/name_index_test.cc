@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -73,6 +74,27 @@ TEST_F(NameIndexTest, FollowsWhatIsAddedAndRemoved) {
     EXPECT_EQ(index->find("a", "r", "name-", 1000)->size(), 1000u);
     index->add(4000, "a", "r", "again");
     EXPECT_EQ(*index->find("a", "r", "again", 10), Ids{4000});
+}
+
+TEST_F(NameIndexTest, WhatIsToldOutOfOrderCostsNoRebuild) {
+    const auto index = open();
+    for (int64_t id = 1; id <= 200'000; ++id) index->add(id, "a", "r", "past-" + std::to_string(id));
+    const auto begin = std::chrono::steady_clock::now();
+    for (int64_t id = 200'001; id <= 202'000; id += 4)
+        for (const int64_t next : {id + 3, id + 1, id + 2, id})
+            index->add(next, "a", "r", "new-" + std::to_string(next));
+    index->add(200'001, "a", "r", "new-200001");  // twice
+    // A rebuild takes some ten milliseconds, and there would be 1,500.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+    const auto found = *index->find("a", "r", "new-", 10'000);
+    ASSERT_EQ(found.size(), 2000u);
+    EXPECT_TRUE(std::is_sorted(found.begin(), found.end()));
+    EXPECT_EQ(*index->find("a", "r", "new-200777", 10), Ids{200'777});
+    index->remove(200'777, "a", "r");
+    index->add(200'776, "a", "r", "replaced");
+    EXPECT_EQ(*index->find("a", "r", "new-20077", 20),
+              (Ids{200'770, 200'771, 200'772, 200'773, 200'774, 200'775, 200'778, 200'779}));
+    EXPECT_EQ(*index->find("a", "r", "replaced", 10), Ids{200'776});
 }
 
 TEST_F(NameIndexTest, AgreesWithAPlainSearch) {

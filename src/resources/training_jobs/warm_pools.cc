@@ -111,10 +111,12 @@ Result<void> RunningWarmPools::open() {
 Result<void> RunningWarmPools::adopt_pools() {
     // A job records what it keeps before it records its end; one that has ended without had nothing to keep.
     TRY(parts_.database.write([](Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("DELETE FROM warm_pool WHERE job NOT IN (SELECT id FROM training_job)"));
+        // Looked up by id; a list of the ids of all jobs would take seconds with a million of them.
         TRY(transaction.run(
-            "UPDATE warm_pool SET pool_status='Terminated', pool_retained=0 WHERE pool_status='InUse' "
-            "AND job IN (SELECT id FROM training_job WHERE status IN ('Completed','Failed','Stopped'))"));
+            "DELETE FROM warm_pool WHERE NOT EXISTS (SELECT 1 FROM training_job WHERE id = warm_pool.job)"));
+        TRY(transaction.run(
+            "UPDATE warm_pool SET pool_status='Terminated', pool_retained=0 WHERE pool_status='InUse' AND EXISTS "
+            "(SELECT 1 FROM training_job WHERE id = warm_pool.job AND status IN ('Completed','Failed','Stopped'))"));
         return {};
     }));
     const auto rows = TRY(parts_.database.read([](Connection& connection) {
