@@ -3,8 +3,8 @@
 
 usage: run_tests.py [--unit | --conformance] [pytest arguments]
 
-Unit tests are the *_tests binaries of build/release/bin, a tidy check is one test, conformance tests are pytest suites
-that start the real server. Only the standard library is used here.
+Unit tests are the *_tests binaries of build/release/bin (or MILLWRIGHT_BIN), a tidy check is one test, conformance tests
+are pytest suites that start the real server. Only the standard library is used here.
 """
 import json
 import os
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BIN = ROOT / "build/release/bin"
+BIN = Path(os.environ.get("MILLWRIGHT_BIN", ROOT / "build/release/bin"))
 RESULTS = ROOT / "build/test-results"
 # Bound on one suite. The longest, that of containers, takes some ten minutes.
 SUITE_SECONDS = 2400

@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "oci/image.h"
 #include "oci/image_source.h"
@@ -85,14 +86,20 @@ class MemoryReader : public oci::BlobReader {
 class MemorySource : public oci::ImageSource {
   public:
     Result<oci::FoundManifest> find_manifest(const oci::Reference& reference) override {
-        const std::string digest = reference.digest.empty() ? names[oci::to_string(reference)] : reference.digest;
+        const auto name = names.find(oci::to_string(reference));
+        const std::string digest = !reference.digest.empty() ? reference.digest
+                                   : name == names.end()     ? std::string()
+                                                             : name->second;
         const auto found = blobs.find(digest);
         if (found == blobs.end()) return not_found("no " + oci::to_string(reference));
         const auto json = Json::parse(found->second);
         return oci::FoundManifest{digest, (*json)["mediaType"].string_or(""), found->second};
     }
     Result<std::unique_ptr<oci::BlobReader>> open_blob(const oci::Reference&, std::string_view digest) override {
-        ++opened[std::string(digest)];
+        {
+            const MutexLock lock(mutex_);
+            ++opened[std::string(digest)];
+        }
         const auto found = blobs.find(std::string(digest));
         if (found == blobs.end()) return not_found("no blob " + std::string(digest));
         return std::unique_ptr<oci::BlobReader>(std::make_unique<MemoryReader>(found->second));
@@ -132,7 +139,10 @@ class MemorySource : public oci::ImageSource {
     }
 
     std::map<std::string, std::string> names, blobs;
-    std::map<std::string, int> opened;
+    std::map<std::string, int> opened;  // read it when no call is under way
+
+  private:
+    Mutex mutex_;
 };
 
 }  // namespace millwright::executors

@@ -67,6 +67,7 @@ class SpareTest : public testing::Test {
         if (folder_.empty()) return;
         EXPECT_TRUE(executor_->end_leftover(folder_).has_value());
         executor_->clean_up("spare", folder_);
+        executor_.reset();  // its thread calls the listener
         EXPECT_TRUE(remove_tree(folder_).has_value());
     }
     static std::unique_ptr<Executor> make() {
