@@ -1,6 +1,7 @@
 // Small text functions. All of them treat text as bytes unless they say UTF-8.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,7 +11,11 @@
 namespace millwright {
 
 std::vector<std::string_view> split(std::string_view text, char separator);
-std::string_view trim(std::string_view text);                       // ASCII white space at both ends
+std::string_view trim(std::string_view text);  // ASCII white space at both ends
+// The views would outlive a text that is not kept.
+template <typename Text>
+requires std::same_as<Text, std::string>
+void split(Text&& text, char separator) = delete;
 std::string to_lower(std::string_view text);                        // ASCII only
 bool equals_ignoring_case(std::string_view a, std::string_view b);  // ASCII only
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

@@ -160,8 +160,9 @@ ApiResult<void> read_request(const Json& input, Simulation& simulation) {
         if (!policy) return ApiError(400, "InvalidInput", policy.error().message);
         simulation.resource_policy = std::move(*policy);
     }
-    const auto owner = split(input["ResourceOwner"].string_or(""), ':');
-    if (owner.size() == 6) simulation.resource_account = owner[4];
+    const std::string owner = input["ResourceOwner"].string_or("");
+    const auto parts = split(owner, ':');
+    if (parts.size() == 6) simulation.resource_account = parts[4];
     return {};
 }
 
