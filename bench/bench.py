@@ -275,7 +275,7 @@ ALONE = {"start": lambda parts: bench_start(parts.figures, parts.folder, parts.r
          "sizes": lambda parts: bench_sizes(parts.figures)}
 
 
-def measure(chosen, folder, figures):
+def measure(chosen, folder, figures, done):
     wanted = chosen.parts or ["start", "control", "books", *list(SERVED)[1:], "containers", "sizes"]
     unknown = set(wanted) - {*ALONE, *SERVED}
     if unknown:
@@ -285,6 +285,7 @@ def measure(chosen, folder, figures):
     for name in wanted:
         if name in ALONE:
             ALONE[name](parts)
+            done()
             continue
         server = Server(folder / f"data-{name}", config=f'[file_systems]\n{bench_input.FILE_SYSTEM} = "{folder / "plain"}"\n').start()
         try:
@@ -292,6 +293,7 @@ def measure(chosen, folder, figures):
         finally:
             server.end_everything()
             shutil.rmtree(server.folder, ignore_errors=True)
+        done()
     if chosen.build:
         bench_build(figures)
 
@@ -302,17 +304,19 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--jobs", type=int, default=40)
     options.add_argument("--build", action="store_true", help="also time a clean build (minutes)")
-    options.add_argument("--write", action="store_true", help="write docs/reference/benchmarks.md")
+    options.add_argument("--write", action="store_true", help="write docs/reference/benchmarks.md, or the sections of these parts")
     chosen = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="millwright-bench-"))
     figures = Figures()
     print(f"Millwright benchmarks, {os.cpu_count()} processors")
+    page = ROOT / "docs/reference/benchmarks.md"
     try:
-        measure(chosen, folder, figures)
+        # After each part, so that one that fails loses nothing of the others.
+        measure(chosen, folder, figures, lambda: chosen.write and figures.write(page, FOREWORD, whole=False))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if chosen.write:
-        figures.write(ROOT / "docs/reference/benchmarks.md", FOREWORD)
+    if chosen.write and not chosen.parts:
+        figures.write(page, FOREWORD, whole=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ LISTS = {
     "newest first": {},
     "by name": {"SortBy": "Name", "SortOrder": "Ascending"},
     "by status": {"SortBy": "Status", "SortOrder": "Ascending"},
-    "NameContains, few": {"NameContains": "-77"},
+    "NameContains, many match": {"NameContains": "-77"},
+    "NameContains, none matches": {"NameContains": "nowhere"},
     "StatusEquals": {"StatusEquals": "Completed", "SortOrder": "Ascending"},
     "CreationTimeBefore": {"CreationTimeBefore": None},
 }
@@ -33,6 +34,10 @@ def prepared(folder, bucket, size):
     server.stop()
     names = multiply(server.folder / "metadata.db", "original", size)
     return server.start(), random.Random(2).sample(names, 500)
+
+
+BY_NAME = ("the names of all jobs are read in memory, one after the other, until there are as many as a page may need: a million take up to 5 ms. "
+           "An index of parts of names would be flat; in the database it tripled the cost of Create, in memory it would be as large as the names again")
 
 
 def run(figures, bucket, rounds, folder, occupy):
@@ -53,7 +58,7 @@ def run(figures, bucket, rounds, folder, occupy):
         compare(figures, "DescribeTrainingJob", rounds, servers,
                 requests=lambda _, signer, names: [signer.call("DescribeTrainingJob", {"TrainingJobName": name}) for name in names])
         for what, filters in LISTS.items():
-            compare(figures, f"ListTrainingJobs, {what}", rounds, servers,
+            compare(figures, f"ListTrainingJobs, {what}", rounds, servers, limit=BY_NAME if "NameContains" in filters else "",
                     requests=lambda _, signer, __, filters=filters: [signer.call("ListTrainingJobs", {
                         "MaxResults": 10, **bounded(filters)})])
         compare(figures, "ListTrainingJobs, a page in the middle", rounds, servers, requests=middle_page)
@@ -78,7 +83,7 @@ def middle_page(server, signer, _):
     return [signer.call("ListTrainingJobs", {"MaxResults": 10, "SortBy": "Name", "NextToken": token})]
 
 
-def compare(figures, what, rounds, servers, connections=1, once=False, *, requests):
+def compare(figures, what, rounds, servers, connections=1, once=False, limit="", *, requests):
     made = {name: requests(*servers[name]) for name in servers} if not once else {}
     outcomes = in_turns(rounds, **{
         name: lambda name=name: send(servers[name][0].port, made.get(name) or requests(*servers[name]), connections, 1, once=once)
@@ -86,4 +91,5 @@ def compare(figures, what, rounds, servers, connections=1, once=False, *, reques
     rates = {name: best_rate(found) for name, found in outcomes.items()}
     ratio = rates["1k"] / rates["1M"]
     figures.add(f"{what}: 1k, 1M", f"{rates['1k']:.0f}, {rates['1M']:.0f} per s; p50 {best_p50(outcomes['1k']):.0f}, {best_p50(outcomes['1M']):.0f} us")
-    figures.add("  the million costs", f"{ratio:.2f}x", f"{AIM}x, {'reached' if ratio <= AIM else 'missed'}")
+    figures.add("  the million costs", f"{ratio:.2f}x", f"{AIM}x, {'reached' if ratio <= AIM else 'missed'}",
+                limit if ratio > AIM else "")

@@ -142,8 +142,7 @@ class Bridge:
 
 class BridgedEngine(Engine):
     def docker(self):
-        command, variables = super().docker()
-        return [f"--bridge={BRIDGE}" if word == "--bridge=none" else word for word in command], variables
+        return [f"--bridge={BRIDGE}" if word == "--bridge=none" else word for word in super().docker()]
 
 
 def places(stack, folder, engine):

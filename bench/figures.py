@@ -24,13 +24,21 @@ class Figures:
         reached = "" if aim is None else f"{aim:g}x, {'reached' if found >= aim else 'missed'}"
         self.add(name, f"{found:.3g}x", reached, limit if aim is not None and found < aim else "")
 
-    def write(self, path, foreword):
-        lines = ["# Benchmarks", "", foreword.strip(), "",
-                 f"Written by `tools/dev bench --write` on {time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}."]
-        for title, text, rows in self.sections:
-            lines += ["", f"## {title}", ""]
-            if text:
-                lines += [text.strip(), ""]
-            lines += ["| Figure | Found | Aim | What limits it |", "|---|---|---|---|"]
-            lines += [f"| {name} | {value} | {aim} | {limit} |" for name, value, aim, limit in rows]
-        path.write_text("\n".join(lines) + "\n")
+    def write(self, path, foreword, whole):
+        """What was measured, into the page that is there, or with `whole` as all of it."""
+        there = [] if whole else path.read_text().split("\n## ")[1:]
+        parts = {text.partition("\n")[0]: "## " + text.rstrip("\n") + "\n" for text in there}
+        parts.update({title: section(title, text, rows) for title, text, rows in self.sections})
+        head = (f"# Benchmarks\n\n{foreword.strip()}\n\nWritten by `tools/dev bench --write`: {os.cpu_count()} processors, "
+                f"Linux {platform.release().split('-')[0]}.\n")
+        path.write_text("\n".join([head, *parts.values()]))
+
+
+def section(title, text, rows):
+    lines = [f"## {title}", ""]
+    if text:
+        lines += [text.strip(), ""]
+    lines += [f"Measured on {time.strftime('%Y-%m-%d')}.", ""]
+    lines += ["| Figure | Found | Aim | What limits it |", "|---|---|---|---|"]
+    lines += [f"| {name} | {value} | {aim} | {limit} |" for name, value, aim, limit in rows]
+    return "\n".join(lines) + "\n"
