@@ -154,7 +154,8 @@ class ContainerRuntimeTest : public ::testing::Test {
 };
 
 TEST_F(ContainerRuntimeTest, RunsACommandAndKeepsItsLogAndItsFiles) {
-    auto spec = spec_of("echo one; echo two >&2; hostname; echo hello > /opt/ml/model/file; printf 'no end'; exit 7");
+    auto spec = spec_of(
+        "echo one; echo two >&2; hostname; echo hello > /opt/ml/model/file; printf 'no end'; sleep 0.2; exit 7");
     const auto outcome = run(spec);
     EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited);
     ASSERT_EQ(outcome.hosts.size(), 1u);
