@@ -156,19 +156,18 @@ def run_beside(totals, suites, extra):
 def run_conformance(totals, extra):
     v2 = ROOT / "build/python/v2/bin/python"
     v1 = ROOT / "build/python/v1/bin/python"
-    print("\n== Real clients against the real server: boto3, AWS CLI, SageMaker SDK v2", flush=True)
-    run_pytest(totals, "conformance", v2, ["tests/conformance"],
-               ["--ignore=tests/conformance/v1", "--ignore=tests/conformance/v3", *extra])
+    print("\n== Real clients against the real server: boto3, AWS CLI, SageMaker SDK v2 and v1.72.1; and images of users and of "
+          "ours, with Docker, with Podman and without an engine (some ten minutes without a word)", flush=True)
+    # Only one suite may have engines: they make the rules of the machine's network.
+    run_beside(totals, [("conformance", v2, ["tests/conformance", "--ignore=tests/conformance/v1", "--ignore=tests/conformance/v3"]),
+                        ("containers", v2, ["tests/containers"])], extra)
+    run_pytest(totals, "conformance-v1", v1, ["tests/conformance/v1"], extra)
     if os.environ.get("MILLWRIGHT_FRAMEWORK_TESTS"):
         print("\n== Frameworks: scripts of PyTorch, TensorFlow, MXNet, Chainer, scikit-learn and XGBoost", flush=True)
         run_pytest(totals, "frameworks", v2, ["tests/frameworks"], ["--ignore=tests/frameworks/v1", *extra])
         run_pytest(totals, "frameworks-v1", v1, ["tests/frameworks/v1"], extra)
         print("\n== SageMaker SDK v3", flush=True)
         run_pytest(totals, "conformance-v3", ROOT / "build/python/v3/bin/python", ["tests/conformance/v3"], extra)
-    print("\n== Containers: images of users and of ours, with Docker, with Podman and without an engine; SDK v1.72.1",
-          flush=True)
-    # One engine at a time makes the rules of the machine's network; the old SDK mostly sleeps.
-    run_beside(totals, [("containers", v2, ["tests/containers"]), ("conformance-v1", v1, ["tests/conformance/v1"])], extra)
     print("\n== Faults: kill -9 while jobs run and objects are put", flush=True)
     run_pytest(totals, "faults", v2, ["tests/faults"], extra)
 
