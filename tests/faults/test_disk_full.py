@@ -87,6 +87,15 @@ def refused(timed, call, **arguments):
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
+def refused_soon(timed, call, arguments):
+    for number in range(20):
+        try:
+            timed(call, **arguments(number))
+        except ClientError as error:
+            return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    raise AssertionError("there is room for everything")
+
+
 def fill_with_objects(server, timed):
     """Until the server refuses; returns the keys it took."""
     s3, keys = client(server, "s3"), []
@@ -125,14 +134,11 @@ def test_full_of_objects(small):
     room = free(small)
 
     # Beside the reserve there is none: what adds something is refused, in the words of its service.
-    for number in range(20):  # what a file system frees late may be room for a job
-        try:
-            sm.create_training_job(**training_request(small, f"late-{number}"))
-        except ClientError:
-            break
-    code, status = refused(timed, sm.create_training_job, **training_request(small, "one-more"))
-    assert code == "ResourceLimitExceeded" and status == 400
-    assert refused(timed, s3.put_object, Bucket=BUCKET, Key="more", Body=b"x" * MIB) == ("InsufficientStorage", 507)
+    # Now and then a temporary file that goes leaves room for one more, but never for many.
+    assert refused_soon(timed, sm.create_training_job, lambda number: training_request(small, f"late-{number}")) == \
+        ("ResourceLimitExceeded", 400)
+    assert refused_soon(timed, s3.put_object, lambda number: {"Bucket": BUCKET, "Key": f"late-{number}", "Body": b"x" * MIB}) == \
+        ("InsufficientStorage", 507)
 
     # What looks, stops and deletes works.
     timed(sm.describe_training_job, TrainingJobName=name)
