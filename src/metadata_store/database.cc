@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "base/blocking.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -145,6 +146,7 @@ class SqliteDatabase final : public Database {
             queue_.push_back(std::move(pending));
         }
         work_arrived_.notify_one();
+        const Blocking blocking;
         return outcome.get();
     }
 

@@ -74,7 +74,8 @@ class EgressProxyTest : public ::testing::Test {
     RawPeer client() { return RawPeer(connect_unix(path_).value()); }
     std::string answer(const std::string& request) {
         RawPeer peer = client();
-        EXPECT_TRUE(peer.send(request));
+        // One connection too many is answered and closed before anything was sent.
+        std::ignore = peer.send(request);
         return peer.receive_all();
     }
     std::string connect(const std::string& authority) {

@@ -27,8 +27,6 @@
 #include <atomic>
 #include <cerrno>
 #include <exception>
-#include <list>
-#include <system_error>
 #include <thread>
 #include <unordered_map>
 
@@ -39,7 +37,7 @@
 #include "net/http_writer.h"
 #include "net/socket.h"
 #include "net/socket_address.h"
-#include "net/worker_pause.h"
+#include "net/workers.h"
 
 #ifdef __SANITIZE_THREAD__
 // ThreadSanitizer takes epoll_ctl(2) as a release after the call, when another worker can already have the
@@ -63,8 +61,8 @@ constexpr int kTurn = 64;
 constexpr int kMaxEmptyLines = 8;  // before a request
 // Descriptors that connections leave to the rest of the process.
 constexpr size_t kReservedDescriptors = 1024;
-// A worker beyond those that are always there ends when it had nothing to do for this long.
-constexpr milliseconds kSurplusLife{2000};
+// Between two looks at workers of whom nobody listens.
+constexpr int kLook = 5;
 constexpr milliseconds kDrainPatience{1000};
 constexpr milliseconds kLinger{2000};
 constexpr uint64_t kLingerLimit = 64 << 20;
@@ -90,84 +88,6 @@ struct Connection {
     std::atomic<int64_t> deadline{kBusy};
 };
 
-// The workers of one pool: `base` of them can always work, whoever else waits.
-class Workers final : public WorkerPause::Pool {
-  public:
-    // `run`: what a thread does; it returns when stop() was called or may_retire() has said yes.
-    Workers(int base, int most, std::function<void()> run) : base_(base), most_(most), run_(std::move(run)) {}
-
-    void start() {
-        const MutexLock lock(mutex_);
-        while (total_ < base_) start_one();
-    }
-    void pause() override {
-        const MutexLock lock(mutex_);
-        ++waiting_;
-        if (total_ - waiting_ < base_ && total_ < most_ && !stopping_) start_one();
-        surplus_ = total_ - waiting_ - base_;
-    }
-    void resume() override {
-        const MutexLock lock(mutex_);
-        --waiting_;
-        surplus_ = total_ - waiting_ - base_;
-    }
-    // Whether more could work than have to.
-    bool has_surplus() const { return surplus_.load(std::memory_order_relaxed) > 0; }
-    // The calling thread ends, and join_retired() takes care of it.
-    bool may_retire() {
-        const MutexLock lock(mutex_);
-        if (total_ - waiting_ <= base_) return false;
-        --total_;
-        surplus_ = total_ - waiting_ - base_;
-        retired_.push_back(std::this_thread::get_id());
-        return true;
-    }
-    void join_retired() {
-        std::list<std::jthread> done;
-        const MutexLock lock(mutex_);
-        for (const auto id : retired_)
-            for (auto it = threads_.begin(); it != threads_.end(); ++it)
-                if (it->get_id() == id) {
-                    done.splice(done.end(), threads_, it);
-                    break;
-                }
-        retired_.clear();
-    }
-    // No thread is started any more; waits for those there are.
-    void stop() {
-        std::list<std::jthread> all;
-        {
-            const MutexLock lock(mutex_);
-            stopping_ = true;
-            all.swap(threads_);
-        }
-    }
-
-  private:
-    void start_one() REQUIRES(mutex_) {
-        try {
-            threads_.emplace_back([this] {
-                WorkerPause::set_pool(this);
-                run_();
-            });
-            ++total_;
-        } catch (const std::system_error& failure) {
-            // The machine allows no more threads: whoever waits keeps its place then.
-            log::warning("cannot start a worker", internal_error("thread", failure.what()));
-        }
-    }
-
-    const int base_, most_;
-    const std::function<void()> run_;
-    Mutex mutex_;
-    int total_ GUARDED_BY(mutex_) = 0;
-    int waiting_ GUARDED_BY(mutex_) = 0;
-    std::atomic<int> surplus_ = 0;
-    bool stopping_ GUARDED_BY(mutex_) = false;
-    std::list<std::jthread> threads_ GUARDED_BY(mutex_);
-    std::vector<std::thread::id> retired_ GUARDED_BY(mutex_);
-};
-
 enum class Arrival { Incomplete, Complete, Lingering, Gone };
 
 class Server : public HttpServer {
@@ -180,8 +100,9 @@ class Server : public HttpServer {
     uint16_t port() const override { return port_; }
 
   private:
-    // The front thread: new connections and passed deadlines.
+    // The front thread: new connections, passed deadlines, workers that are stuck.
     void run_front();
+    bool look_after_workers();
     void accept_all();
     void admit(Fd fd, std::string peer);
     void sweep();
@@ -210,10 +131,11 @@ class Server : public HttpServer {
     const std::function<Pool(const Request&)> choose_pool_;
     const Handler handler_;
 
-    Fd listener_, stop_event_, front_epoll_;
+    Fd listener_, stop_event_, look_event_, front_epoll_;
     std::array<Fd, 3> epolls_;
     uint16_t port_ = 0;
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> looking_{false};
 
     Mutex mutex_;
     std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_ GUARDED_BY(mutex_);
@@ -252,16 +174,22 @@ Result<void> Server::open() {
     stop_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!stop_event_) return error_from_errno("cannot create an event");
     front_epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+    look_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!look_event_) return error_from_errno("cannot create an event");
     TRY(add_to_epoll(front_epoll_.get(), stop_event_.get(), nullptr));
+    TRY(add_to_epoll(front_epoll_.get(), look_event_.get(), &look_event_));
     TRY(add_to_epoll(front_epoll_.get(), listener_.get(), this));
     const std::array<int, 3> sizes{settings_.control_threads, settings_.data_threads, settings_.inference_threads};
     for (size_t i = 0; i < epolls_.size(); ++i) {
         epolls_[i] = Fd(epoll_create1(EPOLL_CLOEXEC));
         TRY(add_to_epoll(epolls_[i].get(), stop_event_.get(), nullptr));
-        // Workers are blocked in the kernel until there is work; more than are needed cost address space
-        // only.
-        workers_[i] = std::make_unique<Workers>(std::max(sizes[i], 1), std::max(settings_.max_threads, sizes[i]),
-                                                [this, i] { run_worker(static_cast<Pool>(i)); });
+        // More than are needed cost address space only.
+        workers_[i] = std::make_unique<Workers>(
+            std::max(sizes[i], 1), std::max(settings_.max_threads, sizes[i]),
+            [this, i] { run_worker(static_cast<Pool>(i)); },
+            [this] {
+                if (!looking_.exchange(true)) eventfd_write(look_event_.get(), 1);
+            });
     }
     for (const auto& pool : workers_) pool->start();
     max_connections_ = possible_connections(settings_.max_connections);
@@ -286,19 +214,43 @@ Server::~Server() {
 void Server::run_front() {
     const auto shortest = std::min({settings_.header_deadline, settings_.body_idle_deadline, settings_.keep_alive});
     const int period = static_cast<int>(std::clamp<int64_t>(shortest.count() / 4, 10, 500));
-    auto next_sweep = now_ms() + period;
+    auto next_sweep = now_ms() + period, next_look = now_ms();
     while (!stopping_) {
-        std::array<epoll_event, 2> events;
-        const int64_t pause = std::max<int64_t>(next_sweep - now_ms(), 0);
+        std::array<epoll_event, 3> events;
+        const int64_t pause =
+            std::max<int64_t>((looking_ ? std::min(next_look, next_sweep) : next_sweep) - now_ms(), 0);
         const int count = epoll_wait(front_epoll_.get(), events.data(), events.size(), static_cast<int>(pause));
-        for (int i = 0; i < count; ++i)
-            if (events[static_cast<size_t>(i)].data.ptr == this) accept_all();
+        for (int i = 0; i < count; ++i) {
+            const void* tag = events[static_cast<size_t>(i)].data.ptr;
+            eventfd_t calls = 0;
+            if (tag == this) accept_all();
+            if (tag == &look_event_) eventfd_read(look_event_.get(), &calls);
+        }
+        if (looking_ && now_ms() >= next_look) {
+            // First, so that who calls meanwhile is heard.
+            looking_ = false;
+            if (look_after_workers()) looking_ = true;
+            next_look = now_ms() + kLook;
+        }
         if (now_ms() >= next_sweep) {
             sweep();
             for (const auto& pool : workers_) pool->join_retired();
             next_sweep = now_ms() + period;
         }
     }
+}
+
+// Whether to look again soon.
+bool Server::look_after_workers() {
+    bool again = false;
+    for (size_t i = 0; i < workers_.size(); ++i) {
+        const auto work_waits = [&] {
+            pollfd events{epolls_[i].get(), POLLIN, 0};
+            return ::poll(&events, 1, 0) > 0;
+        };
+        again = workers_[i]->look_after(work_waits) || again;
+    }
+    return again;
 }
 
 void Server::accept_all() {
@@ -391,13 +343,14 @@ void Server::drop(Connection& connection) {
 
 void Server::run_worker(Pool pool) {
     Workers& workers = *workers_[static_cast<size_t>(pool)];
-    for (;;) {
+    while (workers.await_turn()) {
         epoll_event event{};
-        const int patience = workers.has_surplus() ? static_cast<int>(kSurplusLife.count()) : -1;
-        const int count = epoll_wait(epoll_of(pool), &event, 1, patience);
+        workers.begin_listening();
+        const int count = epoll_wait(epoll_of(pool), &event, 1, -1);
+        const bool took = count == 1 && event.data.ptr != nullptr;
+        workers.end_listening(took);
         if (stopping_) return;
-        if (count == 0 && workers.may_retire()) return;
-        if (count != 1 || event.data.ptr == nullptr) continue;
+        if (!took) continue;
         auto& connection = *static_cast<Connection*>(event.data.ptr);
         if (connection.deadline.exchange(kBusy) == kDoomed)
             drop(connection);

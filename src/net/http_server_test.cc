@@ -170,6 +170,21 @@ TEST_F(HttpServerTest, ABusyPoolDoesNotStopAnother) {
     for (RawPeer& sleeper : sleepers) EXPECT_THAT(sleeper.receive_until("slept"), HasSubstr("slept"));
 }
 
+// Handlers that wait without saying so: of many workers few are awake, but more as they are missed.
+TEST_F(HttpServerTest, HandlersThatAreStuckAreNoticed) {
+    settings_.control_threads = 32;
+    start();
+    std::vector<RawPeer> sleepers;
+    const auto began = steady_clock::now();
+    for (int i = 0; i < 20; ++i) {
+        sleepers.push_back(connect());
+        sleepers.back().send("GET /sleep HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    for (RawPeer& sleeper : sleepers) EXPECT_THAT(sleeper.receive_until("slept"), HasSubstr("slept"));
+    // One after the other on two processors it would be three seconds.
+    EXPECT_LT(steady_clock::now() - began, milliseconds(2000));
+}
+
 // One worker, and clients that take or give their bodies slowly: others are served meanwhile.
 TEST_F(HttpServerTest, SlowClientsKeepNoWorkerFromOthers) {
     settings_.control_threads = 1;

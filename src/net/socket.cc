@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/blocking.h"
 #include "net/tls.h"
 #include "net/worker_pause.h"
 
@@ -75,6 +76,7 @@ void Pace::moved(size_t bytes) {
 }
 
 Result<void> Pace::wait(int fd, short events) {
+    const Blocking blocking;
     const auto started = std::chrono::steady_clock::now();
     const auto end = started + std::min<std::chrono::microseconds>(budget_, idle_);
     bool ready = TRY(wait_until(fd, events, std::min(end, started + kShortWait)));

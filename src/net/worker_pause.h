@@ -2,10 +2,12 @@
 // those who wait never keep those who could work from their pool.
 #pragma once
 
+#include "base/blocking.h"
+
 namespace millwright::net {
 
-// While one lives, the calling thread counts as waiting. Outside of a server's worker it does nothing. Cheap, but no
-// more than a lock and perhaps a new thread: for waits of milliseconds, not microseconds.
+// While one lives, the calling thread counts as waiting, and as Blocking. Outside of a server's worker it does nothing.
+// Cheap, but no more than a lock and perhaps a new thread: for waits of milliseconds, not microseconds.
 class WorkerPause {
   public:
     WorkerPause();
@@ -22,6 +24,9 @@ class WorkerPause {
     };
     // The pool to which the calling thread belongs from now on; null for none.
     static void set_pool(Pool* pool);
+
+  private:
+    const Blocking blocking_;
 };
 
 }  // namespace millwright::net

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/blocking.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -167,6 +168,7 @@ Result<void> FileStore::seal(const std::string& id, int fd) const {
 }
 
 Result<void> FileStore::sync(const std::string& id, int fd) const {
+    const Blocking blocking;
     // Data first: on ext4 and XFS this commits the journal with the new name, which makes the second call cheap.
     if (::fdatasync(fd) != 0) return error_from_errno("cannot sync an object file");
     return sync_directory(shard_of(id));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/blocking.h"
+
 namespace millwright::object_store {
 namespace {
 
@@ -33,6 +35,7 @@ std::span<char> StreamHasher::next_buffer() {
     auto& buffer = buffers_[submitted_count_ % kBuffers];
     if (!buffer) buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
     if (has_lane_) {
+        const Blocking blocking;
         const MutexLock lock(mutex_);
         while (hashed_ + kBuffers <= submitted_count_) changed_.wait(mutex_);
     }
