@@ -37,6 +37,7 @@ using Value = std::variant<std::monostate, int64_t, double, std::string, Blob>;
 class Row {
   public:
     explicit Row(std::vector<Value> values) : values_(std::move(values)) {}
+    const Value& value(size_t column) const { return values_.at(column); }
     bool is_null(size_t column) const { return std::holds_alternative<std::monostate>(values_.at(column)); }
     int64_t integer(size_t column) const;
     double real(size_t column) const;

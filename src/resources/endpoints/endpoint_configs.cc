@@ -115,7 +115,7 @@ Result<EndpointConfig> EndpointConfigs::create(std::string_view account, std::st
         return Error{ErrorKind::AlreadyExists,
                      "Cannot create already existing endpoint configuration \"" + config.arn + "\".", ""};
     if (!stored) return stored.error();
-    list_.added(*stored, config.name);
+    list_.added({.id = *stored, .created = now}, config.name);
     return config;
 }
 
@@ -140,13 +140,14 @@ Result<RecordPage> EndpointConfigs::list(std::string_view account, std::string_v
 
 Result<void> EndpointConfigs::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
-    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<int64_t> {
-        const auto removed = TRY(tx.query(
-            "DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=? RETURNING rowid",
-            account, region, wanted.key()));
+    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<NameIndex::RowKey> {
+        const auto removed =
+            TRY(tx.query("DELETE FROM sagemaker_endpoint_config WHERE account=? AND region=? AND name_key=? RETURNING "
+                         "rowid, created_ms",
+                         account, region, wanted.key()));
         if (removed.empty()) return no_such_config(wanted);
         TRY(parts_.tags.forget_in(tx, wanted.arn(kKind)));
-        return removed[0].integer(0);
+        return NameIndex::RowKey{removed[0].integer(0), removed[0].integer(1)};
     }));
     list_.removed(gone, wanted);
     return {};

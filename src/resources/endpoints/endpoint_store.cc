@@ -167,7 +167,7 @@ Result<EndpointRow> EndpointStore::create(const RecordName& name, const Deployme
             return find_in(tx, name);
         },
         metadata_store::Durable::Now, metadata_store::Space::Free);
-    if (made) list_->added(number, name);
+    if (made) list_->added({.id = number, .created = now}, name);
     if (!made && made.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "Cannot create already existing endpoint \"" + arn + "\".", ""};
     return made;
@@ -258,11 +258,12 @@ Result<void> EndpointStore::change_deployment(const EndpointRow& endpoint, const
 
 Result<void> EndpointStore::forget_endpoint(const EndpointRow& endpoint) {
     FAIL_POINT_AT_EXIT("endpoints.after_forget_endpoint");
-    const auto gone = TRY(database_->write([&](Transaction& tx) -> Result<int64_t> {
+    const auto gone = TRY(database_->write([&](Transaction& tx) -> Result<NameIndex::RowKey> {
         TRY(tx.run("DELETE FROM endpoint_deployment WHERE endpoint_arn=?", endpoint.arn));
-        const auto rows = TRY(tx.query("DELETE FROM sagemaker_endpoint WHERE arn=? RETURNING rowid", endpoint.arn));
+        const auto rows =
+            TRY(tx.query("DELETE FROM sagemaker_endpoint WHERE arn=? RETURNING rowid, created_ms", endpoint.arn));
         TRY(tags_->forget_in(tx, endpoint.arn));
-        return rows.empty() ? int64_t{0} : rows[0].integer(0);
+        return rows.empty() ? NameIndex::RowKey{} : NameIndex::RowKey{rows[0].integer(0), rows[0].integer(1)};
     }));
     list_->removed(gone, endpoint.name);
     return {};

@@ -45,13 +45,20 @@ void where_times(ListStatement& statement, const std::string& column, const std:
     if (before) where(statement, column + "<?", to_epoch_milliseconds(*before));
 }
 
-void add_filters(ListStatement& statement, const ListedTable& table, const ListFilter& filter) {
+// The name in lower case, of what the index of the order has, so that rows without a match are not fetched.
+std::string lower_name(const ListedTable& table, ListOrder order) {
+    if (order == ListOrder::Name && table.name != "name_key") return "lower(" + table.table + "." + table.name + ")";
+    return table.table + ".name_key";
+}
+
+void add_filters(ListStatement& statement, const ListedTable& table, const ListRequest& request) {
+    const ListFilter& filter = request.filter;
     if (!filter.status_equals.empty()) where(statement, table.table + "." + table.status + "=?", filter.status_equals);
     if (filter.condition) where(statement, filter.condition->sql, filter.condition->value);
     where_times(statement, table.table + "." + table.created, filter.created_after, filter.created_before);
     where_times(statement, table.table + "." + table.modified, filter.modified_after, filter.modified_before);
     if (!filter.name_contains.empty())
-        where(statement, "instr(" + table.table + ".name_key, ?)>0", to_lower(filter.name_contains));
+        where(statement, "instr(" + lower_name(table, request.order) + ", ?)>0", to_lower(filter.name_contains));
 }
 
 Result<void> add_position_and_order(ListStatement& statement, const ListedTable& table, const ListRequest& request) {
@@ -120,22 +127,60 @@ size_t count_columns(std::string_view columns) {
     return count;
 }
 
+// The rows that are to be picked and ordered.
+struct Picked {
+    std::vector<int64_t> ids;
+    bool whole = true;  // all that one filter meets; else at least a page of them
+};
+
+bool has_only_a_name(const ListFilter& filter) {
+    return !filter.name_contains.empty() && filter.status_equals.empty() && !filter.condition &&
+           !filter.created_after && !filter.created_before && !filter.modified_after && !filter.modified_before;
+}
+
+// A page in the order of creation of the rows with such a name.
+std::optional<Picked> page_by_name(NameIndex& names, const ListedTable& table, const ListRequest& request) {
+    if (!has_only_a_name(request.filter) || order_columns(table, request).front() != table.created) return std::nullopt;
+    NameIndex::Page page{.ascending = request.ascending, .count = request.max_results + 1};
+    if (!request.after.empty()) {
+        const auto position = Json::parse(request.after);
+        if (!position || !position->is_array() || position->size() == 0 || !(*position)[0].is_int())
+            return std::nullopt;
+        page.from = (*position)[0].as_int();
+    }
+    auto found = names.find_page(request.account, request.region, request.filter.name_contains, page, kFewRows);
+    if (!found) return std::nullopt;
+    return Picked{std::move(found->ids), found->to_the_end};
+}
+
 // The rows that one filter meets, when they are few.
-Result<std::optional<std::vector<int64_t>>> few_rows(Connection& connection, NameIndex& names, const ListedTable& table,
-                                                     const ListRequest& request) {
-    using Ids = std::optional<std::vector<int64_t>>;
+Result<std::optional<Picked>> few_rows(Connection& connection, NameIndex& names, const ListedTable& table,
+                                       const ListRequest& request) {
+    if (auto page = page_by_name(names, table, request)) return page;
     if (!request.filter.name_contains.empty()) {
         auto found = names.find(request.account, request.region, request.filter.name_contains, kFewRows);
-        if (found) return Ids(std::move(found));
+        if (found) return std::optional(Picked{std::move(*found)});
     }
     for (const auto& probe : probing_statements(table, request)) {
         const auto rows = TRY(connection.query_values(probe.sql, probe.parameters));
         if (rows.size() > kFewRows) continue;
-        std::vector<int64_t> ids;
-        for (const auto& row : rows) ids.push_back(row.integer(0));
-        return Ids(std::move(ids));
+        Picked picked;
+        for (const auto& row : rows) picked.ids.push_back(row.integer(0));
+        return std::optional(std::move(picked));
     }
-    return Ids();
+    return std::optional<Picked>();
+}
+
+Result<std::vector<Row>> rows_of_page(Connection& connection, NameIndex& names, const ListedTable& table,
+                                      const ListRequest& request) {
+    if (const auto picked = TRY(few_rows(connection, names, table, request))) {
+        const auto statement = TRY(picking_statement(table, request, picked->ids));
+        auto rows = TRY(connection.query_values(statement.sql, statement.parameters));
+        // A row that was removed just now may be missing, and others come after it.
+        if (picked->whole || rows.size() > request.max_results) return rows;
+    }
+    const auto statement = TRY(walking_statement(table, request));
+    return connection.query_values(statement.sql, statement.parameters);
 }
 
 }  // namespace
@@ -159,7 +204,7 @@ std::vector<ListStatement> probing_statements(const ListedTable& table, const Li
 
 Result<ListStatement> walking_statement(const ListedTable& table, const ListRequest& request) {
     auto statement = begin_page(table, request, " INDEXED BY " + index_of_order(table, request));
-    add_filters(statement, table, request.filter);
+    add_filters(statement, table, request);
     // What was modified before was created before, and there the walk may begin.
     if (table.modified_after_creation)
         where_times(statement, table.table + "." + table.created, std::nullopt, request.filter.modified_before);
@@ -177,7 +222,7 @@ Result<ListStatement> picking_statement(const ListedTable& table, const ListRequ
     for (auto& column : {".account=?", ".region=?"})
         statement.sql = replace_all(statement.sql, table.table + column, "+" + table.table + column);
     const size_t before = statement.sql.size();
-    add_filters(statement, table, request.filter);
+    add_filters(statement, table, request);
     auto filters = statement.sql.substr(before);
     statement.sql.resize(before);
     statement.sql += replace_all(filters, " AND " + table.table + ".", " AND +" + table.table + ".");
@@ -185,14 +230,17 @@ Result<ListStatement> picking_statement(const ListedTable& table, const ListRequ
     return statement;
 }
 
+std::string names_statement(const ListedTable& table) {
+    const auto order = "account, region, " + table.created + ", " + table.tie;
+    return "SELECT " + table.id + ", " + table.created + ", account, region, name_key, " + table.tie + " FROM " +
+           table.table + " INDEXED BY " + table.table + "_list_created WHERE (" + order + ") > (?,?,?,?) ORDER BY " +
+           order + " LIMIT ?";
+}
+
 Result<ListedRows> list_rows(metadata_store::Database& database, NameIndex& names, const ListedTable& table,
                              const ListRequest& request) {
-    auto rows = TRY(database.read([&](Connection& connection) -> Result<std::vector<Row>> {
-        const auto few = TRY(few_rows(connection, names, table, request));
-        const auto statement = few ? picking_statement(table, request, *few) : walking_statement(table, request);
-        if (!statement) return statement.error();
-        return connection.query_values(statement->sql, statement->parameters);
-    }));
+    auto rows =
+        TRY(database.read([&](Connection& connection) { return rows_of_page(connection, names, table, request); }));
     ListedRows page;
     if (rows.size() > request.max_results) {
         rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(request.max_results), rows.end());

@@ -5,8 +5,9 @@
 //   name) <table>_list_modified        (account, region, modified, …)
 //
 // A filter that few rows meet gives the rows, which are then ordered; else the index of the order is walked from the
-// last page's end, and the filters are met soon. So a page costs the same however long the table is, but for filters
-// that each meet many rows and together few.
+// last page's end, and the filters are met soon. A part of the name alone, in the order of creation, is answered from
+// the names in memory. So a page costs the same however long the table is, but for filters that each meet many rows and
+// together few.
 #pragma once
 
 #include <optional>
@@ -58,6 +59,9 @@ struct ListedRows {
     std::vector<metadata_store::Row> rows;
     std::string next;  // empty at the end
 };
+
+// What NameIndex reads the table with.
+std::string names_statement(const ListedTable& table);
 
 // InvalidInput for a position that is not one.
 Result<ListedRows> list_rows(metadata_store::Database& database, NameIndex& names, const ListedTable& table,

@@ -44,10 +44,7 @@ class KeysetListTest : public testing::Test {
                            id % 200 == 1 ? "Failed" : "Completed"));
             return {};
         }));
-        names_ = std::make_unique<NameIndex>(
-            *database_,
-            "SELECT id, account, region, name_key FROM thing WHERE (account, region, name_key) > (?,?,?) "
-            "ORDER BY account, region, name_key LIMIT ?");
+        names_ = std::make_unique<NameIndex>(*database_, names_statement(kTable));
         while (!names_->ready()) std::this_thread::yield();
     }
     void TearDown() override {

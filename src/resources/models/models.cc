@@ -220,7 +220,7 @@ Result<Model> Models::create(std::string_view account, std::string_view region, 
     if (!stored && stored.error().kind == ErrorKind::AlreadyExists)
         return Error{ErrorKind::AlreadyExists, "Cannot create already existing model \"" + model.arn + "\".", ""};
     if (!stored) return stored.error();
-    list_.added(*stored, model.name);
+    list_.added({.id = *stored, .created = now}, model.name);
     return model;
 }
 
@@ -242,13 +242,13 @@ Result<RecordPage> Models::list(std::string_view account, std::string_view regio
 
 Result<void> Models::remove(std::string_view account, std::string_view region, std::string_view name) {
     const RecordName wanted{std::string(account), std::string(region), std::string(name)};
-    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<int64_t> {
-        const auto removed =
-            TRY(tx.query("DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=? RETURNING rowid",
-                         account, region, wanted.key()));
+    const auto gone = TRY(parts_.database.write([&](Transaction& tx) -> Result<NameIndex::RowKey> {
+        const auto removed = TRY(tx.query(
+            "DELETE FROM sagemaker_model WHERE account=? AND region=? AND name_key=? RETURNING rowid, created_ms",
+            account, region, wanted.key()));
         if (removed.empty()) return no_such_model(wanted);
         TRY(parts_.tags.forget_in(tx, wanted.arn("model")));
-        return removed[0].integer(0);
+        return NameIndex::RowKey{removed[0].integer(0), removed[0].integer(1)};
     }));
     list_.removed(gone, wanted);
     return {};

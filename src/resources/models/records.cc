@@ -3,13 +3,6 @@
 #include "base/strings.h"
 
 namespace millwright::resources {
-namespace {
-
-constexpr std::string_view kNames =
-    " WHERE (account, region, name_key) > (?,?,?) ORDER BY account, region, name_key LIMIT ?";
-
-}  // namespace
-
 std::string RecordName::key() const { return to_lower(name); }
 
 std::string RecordName::arn(std::string_view kind) const {
@@ -22,7 +15,7 @@ RecordList::RecordList(metadata_store::Database& database, std::string table, Ki
               .columns = "name, arn, status, created_ms, modified_ms",
               .has_status = kind == Kind::WithStatus,
               .has_modified = kind == Kind::WithStatus},
-      names_(database, "SELECT rowid, account, region, name_key FROM " + table + std::string(kNames)) {}
+      names_(database, names_statement(listed_)) {}
 
 Result<RecordPage> RecordList::page(std::string_view account, std::string_view region, const RecordQuery& query) {
     ListRequest request{.account = std::string(account), .region = std::string(region)};

@@ -55,8 +55,12 @@ class RecordList {
     // InvalidInput for a position that is not one, and for a filter or order the kind does not have.
     Result<RecordPage> page(std::string_view account, std::string_view region, const RecordQuery& query);
     // After the commit that added, or removed, the row with this rowid.
-    void added(int64_t row, const RecordName& name) { names_.add(row, name.account, name.region, name.key()); }
-    void removed(int64_t row, const RecordName& name) { names_.remove(row, name.account, name.region); }
+    void added(const NameIndex::RowKey& row, const RecordName& name) {
+        names_.add(row, name.account, name.region, name.key());
+    }
+    void removed(const NameIndex::RowKey& row, const RecordName& name) {
+        names_.remove(row, name.account, name.region);
+    }
 
   private:
     metadata_store::Database& database_;

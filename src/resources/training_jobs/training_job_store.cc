@@ -309,12 +309,7 @@ Result<std::unique_ptr<TrainingJobStore>> TrainingJobStore::open(Database& datab
 }
 
 TrainingJobStore::TrainingJobStore(Database& database, Tags& tags, TrainingQuotas quotas)
-    : database_(database),
-      tags_(tags),
-      quotas_(std::move(quotas)),
-      names_(database,
-             "SELECT id, account, region, name FROM training_job WHERE (account, region, name) > (?,?,?) "
-             "ORDER BY account, region, name LIMIT ?") {}
+    : database_(database), tags_(tags), quotas_(std::move(quotas)), names_(database, names_statement(kListed)) {}
 
 Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::string& owner, const std::string& message,
                                          const TagList& tags, const std::string& image) {
@@ -333,7 +328,7 @@ Result<int64_t> TrainingJobStore::insert(const TrainingJob& job, const std::stri
             return added;
         },
         Durable::Now, metadata_store::Space::Free));
-    names_.add(id, job.account, job.region, job.name);
+    names_.add({.id = id, .created = ms(job.created)}, job.account, job.region, job.name);
     return id;
 }
 
@@ -514,7 +509,7 @@ Result<void> TrainingJobStore::remove(const TrainingJobRow& row) {
         TRY(transaction.run("DELETE FROM training_job_metric WHERE job=?", row.id));
         return tags_.forget_in(transaction, row.job.arn);
     }));
-    names_.remove(row.id, row.job.account, row.job.region);
+    names_.remove({.id = row.id, .created = ms(row.job.created)}, row.job.account, row.job.region);
     return {};
 }
 
