@@ -44,15 +44,23 @@ Reserve::Reserve(std::string path, uint64_t wanted) : path_(std::move(path)) {
     }
     bytes_ = std::min(wanted, room->total / kShare);
     const MutexLock lock(mutex_);
-    if (auto made = make(); !made) {
+    if (auto made = make(room->free); !made) {
         low_ = true;
         log::warning("the disk is full: there is room to stop and delete, not to create", made.error());
     }
 }
 
-Result<void> Reserve::make() {
-    const Fd file = TRY(open_file(path_, O_RDWR | O_CREAT, 0600));
-    const int failure = ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes_));
+Result<void> Reserve::make(uint64_t free) {
+    struct stat status {};
+    const bool there = ::stat(path_.c_str(), &status) == 0;
+    const uint64_t held = there ? std::min(bytes_, uint64_t{512} * static_cast<uint64_t>(status.st_blocks)) : 0;
+    const uint64_t rest = held == bytes_ ? least() : 2 * least();  // for everybody else
+    // What asks a file system for more than it has is given all of it first, and for that moment nobody can write.
+    int failure = ENOSPC;
+    if (free >= bytes_ - held + rest) {
+        const Fd file = TRY(open_file(path_, O_RDWR | O_CREAT, 0600));
+        failure = ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes_));
+    }
     if (failure == 0) return {};
     errno = failure;
     const Error error = error_from_errno("cannot hold back " + std::to_string(bytes_) + " bytes in " + path_);
@@ -67,14 +75,12 @@ void Reserve::look() {
     next_look_ = now + steady_clock::duration(kPause).count();
     const auto room = room_of(folder_of(path_));
     if (!room) return;
-    const uint64_t least = bytes_ / 4;
     if (!low()) {
-        if (room->free < least) release();
+        if (room->free < least()) release();
         return;
     }
-    if (room->free < bytes_ + 2 * least) return;
     const MutexLock lock(mutex_);
-    if (!low() || !make()) return;
+    if (!low() || !make(room->free)) return;
     low_ = false;
     log::info("there is room on the disk again");
 }

@@ -1,8 +1,9 @@
 // Room on the disk for what must still be possible when it is full: ending, stopping, deleting.
 //
 // A file holds the room back. When nothing else is left it is removed, and what adds something (Space::Free) is refused
-// from then on; the file is made again once there is room for it and a little more. The room is not ours alone after
-// the removal, which is why the log of writes has its blocks beforehand (preallocate_log).
+// from then on; the file is made again once there is room for it and a little more. Making it never takes the last
+// room. The room is not ours alone after the removal, which is why the log of writes has its blocks beforehand
+// (preallocate_log).
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,9 @@ class Reserve {
     void release();
 
   private:
-    Result<void> make() REQUIRES(mutex_);
+    uint64_t least() const { return bytes_ / 4; }  // free when the file is removed; twice that is left when it is made
+    // `free`: of the file system.
+    Result<void> make(uint64_t free) REQUIRES(mutex_);
 
     const std::string path_;
     uint64_t bytes_ = 0;

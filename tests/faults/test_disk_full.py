@@ -3,6 +3,7 @@
 While it is full: a clear error within a second for what adds something, and everything that looks, stops or deletes
 works. When there is room again everything goes on without a restart. As root only, because file systems are mounted.
 """
+import errno
 import io
 import json
 import os
@@ -80,13 +81,6 @@ class Timed:
             self.slowest = max(self.slowest, time.monotonic() - begun)
 
 
-def refused(timed, call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        timed(call, **arguments)
-    answer = caught.value.response
-    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
-
-
 def refused_soon(timed, call, arguments):
     for number in range(20):
         try:
@@ -99,7 +93,7 @@ def refused_soon(timed, call, arguments):
 def fill_with_objects(server, timed):
     """Until the server refuses; returns the keys it took."""
     s3, keys = client(server, "s3"), []
-    for size in (2 * MIB, 64 << 10, 4 << 10):
+    for size in (2 * MIB, 64 << 10):
         for _ in range(4000):
             key = f"filling/{len(keys)}"
             try:
@@ -270,3 +264,35 @@ def test_what_was_acknowledged_on_a_full_disk_is_there_after_a_crash(small):
     reader_notes = notes + [json.dumps(["begin", 0, {f"object/filling/{n}": "any" for n in range(5000)}])]
     complaints = [line for line in broken_promises(small, reader_notes) if "object/filling/" not in line]
     assert work.failures and complaints == []
+
+
+def fill_from_outside(hog):
+    """To the last byte."""
+    with open(hog, "ab", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+
+
+def test_a_server_starts_on_a_disk_that_others_have_filled(small):
+    s3 = client(small, "s3")
+    for number in range(20):
+        s3.put_object(Bucket=BUCKET, Key=f"kept/{number}", Body=b"x" * 1000)
+    small.kill()
+    hog = small.folder.parent / "hog"
+    fill_from_outside(hog)
+    small.start()
+    s3, sm = client(small, "s3"), client(small, "sagemaker")
+    fill_from_outside(hog)  # whatever the start has given back
+    assert refused_soon(Timed(), sm.create_training_job, lambda number: training_request(small, f"late-{number}")) == \
+        ("ResourceLimitExceeded", 400)
+    assert s3.get_object(Bucket=BUCKET, Key="kept/0")["Body"].read() == b"x" * 1000
+    for number in range(10):
+        s3.delete_object(Bucket=BUCKET, Key=f"kept/{number}")
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="kept/")["KeyCount"] == 10
+    hog.unlink()
+    create_when_there_is_room(small, "afterwards")
+    sm.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName="afterwards", WaiterConfig={"Delay": 1, "MaxAttempts": 60})

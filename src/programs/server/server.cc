@@ -309,6 +309,8 @@ Result<void> MillwrightServer::open_stores_and_executor(const std::string& progr
         const std::jthread probing([&] { executor = open_executor(config_, programs); });
         TRY(open_stores());
     }
+    // On a disk that was full the stores have given up their reserve.
+    if (!executor && executor.error().kind == ErrorKind::LimitExceeded) executor = open_executor(config_, programs);
     processes_ = TRY(std::move(executor));
     containers_ = TRY(Containers::open(
         {config_, programs, address_for_jobs(config_), *processes_, *registry_, *registry_login_, *identity_, *tags_}));
