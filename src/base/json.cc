@@ -220,11 +220,12 @@ void append_double(std::string& out, double value) {
         return;
     }
     char buffer[32];
-    auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+    char* const most = buffer + sizeof buffer;
     // Without an exponent readers, ours too, take it for an integer, and for none of theirs.
     constexpr double kIntegers = 9.2e18;
-    if (std::abs(value) >= kIntegers)
-        end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+    const auto end = std::abs(value) < kIntegers
+                         ? std::to_chars(buffer, most, value).ptr
+                         : std::to_chars(buffer, most, value, std::chars_format::scientific).ptr;
     out.append(buffer, end);
 }
 

@@ -27,6 +27,15 @@ Result<XmlElement> convert(const pugi::xml_node& node, int depth) {
     return element;
 }
 
+// How many bytes at `i` are a character that XML 1.0 has no form for: other control characters than white space, U+FFFE
+// and U+FFFF. Parsers refuse a document that holds one.
+size_t unfit_at(std::string_view text, size_t i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) < 0x20) return c == '\t' || c == '\n' || c == '\r' ? 0 : 1;
+    const std::string_view three = text.substr(i, 3);
+    return three == "\xEF\xBF\xBE" || three == "\xEF\xBF\xBF" ? 3 : 0;
+}
+
 }  // namespace
 
 XmlWriter::XmlWriter() : out_("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") {}
@@ -96,18 +105,20 @@ void append_xml_text(std::string& out, std::string_view text) {
                 out += "&#13;";
                 break;
             default:
-                // XML 1.0 has no form for other control characters, nor for U+FFFE and U+FFFF, and parsers refuse a
-                // document that holds one.
-                if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n') {
+                if (const size_t bytes = unfit_at(text, i); bytes > 0) {
                     out += kReplacement;
-                } else if (text.substr(i, 3) == "\xEF\xBF\xBE" || text.substr(i, 3) == "\xEF\xBF\xBF") {
-                    out += kReplacement;
-                    i += 2;
+                    i += bytes - 1;
                 } else {
                     out += c;
                 }
         }
     }
+}
+
+bool is_xml_text(std::string_view text) {
+    for (size_t i = 0; i < text.size(); ++i)
+        if (unfit_at(text, i) > 0) return false;
+    return true;
 }
 
 const XmlElement* XmlElement::find(std::string_view child) const {

@@ -26,7 +26,10 @@ class XmlWriter {
     std::vector<std::string> open_;
 };
 
+// Escaped; characters that XML 1.0 has no form for become U+FFFD.
 void append_xml_text(std::string& out, std::string_view text);
+// Whether XML 1.0 has a form for every character of a text in UTF-8.
+bool is_xml_text(std::string_view text);
 
 // An element read from a document. Names are without namespace prefix.
 struct XmlElement {

@@ -86,10 +86,9 @@ class MemoryReader : public oci::BlobReader {
 class MemorySource : public oci::ImageSource {
   public:
     Result<oci::FoundManifest> find_manifest(const oci::Reference& reference) override {
-        const auto name = names.find(oci::to_string(reference));
-        const std::string digest = !reference.digest.empty() ? reference.digest
-                                   : name == names.end()     ? std::string()
-                                                             : name->second;
+        std::string digest = reference.digest;
+        if (const auto name = names.find(oci::to_string(reference)); digest.empty() && name != names.end())
+            digest = name->second;
         const auto found = blobs.find(digest);
         if (found == blobs.end()) return not_found("no " + oci::to_string(reference));
         const auto json = Json::parse(found->second);

@@ -196,13 +196,7 @@ void write_filter(XmlWriter& xml, const LifecycleFilter& filter) {
     xml.close();
 }
 
-// What an answer in XML can hold.
-bool is_plain_text(std::string_view text) {
-    const bool noncharacters = text.find("\xEF\xBF\xBE") != text.npos || text.find("\xEF\xBF\xBF") != text.npos;
-    return is_valid_utf8(text) && !noncharacters && std::none_of(text.begin(), text.end(), [](unsigned char c) {
-               return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
-           });
-}
+bool is_plain_text(std::string_view text) { return is_valid_utf8(text) && is_xml_text(text); }
 
 bool can_be_answered(const LifecycleRule& rule) {
     const auto& filter = rule.filter;
