@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(os.environ.get("MILLWRIGHT_BIN", ROOT / "build/release/bin"))
+# Under ThreadSanitizer (`tools/dev tsan`) the server needs many times the time and the memory.
+SANITIZED = "TSAN_OPTIONS" in os.environ
 REGION = "us-west-2"
 # Python environments are built once for all tests; they are kept by the hash of what they are made from.
 ENVIRONMENTS = Path(os.environ.get("MILLWRIGHT_ENVIRONMENTS", ROOT / "build/environments"))

@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from disk_model import build_shim
 from promises import BUCKET, prepare, training_request
-from server import Server
+from server import SANITIZED, Server
 
 HOUR, YEAR = 3600, 365 * 86400
 JUMPS = {"an hour ahead": HOUR, "an hour back": -HOUR, "ten years ahead": 10 * YEAR, "ten years back": -10 * YEAR}
@@ -128,7 +128,7 @@ def test_limits_and_bills_of_a_running_job_do_not_see_the_clock_jump(server, fol
     sane(job)
     used = server.cpu_seconds() - cpu
     print(f"{jump}: {job['BillableTimeInSeconds']} s billed of 2, the server used {used:.2f} s of CPU in {ran:.1f} s")
-    assert used < 0.5 * ran
+    assert SANITIZED or used < 0.5 * ran
     assert server.waits_by_the_wall_clock() == 0
 
 
