@@ -431,6 +431,9 @@ def test_pools_survive_the_server_and_nothing_leaks(own_server):
 
     create("one", 600)
     end("one")
+    deadline = time.monotonic() + 20
+    while not launchers_of(own_server.folder) and time.monotonic() < deadline:
+        time.sleep(0.02)  # the job's end is told before its spare is started
     (launcher,) = launchers_of(own_server.folder)
     await_interpreter(launcher)
     own_server.kill()

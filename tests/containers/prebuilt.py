@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -62,13 +63,13 @@ def make_base(host, archive):
 
 
 def pip_of_this_machine():
-    """A user's Dockerfile knows where its packages come from; the tests know it from the pip that runs them."""
+    """A user's Dockerfile knows where its packages come from; the tests know it from the pip that runs them: what it says
+    about addresses, and the certificate for them. Its folders are not in the image."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
-    settings = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
-    index = settings.get("global.index-url", settings.get(":env:.index-url"))
-    certificate = os.environ.get("PIP_CERT") or settings.get("global.cert", "").strip("'")
-    text = "[global]\n" + (f"index-url = {index}\n".replace("'", "") if index else "")
-    return {"pip.conf": text + ("cert = /tmp/ca.pem\n" if certificate else ""),
+    settings = {name.rpartition(".")[2]: value.strip("'") for name, _, value in (line.partition("=") for line in listed.splitlines())}
+    certificate = os.environ.get("PIP_CERT") or settings.get("cert")
+    lines = [f"{name} = {value}\n" for name, value in settings.items() if value.startswith("http")]
+    return {"pip.conf": "".join(["[global]\n", *lines, "cert = /tmp/ca.pem\n" if certificate else ""]),
             "ca.pem": Path(certificate).read_text() if certificate else ""}
 
 
@@ -116,7 +117,8 @@ class Images:
     @contextlib.contextmanager
     def network(self):
         name = f"job-{uuid.uuid4().hex[:8]}"
-        self.docker("network", "create", name)
+        # Of a range as the server's own: rules that other daemons have left behind rewrite the addresses of Docker's.
+        self.docker("network", "create", f"--subnet=198.19.{random.randrange(256)}.0/24", name)
         try:
             yield name
         finally:
