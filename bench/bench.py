@@ -271,12 +271,12 @@ class Parts:
 SERVED = {"control": Parts.control, "s3": Parts.s3, "registry": Parts.registry, "jobs": Parts.jobs_to_the_end, "invoke": Parts.invoke, "script": Parts.script,
           "input": Parts.inputs, "data": Parts.data}
 ALONE = {"start": lambda parts: bench_start(parts.figures, parts.folder, parts.rounds), "containers": Parts.containers,
-         "books": lambda parts: bench_books.run(parts.figures, BUCKET, parts.rounds, parts.folder, occupy),
+         "books": lambda parts: bench_books.run(parts.figures, BUCKET, parts.rounds, parts.folder, prepare, occupy),
          "sizes": lambda parts: bench_sizes(parts.figures)}
 
 
 def measure(chosen, folder, figures, done):
-    wanted = chosen.parts or ["start", "control", "books", *list(SERVED)[1:], "containers", "sizes"]
+    wanted = chosen.parts or ["start", *SERVED, "books", "containers", "sizes"]
     unknown = set(wanted) - {*ALONE, *SERVED}
     if unknown:
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}")

@@ -138,6 +138,13 @@ class Bridge:
 
     def __exit__(self, *_):
         subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
+        # A daemon that ends leaves its rules behind, and they rewrite the addresses of whoever gets that range next.
+        for table in ("filter", "nat"):
+            rules = subprocess.run(["iptables", "-t", table, "-S"], check=True, capture_output=True, text=True).stdout.splitlines()
+            for rule in rules:
+                words = rule.split()
+                if words[0] == "-A" and BRIDGE in words:
+                    subprocess.run(["iptables", "-t", table, "-D", *words[1:]], check=True)
 
 
 class BridgedEngine(Engine):

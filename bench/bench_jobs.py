@@ -93,7 +93,8 @@ def timed(command, environment):
 
 
 class docker:
-    """A Docker daemon of this benchmark's own with an image that holds one static program. None where it cannot run."""
+    """A Docker daemon of this benchmark's own, in a network of its own that takes bridges and rules along when it ends, with an
+    image that holds one static program. None where it cannot run."""
 
     def __init__(self, folder):
         self.folder = Path(folder) / "docker"
@@ -108,7 +109,7 @@ class docker:
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DOCKER_HOST": socket, "HOME": str(self.folder)}
         with open(self.folder / "log", "w") as log:
             self.process = subprocess.Popen(
-                ["dockerd", "-H", socket, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec", "-p", self.folder / "pid",
+                ["unshare", "--net", "dockerd", "-H", socket, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec", "-p", self.folder / "pid",
                  "--default-ulimit", "nofile=20000:20000", "--default-ulimit", "nproc=4096:4096"], stdout=log, stderr=log)
         for _ in range(300):
             if subprocess.run(["docker", "info"], capture_output=True, env=self.environment).returncode == 0:
