@@ -40,7 +40,7 @@ class EngineJobs:
     def job(self, name):
         return self.sm.describe_training_job(TrainingJobName=name)
 
-    def wait(self, name, reached, seconds=120):
+    def wait(self, name, reached, seconds=240):
         deadline = time.monotonic() + seconds
         while True:
             job = self.job(name)
@@ -50,7 +50,7 @@ class EngineJobs:
                                                  self.server.log()[-3000:])
             time.sleep(0.05)
 
-    def wait_for_end(self, name, seconds=120):
+    def wait_for_end(self, name, seconds=240):
         return self.wait(name, lambda job: job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"), seconds)
 
     def lines(self, name, host=1):
@@ -64,11 +64,14 @@ class EngineJobs:
             token = {"nextToken": page["nextForwardToken"]}
         return lines
 
-    def wait_for_line(self, name, begins, host=1, seconds=60):
+    def wait_for_line(self, name, begins, host=1, seconds=120):
         def written(job):
-            assert job["TrainingJobStatus"] == "InProgress", (job.get("FailureReason"), self.lines(name, host))
             with contextlib.suppress(ClientError):
-                return any(line.startswith(begins) for line in self.lines(name, host))
+                if any(line.startswith(begins) for line in self.lines(name, host)):
+                    return True
+            # Read after the description: of a job that had ended these were all lines.
+            assert job["TrainingJobStatus"] == "InProgress", (job.get("FailureReason"), self.lines(name, host))
+            return False
         self.wait(name, written, seconds)
 
     def deploy(self, name, image, count=1, **container):
@@ -77,7 +80,7 @@ class EngineJobs:
             {"VariantName": "v", "ModelName": name, "InitialInstanceCount": count, "InstanceType": "ml.m5.large",
              "ContainerStartupHealthCheckTimeoutInSeconds": 60}])
         self.sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             about = self.sm.describe_endpoint(EndpointName=name)
             if about["EndpointStatus"] != "Creating":
@@ -92,7 +95,7 @@ class EngineJobs:
 
     def delete_endpoint(self, name):
         self.sm.delete_endpoint(EndpointName=name)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while any(known["EndpointName"] == name for known in self.sm.list_endpoints()["Endpoints"]):
             assert time.monotonic() < deadline, "the endpoint does not go"
             time.sleep(0.05)
@@ -100,8 +103,15 @@ class EngineJobs:
     def containers(self, **labels):
         """What the engine says of this server's containers with these labels ("run", "gate", …); True: of any value."""
         label = [f"millwright.{name}" if value is True else f"millwright.{name}={value}" for name, value in labels.items()]
-        return [self.engine.call("GET", f"/containers/{found['Id']}/json")
-                for found in self.engine.ours(folder=self.server.folder, labels=label)]
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return [self.engine.call("GET", f"/containers/{found['Id']}/json")
+                        for found in self.engine.ours(folder=self.server.folder, labels=label)]
+            except RuntimeError:  # one was removed after the list was made
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def close(self):
         self.server.end_everything()

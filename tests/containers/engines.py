@@ -55,7 +55,8 @@ class Engine:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
                                             env={**os.environ, **self.variables})
-        for _ in range(300):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise NoEngine(f"{self.kind} does not run here: {self.log.read_text()[-800:]}")
             try:
@@ -116,13 +117,14 @@ class Engine:
         return self.call("GET", path + "filters=" + urllib.parse.quote(json.dumps({"label": [owner, *labels]})))
 
     def start_again(self):
-        """After its end; on a machine that is busy the first attempt may take too long for it."""
+        """After its end; what it left may need a moment more to go, and then its first attempt fails."""
         for attempts_left in (2, 1, 0):
             try:
                 return self.start()
             except NoEngine:
                 if not attempts_left:
                     raise
+                time.sleep(1)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -132,7 +134,7 @@ class Engine:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(60)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.kill()
 

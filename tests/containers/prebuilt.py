@@ -32,7 +32,7 @@ def engine(folder):
          "--default-ulimit", "nofile=20000:20000", "--default-ulimit", "nproc=4096:4096"], stdout=log.open("wb"),
         stderr=subprocess.STDOUT)
     try:
-        for _ in range(300):
+        for _ in range(1200):
             if daemon.poll() is not None or subprocess.run(["docker", "-H", host, "info"], capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
@@ -43,7 +43,7 @@ def engine(folder):
         yield host, "test-base"
     finally:
         daemon.terminate()
-        daemon.wait(60)
+        daemon.wait(120)
         # It leaves the mount of a network namespace, and gigabytes.
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
@@ -118,7 +118,9 @@ class Images:
     def network(self):
         name = f"job-{uuid.uuid4().hex[:8]}"
         # Of a range as the server's own: rules that other daemons have left behind rewrite the addresses of Docker's.
-        self.docker("network", "create", f"--subnet=198.19.{random.randrange(256)}.0/24", name)
+        numbers = random.sample(range(256), 16)
+        while not self.docker("network", "create", f"--subnet=198.19.{numbers.pop()}.0/24", name, check=not numbers):
+            continue  # somebody else has these
         try:
             yield name
         finally:
@@ -149,7 +151,7 @@ class Images:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.read()
 
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             with contextlib.suppress(OSError):
                 ask("/ping")

@@ -13,7 +13,7 @@ def test_runs_live_and_end_as_the_interface_says(engine):
     if not TESTS.exists():
         pytest.skip(f"{TESTS} is not built")
     before = {about["Id"] for about in engine.ours()}
-    done = subprocess.run([TESTS, "--gtest_filter=ContainerRuntimeTest.*", "--gtest_brief=1"], capture_output=True, text=True, timeout=300,
+    done = subprocess.run([TESTS, "--gtest_filter=ContainerRuntimeTest.*", "--gtest_brief=1"], capture_output=True, text=True, timeout=900,
                           env={**os.environ, "MILLWRIGHT_CONTAINER_TEST_SOCKET": engine.socket,
                                "MILLWRIGHT_CONTAINER_TEST_IMAGE": BUSYBOX})
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

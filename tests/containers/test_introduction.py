@@ -38,7 +38,7 @@ class Shell:
         self.variables = {**clean, **server.environment(), **engine.for_commands(folder),
                           "PATH": f"{Path(sys.executable).parent}:{BIN}:{os.environ['PATH']}", "HOME": str(folder)}
 
-    def run(self, commands, variables=(), seconds=120):
+    def run(self, commands, variables=(), seconds=300):
         commands = commands.replace("127.0.0.1:9770", f"127.0.0.1:{self.server.port}")
         commands = commands.replace("millwright env", f"millwright env --data-dir {self.server.folder}")
         if self.engine.kind == "podman":
@@ -132,7 +132,7 @@ def scripts(tmp_path_factory, engines, python_base, pictures):
 def test_the_estimator_trains_and_predicts(scripts, way, sdk):
     if (way, sdk) not in scripts:
         pytest.skip(f"{SDKS[sdk]} is not there")
-    told = check(*scripts[way, sdk], 240)
+    told = check(*scripts[way, sdk], 900)
     assert told["right"] == told["of"] == 20
 
 

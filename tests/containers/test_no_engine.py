@@ -53,7 +53,7 @@ class Place:
         server.client("s3").create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
 
     def command(self, *words):
-        return subprocess.run([*self.server.prefix, BIN / "millwright", *words, "--data-dir", self.data], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*self.server.prefix, BIN / "millwright", *words, "--data-dir", self.data], capture_output=True, text=True, timeout=120)
 
     def create(self, name, image, script=None, hosts=1):
         self.sm.create_training_job(
@@ -65,7 +65,7 @@ class Place:
             StoppingCondition={"MaxRuntimeInSeconds": 600})
 
     def end(self, name):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             job = self.sm.describe_training_job(TrainingJobName=name)
             if job["TrainingJobStatus"] not in ("InProgress", "Stopping"):
@@ -115,7 +115,19 @@ def serving(user):
     finally:
         with contextlib.suppress(RuntimeError):
             server.end_everything()
-        shutil.rmtree(folder)
+        remove(folder)
+
+
+def remove(folder):
+    """What runs of a server that was ended still hold goes with their last process."""
+    deadline = time.monotonic() + 30
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module", params=["root", "ordinary"])
@@ -221,7 +233,7 @@ def test_what_it_trains_is_served(place, unique, tmp_path):
     sm.create_endpoint_config(EndpointConfigName=unique, ProductionVariants=[
         {"VariantName": "v", "ModelName": unique, "InitialInstanceCount": 2, "InstanceType": "ml.t2.medium"}])
     sm.create_endpoint(EndpointName=unique, EndpointConfigName=unique)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while (about := sm.describe_endpoint(EndpointName=unique))["EndpointStatus"] == "Creating" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert about["EndpointStatus"] == "InService", about.get("FailureReason")
@@ -243,31 +255,36 @@ def test_the_user_of_the_image_is_the_one_inside(place, busybox, unique):
         assert archive.extractfile("made").read() == b"model\n"
 
 
+def unpacks(place):
+    with contextlib.suppress(FileNotFoundError):  # it is in its place by now
+        return any((place.data / "images/unpacking").glob("*/root/many/*50"))
+    return False
+
+
 def test_a_server_killed_while_it_unpacks_leaves_nothing_half(place, busybox, unique):
-    files = {f"many/{number:05}": f"{number} {unique} ".encode() * 50 for number in range(SMALL_FILES)}
-    slow = layer(files)
-    image = push(place.server, Image(busybox, slow), unique)
-    total = hashlib.sha256(b"".join(files.values())).hexdigest()
     script = "ls /many | wc -l; cat /many/* | sha256sum | cut -d' ' -f1"
-    killed = 0
-    for attempt in range(8):
-        if digest_of(slow[0])[7:] in place.layers():
-            break
-        place.create(f"{unique}-{attempt}", image, script)
-        deadline = time.monotonic() + 30
-        while not list((place.data / "images/unpacking").glob("*/root/many/*50")) and time.monotonic() < deadline:
-            if digest_of(slow[0])[7:] in place.layers():
-                break
+    half = False
+    for attempt in range(8):  # until it is killed in time
+        name = f"{unique}-{attempt}"
+        files = {f"many/{number:05}": f"{number} {name} ".encode() * 50 for number in range(SMALL_FILES)}
+        slow = layer(files)
+        image = push(place.server, Image(busybox, slow), name)
+        total = hashlib.sha256(b"".join(files.values())).hexdigest()
+        place.create(name, image, script)
+        deadline = time.monotonic() + 120
+        while not unpacks(place) and digest_of(slow[0])[7:] not in place.layers():
+            assert time.monotonic() < deadline, place.server.log()[-3000:]
         place.server.kill()
         half = digest_of(slow[0])[7:] not in place.layers()
-        killed += half
         place.server.start()
-        job = place.end(f"{unique}-{attempt}")
+        job = place.end(name)
         assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-        assert place.lines(f"{unique}-{attempt}") == [str(SMALL_FILES), total]
-    assert killed >= 1
-    assert not list((place.data / "images/unpacking").iterdir())
-    assert place.run(f"{unique}-again", image, script) == [str(SMALL_FILES), total]
+        assert place.lines(name) == [str(SMALL_FILES), total]
+        assert not list((place.data / "images/unpacking").iterdir())
+        assert place.run(f"{name}-again", image, script) == [str(SMALL_FILES), total]
+        if half:
+            break
+    assert half
 
 
 def test_a_layer_that_leads_out_is_the_reason(place, busybox, unique):
@@ -281,4 +298,5 @@ def test_a_layer_that_leads_out_is_the_reason(place, busybox, unique):
     job = place.end(unique)
     assert job["TrainingJobStatus"] == "Failed"
     assert 'the layer\'s entry "a/../../../escaped" leads out of the image' in job["FailureReason"]
-    assert not list(place.data.parent.rglob("escaped"))
+    # The run's own files go meanwhile, which this walk does not mind.
+    assert not [folder for folder, folders, files in os.walk(place.data.parent) if "escaped" in folders + files]

@@ -97,7 +97,7 @@ def test_a_script_trains_and_fails_as_without_containers(prebuilt, python_image)
     assert "['--epochs', '3'] {\"epochs\":3} /opt/ml/model" in host.start().finish()
     assert (host.model / "weights").exists()
     host = prebuilt.host(python_image, {}, {"train.py": "raise ValueError('no such column')\n"}).start()
-    assert host.end(60)[0] == 1
+    assert host.end(240)[0] == 1
     failure = (host.base / "output/failure").read_text()
     assert failure.startswith("ExecuteUserScriptError:") and "ValueError: no such column" in failure
 
@@ -169,8 +169,8 @@ def test_two_hosts_work_together_by_mpi(prebuilt, python_image):
                  for name in ("algo-1", "algo-2")]
         for host in hosts:
             host.start(network)
-        out = hosts[0].finish(120)
-        hosts[1].finish(60)
+        out = hosts[0].finish(300)
+        hosts[1].finish(120)
     assert all(f"rank {rank} of 4: 10" in out for rank in range(4)), out
 
 

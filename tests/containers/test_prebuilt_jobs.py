@@ -63,7 +63,7 @@ def server(prebuilt, tmp_path_factory):
 
 def command(server, *arguments):
     return subprocess.run([BIN / "millwright", "images", *arguments, "--data-dir", server.folder], capture_output=True, text=True,
-                          timeout=60)
+                          timeout=120)
 
 
 def packed(files):
@@ -82,7 +82,7 @@ def run_script(sm, script_request, finish, log_lines):
 
     def run(image, files, name, **changes):
         sm.create_training_job(**script_request(files, image=image, TrainingJobName=name, **changes))
-        return finish(name, 180), log_lines(name)
+        return finish(name, 300), log_lines(name)
 
     return run
 
@@ -206,7 +206,7 @@ def test_what_is_not_there_is_refused_with_the_way_to_get_it(server, sm, s3, buc
 def test_the_algorithms_train_and_serve_from_their_image(algorithms_image, sm, s3, bucket, training_request, finish, invoke, unique):
     known = {"MILLWRIGHT_ALGORITHM": "xgboost", "MILLWRIGHT_ALGORITHM_VERSION": "1.7-1"}
     sm.create_training_job(**training_request(image=algorithms_image, Environment=known))
-    about = finish(unique, 120)
+    about = finish(unique, 300)
     assert about["TrainingJobStatus"] == "Completed", about["FailureReason"]
     key = about["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3]
     model = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -219,7 +219,7 @@ def test_an_alias_makes_an_algorithm_a_container(server, algorithms_image, sm, s
     try:
         wanted = {"feature_dim": "6", "num_components": "2", "mini_batch_size": "100"}
         sm.create_training_job(**training_request(wanted, image=PCA, content_type="text/csv;label_size=0"))
-        about = finish(unique, 120)
+        about = finish(unique, 300)
         assert about["TrainingJobStatus"] == "Completed", about["FailureReason"]
         model = s3.get_object(Bucket=bucket, Key=about["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])["Body"].read()
         answer = invoke(PCA, model, b"1,.1,.1,0,0,0\n0,.9,.9,0,0,0\n", "text/csv", {}, accept="application/json")
