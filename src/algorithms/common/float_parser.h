@@ -121,6 +121,22 @@ inline const char* take_exponent(const char* p, const char* end, int& exponent) 
     return q;
 }
 
+// number * 10^exponent as a float. False: it lies too near to the middle between two floats, or outside of the range of
+// normal ones. REQUIRES: |exponent| <= kLargestPower.
+inline bool scaled_float(uint64_t number, int exponent, bool negative, float& value) {
+    double magnitude = static_cast<double>(number);
+    magnitude *= exponent < 0 ? kNegativePowersOfTen[-exponent] : kPowersOfTen[exponent];
+    constexpr uint64_t kHalf = uint64_t{1} << 28;
+    const uint64_t low_bits = std::bit_cast<uint64_t>(magnitude) & (2 * kHalf - 1);
+    const bool near_middle = low_bits - (kHalf - 4) <= 8;
+    const bool normal = magnitude >= 0x1p-126 && magnitude < 0x1p127;
+    if (near_middle || (!normal && number != 0)) [[unlikely]]
+        return false;
+    const uint32_t sign = static_cast<uint32_t>(negative) << 31;
+    value = std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(magnitude)) | sign);
+    return true;
+}
+
 }  // namespace float_parser_internal
 
 // Parses a number at `p`; returns the position behind it, or null when there is none.
@@ -145,22 +161,9 @@ inline const char* parse_float(const char* p, const char* end, float& value) {
         return parse_word(begin, end, value);
     if (p != end && (*p | 0x20) == 'e') p = take_exponent(p, end, exponent);
 
-    if (digits > 19 || exponent > kLargestPower || exponent < -kLargestPower) [[unlikely]] {
+    const bool fits = digits <= 19 && exponent <= kLargestPower && exponent >= -kLargestPower;
+    if (!fits || !scaled_float(number, exponent, negative, value)) [[unlikely]]
         value = convert_exactly(begin, p);
-        return p;
-    }
-    double magnitude = static_cast<double>(number);
-    magnitude *= exponent < 0 ? kNegativePowersOfTen[-exponent] : kPowersOfTen[exponent];
-    constexpr uint64_t kHalf = uint64_t{1} << 28;
-    const uint64_t low_bits = std::bit_cast<uint64_t>(magnitude) & (2 * kHalf - 1);
-    const bool near_middle = low_bits - (kHalf - 4) <= 8;
-    const bool normal = magnitude >= 0x1p-126 && magnitude < 0x1p127;
-    if (near_middle || (!normal && number != 0)) [[unlikely]] {
-        value = convert_exactly(begin, p);
-        return p;
-    }
-    const uint32_t sign = static_cast<uint32_t>(negative) << 31;
-    value = std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(magnitude)) | sign);
     return p;
 }
 

@@ -43,14 +43,33 @@ Result<size_t, PieceError> parse_csv(std::string_view piece, const CsvLayout& la
 Result<void, PieceError> parse_libsvm(std::string_view piece, const ReaderOptions& options, Dataset& out);
 
 // --- RecordIO-protobuf ---
+constexpr size_t kFrameBytes = 8;  // magic number and length
+
 struct RecordIoLayout {
     size_t columns = 0;
     size_t label_width = 0;
     bool sparse = false;
 };
 Result<RecordIoLayout, PieceError> learn_recordio_layout(std::string_view bytes);
-// End of the record that starts at `offset`: frames, parts and padding. `remaining file` is all of `bytes`.
-Result<size_t, PieceError> record_end(std::string_view bytes, size_t offset);
+// Where the records of a file end: frames, parts and padding.
+class RecordEnds {
+  public:
+    explicit RecordEnds(std::string_view file) : bytes_(file) {}
+    // Of the record that starts at `offset`.
+    Result<size_t, PieceError> after(size_t offset) {
+        // Most records are as long as the one before.
+        if (stride_ > 0 && bytes_.size() - offset >= stride_ && bytes_.substr(offset, kFrameBytes) == frame_) [[likely]]
+            return offset + stride_;
+        return find(offset);
+    }
+
+  private:
+    Result<size_t, PieceError> find(size_t offset);
+
+    std::string_view bytes_;
+    std::string_view frame_;  // of the last record that was whole, with its padding
+    size_t stride_ = 0;
+};
 // All records dense, with `layout`'s shape: fills `target` (room for `rows`). Returns false when a record has another
 // layout (sparse, other label width); then the general parser decides.
 Result<bool, PieceError> parse_dense_records(std::string_view piece, const RecordIoLayout& layout, size_t rows,

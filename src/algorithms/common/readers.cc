@@ -62,8 +62,9 @@ void cut_text(const Source& source, size_t index, size_t chunk_bytes, std::vecto
 
 Result<void> cut_records(const Source& source, size_t index, size_t chunk_bytes, std::vector<Piece>& pieces) {
     Piece piece{index, 0, 0, 0};
+    RecordEnds ends(source.bytes);
     while (piece.end < source.bytes.size()) {
-        auto end = record_end(source.bytes, piece.end);
+        auto end = ends.after(piece.end);
         if (!end) return locate(source, Format::RecordIo, 0, end.error());
         piece.end = *end;
         ++piece.rows;

@@ -139,6 +139,78 @@ TEST_F(Readers, CsvDoesNotDependOnPiecesOrThreads) {
         }
 }
 
+// A number as some program may write it.
+std::string number_text(std::mt19937& random) {
+    const auto digits = [&](size_t most) {
+        std::string out;
+        for (size_t left = random() % (most + 1); left > 0; --left) out += static_cast<char>('0' + random() % 10);
+        return out;
+    };
+    std::string text = std::vector<std::string>{"", "", "-", "+"}[random() % 4];
+    switch (random() % 8) {
+        case 0:
+            return text + "0" + digits(3);
+        case 1:
+            return text + digits(16) + "7";
+        case 2:
+            return text + digits(2) + "3.";
+        case 3:
+            return text + "." + digits(17) + "1";
+        case 4:
+            return text + digits(3) + "1e" + std::to_string(static_cast<int>(random() % 90) - 45);
+        case 5:
+            return text + (random() % 2 ? "nan" : "inf");
+        default:
+            return text + digits(7) + "4." + digits(9);
+    }
+}
+
+TEST(Csv, SameBitsAsStrtofForEveryKindOfField) {
+    std::mt19937 random(11);
+    for (int file = 0; file < 3000; ++file) {
+        const size_t columns = 1 + random() % 9;
+        const char delimiter = ",;\t"[random() % 3];
+        const std::string line_end = random() % 4 ? "\n" : "\r\n";
+        std::string text;
+        std::vector<float> expected;
+        for (size_t row = 0, rows = 1 + random() % 6; row < rows; ++row) {
+            for (size_t column = 0; column < columns; ++column) {
+                if (column > 0) text += delimiter;
+                const std::string number = number_text(random);
+                expected.push_back(std::strtof(number.c_str(), nullptr));
+                text += random() % 9 ? number : " " + number + " ";
+            }
+            text += line_end;
+        }
+        if (random() % 2) text.resize(text.size() - line_end.size());
+        const Dataset data = parsed(text, {.delimiter = delimiter});
+        ASSERT_EQ(data.columns, columns) << text;
+        ASSERT_EQ(data.values.size(), expected.size()) << text;
+        for (size_t i = 0; i < expected.size(); ++i)
+            ASSERT_EQ(std::bit_cast<uint32_t>(data.values[i]), std::bit_cast<uint32_t>(expected[i]))
+                << i << " of " << text;
+    }
+}
+
+TEST(Csv, UsualFieldsAreTakenWhereverTheInputEnds) {
+    // Each length of the last field at each distance from the end.
+    for (size_t length = 1; length < 20; ++length) {
+        const std::string number = std::string("8765.43210987654321000").substr(0, length);
+        for (size_t behind = 0; behind < 20; ++behind) {
+            const std::string text = "1.5," + number + "," + std::string(behind + 1, '7');
+            const Dataset data = parsed(text, kCsv);
+            EXPECT_EQ(data.values[1], std::strtof(number.c_str(), nullptr)) << text;
+            EXPECT_EQ(data.values[2], std::strtof(std::string(behind + 1, '7').c_str(), nullptr)) << text;
+        }
+        EXPECT_EQ(failure("1.5," + number + "x,2.5,345678901234567\n", kCsv),
+                  "input: line 1: unexpected 'x' after a number");
+        EXPECT_EQ(failure("1.5," + number + "..1,2.5,345678901234567\n", kCsv).substr(0, 26),
+                  "input: line 1: unexpected ");
+    }
+    for (const char* rubbish : {"-", ".", "+", "-.", "1-", "--1", "1.2.3", "/", ":", "1:2", "e5", ".e5"})
+        EXPECT_FALSE(parse_bytes("1.5," + std::string(rubbish) + ",2.5,34567890123456789\n", "input", kCsv)) << rubbish;
+}
+
 TEST_F(Readers, TheEarliestErrorWinsAndNamesItsFile) {
     std::string text;
     for (int row = 0; row < 200; ++row) text += row == 77 || row == 150 ? "bad\n" : "1.5\n";
@@ -373,6 +445,55 @@ TEST_F(Readers, RecordIoDoesNotDependOnPiecesOrThreads) {
         ASSERT_TRUE(data);
         EXPECT_EQ(data->values, whole.values);
         EXPECT_EQ(data->labels, whole.labels);
+    }
+}
+
+// Records of equal bytes around their numbers have a way of their own; `keep_record_infos` takes the general one.
+TEST(RecordIo, RecordsThatDifferInOneThingAreReadAsTheyAre) {
+    std::mt19937 random(5);
+    const auto value = [&](size_t count) {
+        std::string numbers;
+        for (size_t i = 0; i < count; ++i) numbers += raw(static_cast<float>(random() % 1000));
+        return field(2, field(2, field(1, numbers)));
+    };
+    const auto features = [&] { return field(1, field(1, "values") + value(3)); };
+    const auto label = [&] { return field(2, field(1, "values") + value(1)); };
+    const auto payload = [&](size_t kind) {
+        switch (kind) {
+            case 0:
+                return features() + label();
+            case 1:
+                return label() + features();
+            case 2:
+                return features() + label() + field(3, std::to_string(100 + random() % 900));
+            case 3:
+                return features() + features() + label();
+            case 4:  // as long as the next one
+                return features() + label() + field(1, field(1, "others") + value(3));
+            case 5:
+                return field(1, field(1, "others") + value(3)) + features() + label();
+            case 6:  // and this one, of which the last values count
+                return features() + label() + features();
+            case 7:
+                return field(1, value(3) + field(1, "values")) + label();
+            default:
+                return features() + label() + field(9, std::string(random() % 5, 'u'));
+        }
+    };
+    for (int file = 0; file < 500; ++file) {
+        std::string bytes;
+        size_t kind = random() % 9;
+        const size_t rows = 1 + random() % 30;
+        for (size_t row = 0; row < rows; ++row) {
+            bytes += frame(payload(kind));
+            if (random() % 3 == 0) kind = random() % 9;
+        }
+        const Dataset quick = parsed(bytes, kRecordIo);
+        const Dataset general = parsed(bytes, {.format = Format::RecordIo, .keep_record_infos = true});
+        ASSERT_EQ(quick.rows, rows);
+        ASSERT_EQ(quick.values, general.values);
+        ASSERT_EQ(quick.labels, general.labels);
+        ASSERT_EQ(quick.columns, 3u);
     }
 }
 
