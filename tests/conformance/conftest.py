@@ -1,4 +1,5 @@
 """Fixtures: one server for the whole run, clients for it, buckets and data."""
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "examples"))
@@ -135,7 +137,10 @@ def log_lines(logs):
 
     def read(name, host="algo-1"):
         group = "/aws/sagemaker/TrainingJobs"
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/{host}-")["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/{host}-")["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []  # no job has begun yet
         lines, token = [], None
         while streams:
             more = {"nextToken": token} if token else {}
@@ -154,7 +159,7 @@ def log_lines(logs):
 def finish(sm):
     """Waits for a job's end and returns its description."""
 
-    def wait(name, seconds=60):
+    def wait(name, seconds=180):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             job = sm.describe_training_job(TrainingJobName=name)
@@ -164,3 +169,21 @@ def finish(sm):
         raise AssertionError(f"{name} is still {job['TrainingJobStatus']}: {job['SecondaryStatusTransitions']}")
 
     return wait
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    item.has_failed = getattr(item, "has_failed", False) or report.failed
+
+
+@pytest.fixture(autouse=True)
+def end_the_jobs_of_a_failed_test(request):
+    """Where there is room for one job, the next test would wait for what this one has left."""
+    sm = request.getfixturevalue("sm") if "sm" in request.fixturenames else None
+    yield
+    if sm is None or not getattr(request.node, "has_failed", False):
+        return
+    for job in sm.list_training_jobs(StatusEquals="InProgress", MaxResults=100)["TrainingJobSummaries"]:
+        with contextlib.suppress(ClientError):
+            sm.stop_training_job(TrainingJobName=job["TrainingJobName"])

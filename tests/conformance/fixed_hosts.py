@@ -40,7 +40,7 @@ PROGRAM = textwrap.dedent("""
     if telemetry is not None:
         sending = telemetry._send_telemetry_request(1, [1], session, None, None, "DEFAULT")
         if sending is not None:
-            sending.join(30)
+            sending.join(120)
     result["reached"] = sorted(reached)
     result["lines"] = [line for line in lines if "HTTP/1" in line]
     print("RESULT " + json.dumps(result))
@@ -58,7 +58,7 @@ def sdk_stays_on_the_machine(server, tmp_path):
     environment.update(AWS_ACCESS_KEY_ID=keys["AccessKeyId"], AWS_SECRET_ACCESS_KEY=keys["SecretAccessKey"],
                        AWS_SESSION_TOKEN=keys["SessionToken"], HOME=str(tmp_path), PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python")
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=tmp_path, capture_output=True, text=True,
-                          timeout=120)
+                          timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     result = json.loads(done.stdout.rsplit("RESULT ", 1)[1])
     assert result["bucket"] == f"sagemaker-us-west-2-{server.account}"

@@ -21,7 +21,7 @@ def newest():
 def save(state):
     path = checkpoints / f"state-{state['step']:05}.json"
     hidden = path.with_name(path.name + ".sagemaker-ignore")
-    hidden.write_text(json.dumps(state))
+    hidden.write_text(json.dumps({**state, "segment": segment}))
     hidden.rename(path)
     for old in sorted(checkpoints.glob("state-*.json"))[:-40]:  # long enough that the last ones come to rest
         old.unlink()
@@ -77,6 +77,7 @@ def data():
 
 
 state = newest()
+segment = state.pop("segment", 0) + 1
 print("segment begins at step", state["step"], flush=True)
 connections = peers()
 while state["step"] < parameters["steps"]:
@@ -89,7 +90,8 @@ while state["step"] < parameters["steps"]:
         state["weights"][1] = sum_over_hosts(state["weights"][1], connections) / len(hosts)
     if rank == 0:
         save(state)
-    time.sleep(parameters["pause"])
+    if segment <= parameters["slow_segments"]:
+        time.sleep(parameters["pause"])
 if rank == 0:
     Path("/opt/ml/model/result.json").write_text(json.dumps(state))
 print("finished", flush=True)
@@ -108,8 +110,9 @@ def put_source(s3, bucket):
     s3.put_object(Bucket=bucket, Key=SOURCE_KEY, Body=packed.getvalue())
 
 
-def request(account, bucket, name, steps, pause=0.05, hosts=1, pipe="", **changes):
-    """`pipe`: an S3 prefix that is read once a step. REQUIRES: put_source() was called for the bucket."""
+def request(account, bucket, name, steps, pause=0.05, slow_segments=1000, hosts=1, pipe="", **changes):
+    """`pause`: seconds after a step, in the first `slow_segments` segments. `pipe`: an S3 prefix that is read once a step.
+    REQUIRES: put_source() was called for the bucket."""
     made = dict(
         TrainingJobName=name, RoleArn=f"arn:aws:iam::{account}:role/SageMakerRole",
         AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "Pipe" if pipe else "File"},
@@ -119,7 +122,7 @@ def request(account, bucket, name, steps, pause=0.05, hosts=1, pipe="", **change
         CheckpointConfig={"S3Uri": f"s3://{bucket}/checkpoints/{name}"},
         HyperParameters={"sagemaker_program": '"train.py"',
                          "sagemaker_submit_directory": json.dumps(f"s3://{bucket}/{SOURCE_KEY}"),
-                         "steps": str(steps), "pause": str(pause)})
+                         "steps": str(steps), "pause": str(pause), "slow_segments": str(slow_segments)})
     if pipe:
         made["InputDataConfig"] = [{"ChannelName": "train", "DataSource": {"S3DataSource": {
             "S3DataType": "S3Prefix", "S3Uri": pipe, "S3DataDistributionType": "FullyReplicated"}}}]

@@ -1,4 +1,5 @@
 """Starts and stops the real binary for the tests; also used by the fault tests and the benchmark."""
+import contextlib
 import json
 import os
 import signal
@@ -43,7 +44,7 @@ class Server:
         return self
 
     def _wait_until_it_answers(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         note = self.folder / "server.json"
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -56,7 +57,7 @@ class Server:
                     return
             except (OSError, ValueError, KeyError, urllib.error.URLError):
                 time.sleep(0.002)
-        raise RuntimeError("the server did not answer within 30 s: " + self.log()[-2000:])
+        raise RuntimeError("the server did not answer within 60 s: " + self.log()[-2000:])
 
     @property
     def url(self):
@@ -72,6 +73,11 @@ class Server:
 
     def log(self):
         return (self.folder.parent / (self.folder.name + ".log")).read_text(errors="replace")
+
+    def audit_lines(self):
+        """Of the audit log; the last may be only half written."""
+        text = (self.folder / "logs/audit/audit.jsonl").read_text()
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
 
     def environment(self, *options):
         """What `eval "$(millwright env)"` gives a shell; `options`: of the command, such as --proxy."""
@@ -103,7 +109,8 @@ class Server:
             self.stop()
         finally:
             for pid in launchers_of(self.folder):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it was about to end
+                    os.kill(pid, signal.SIGKILL)
 
     def boto_session(self, **changes):
         import boto3
@@ -131,6 +138,11 @@ def launchers_of(folder):
             if "millwright-launcher" in command and str(folder) in command:
                 found.append(int(entry.name))
     return found
+
+
+def paths_below(folder):
+    """What lies there, also while the server removes some of it."""
+    return [Path(at) / name for at, folders, files in os.walk(folder) for name in folders + files]
 
 
 def mounts_and_cgroups(folder, runs):

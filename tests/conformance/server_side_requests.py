@@ -142,7 +142,7 @@ class Probe:
                     {"VariantName": "a", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}])
                 sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
                 endpoints.append(name)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while time.monotonic() < deadline:
             busy = [name for name in endpoints if sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"]
             busy += [job["TrainingJobName"] for job in sagemaker.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]]

@@ -306,23 +306,22 @@ def test_nobody_reads_what_a_policy_opens_and_nothing_else(server, s3, unique):
         s3.put_object(Bucket=name, Key=key, Body=b"x")
     s3.put_bucket_policy(Bucket=name, Policy=policy(
         {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/public/*"}))
-    assert urllib.request.urlopen(f"{server.url}/{name}/public/a", timeout=10).read() == b"x"
+    assert urllib.request.urlopen(f"{server.url}/{name}/public/a", timeout=60).read() == b"x"
     for path in ("private/a", "", "public/missing"):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{server.url}/{name}/{path}", timeout=10)
+            urllib.request.urlopen(f"{server.url}/{name}/{path}", timeout=60)
         assert refused.value.code == 403
 
 
 def test_the_audit_log_says_who_did_what(server, user, unique):
     person = user()
     error_of(person.client("sagemaker").create_model, ModelName=unique)
-    deadline, lines = time.monotonic() + 5, []
+    deadline, lines = time.monotonic() + 60, []
     while time.monotonic() < deadline and not lines:
-        text = (server.folder / "logs/audit/audit.jsonl").read_text()
-        lines = [line for line in map(json.loads, text.splitlines()) if line.get("arn") == person.arn]
         time.sleep(0.05)
+        lines = [line for line in server.audit_lines() if line.get("arn") == person.arn]
     line = lines[0]
     assert (line["service"], line["operation"], line["decision"], line["status"]) == ("sagemaker", "CreateModel", "deny", 400)
     assert line["error_code"] == "AccessDeniedException" and line["resource"].endswith(f":model/{unique}")
     assert line["source_address"] == "127.0.0.1" and "Boto3" in line["user_agent"] and line["latency_us"] >= 0
-    assert server.credentials["SecretAccessKey"] not in text
+    assert server.credentials["SecretAccessKey"] not in (server.folder / "logs/audit/audit.jsonl").read_text()

@@ -144,7 +144,7 @@ def send(prepared):
     import urllib.request
     request = urllib.request.Request(prepared.url, data=prepared.body, headers=dict(prepared.headers), method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -160,7 +160,7 @@ def test_expired_signature(server):
 
 def test_a_body_cut_in_the_middle(server, s3, bucket):
     url = urlparse(s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "cut"}))
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall(f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 1000\r\n\r\n".encode())
         connection.sendall(b"x" * 500)
         connection.shutdown(socket.SHUT_WR)

@@ -25,7 +25,10 @@ def checkpoints(s3, bucket, name):
 def messages_of(logs, name):
     """All log lines of a job."""
     group = "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name + "/")["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name + "/")["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []  # no job has begun yet
     found = []
     for stream in streams:
         token = None
@@ -95,7 +98,7 @@ def test_a_stopped_job_is_resumed_by_the_next(sm, s3, logs, bucket, training_req
 
 def test_the_time_limit_leaves_checkpoints(sm, s3, bucket, training_request, finish, unique):
     sm.create_training_job(**training_request({**HYPERPARAMETERS, "num_round": "1000000"},
-                                              StoppingCondition={"MaxRuntimeInSeconds": 2},
+                                              StoppingCondition={"MaxRuntimeInSeconds": 6},
                                               CheckpointConfig=config(bucket, unique)))
     assert finish(unique)["SecondaryStatus"] == "MaxRuntimeExceeded"
     assert checkpoints(s3, bucket, unique)

@@ -330,12 +330,15 @@ def test_the_worker_removes_what_a_policy_ends(tmp_path):
         ecr.put_lifecycle_policy(repositoryName="short/lived", lifecyclePolicyText=lifecycle(
             {"tagStatus": "tagged", "tagPrefixList": ["keep"], "countType": "imageCountMoreThan", "countNumber": 5},
             {"tagStatus": "any", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 2}))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while len(left := ecr.list_images(repositoryName="short/lived")["imageIds"]) > 1 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert left == [{"imageDigest": digest_of(kept.encode()), "imageTag": "keep-me"}]
         assert digest_of(untouched.encode()) != left[0]["imageDigest"]
-        evaluated = ecr.get_lifecycle_policy(repositoryName="short/lived")["lastEvaluatedAt"]
+        while "lastEvaluatedAt" not in (policy := ecr.get_lifecycle_policy(repositoryName="short/lived")):
+            assert time.monotonic() < deadline  # it is noted after the round
+            time.sleep(0.1)
+        evaluated = policy["lastEvaluatedAt"]
         assert abs((datetime.datetime.now(datetime.timezone.utc) - evaluated).total_seconds()) < 30
     finally:
         server.end_everything()
@@ -446,9 +449,9 @@ def test_what_was_done_stands_in_the_audit_log(tmp_path):
         push_image(ecr, "audited", "x", "v1")
         refusal(ecr.describe_images, repositoryName="missing")
         arn = f"arn:aws:ecr:us-west-2:{server.account}:repository/audited"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            lines = [json.loads(line) for path in (server.folder / "logs/audit").iterdir() for line in path.read_text().splitlines()]
+            lines = server.audit_lines()
             if any("DescribeImages" in json.dumps(line) for line in lines):
                 break
             time.sleep(0.05)

@@ -117,10 +117,13 @@ def test_an_update_loses_no_request(sm, runtime, model, endpoint):
     thread = threading.Thread(target=invoke)
     thread.start()
     try:
+        deadline = time.monotonic() + 60
+        while not answered and not failed and time.monotonic() < deadline:
+            time.sleep(0.01)  # the old version has answered, too
         sm.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
         assert sm.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] in ("Updating", "InService")
         sm.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while answered[-1:] != ["next"] and time.monotonic() < deadline:
             time.sleep(0.01)
     finally:

@@ -36,6 +36,6 @@ def running(environment):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_example(name, running):
-    output, _ = running[name].communicate(timeout=300)
+    output, _ = running[name].communicate(timeout=900)
     assert running[name].returncode == 0, output[-6000:]
     assert MUST_PRINT[name] in output

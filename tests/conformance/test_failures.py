@@ -10,7 +10,7 @@ import pytest
 from server import BIN
 
 
-def jobs_command(server, *words, timeout=30):
+def jobs_command(server, *words, timeout=90):
     return subprocess.run([BIN / "millwright", "jobs", *words[:1], "--data-dir", server.folder, *words[1:]],
                           capture_output=True, text=True, timeout=timeout)
 
@@ -98,7 +98,7 @@ def test_a_failed_job_can_be_entered(sm, server, script_request, finish, unique)
     failed_reason(sm, finish, script_request({"train.py": script}, hyperparameters={"alpha": 1}))
     look = ("cat /tmp/state /opt/ml/code/note && python -c 'import os, sys; print(sys.prefix, os.environ[\"TRAINING_JOB_NAME\"])'"
             " && grep -o alpha /opt/ml/input/config/hyperparameters.json && exit 7")
-    entered = jobs_command(server, "enter", unique, "--", "bash", "-c", look, timeout=60)
+    entered = jobs_command(server, "enter", unique, "--", "bash", "-c", look)
     assert entered.returncode == 7, (entered.stdout, entered.stderr)
     assert "epoch 7mine" in entered.stdout
     assert "/opt/millwright/environments/" in entered.stdout and unique in entered.stdout
@@ -118,7 +118,7 @@ def test_a_running_job_can_be_entered_and_followed(sm, server, script_request, f
     try:
         assert jobs_command(server, "stop", unique).returncode == 0
         assert finish(unique)["TrainingJobStatus"] == "Stopped"
-        output, _ = following.communicate(timeout=20)
+        output, _ = following.communicate(timeout=90)
     finally:
         following.kill()
     assert "ready now" in output and following.returncode == 0

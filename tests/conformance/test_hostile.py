@@ -19,6 +19,7 @@ import botocore.credentials
 import pytest
 from botocore.exceptions import ClientError
 from conftest import XGBOOST_IMAGE
+from server import paths_below
 
 
 def refused(call, *arguments, **keywords):
@@ -33,10 +34,10 @@ def still_there(server):
     before = server.process.pid
     yield
     assert server.process.poll() is None and server.process.pid == before
-    assert urllib.request.urlopen(server.url + "/health", timeout=5).status == 200
+    assert urllib.request.urlopen(server.url + "/health", timeout=30).status == 200
 
 
-def raw(server, data, seconds=5):
+def raw(server, data, seconds=30):
     """Sends bytes, closes our side and returns everything that comes back."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as connection:
         try:
@@ -87,7 +88,7 @@ def test_slow_clients_do_not_hold_up_others(server, s3, bucket):
         begun = time.monotonic()
         for number in range(5):
             s3.put_object(Bucket=bucket, Key=f"slow/{number}", Body=b"x")
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 9  # the slow ones are cut after 10 s
     finally:
         for connection in slow:
             connection.close()
@@ -110,7 +111,7 @@ def send(server, prepared, changes=None, body=None):
     request = urllib.request.Request(prepared.url, data=prepared.body if body is None else body, headers=headers,
                                      method=prepared.method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -257,7 +258,7 @@ def outcome_of(sm, server, s3, bucket, name, model):
     sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[{
         "VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}])
     sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (found := sm.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating" and time.monotonic() < deadline:
         time.sleep(0.05)
     sm.delete_endpoint(EndpointName=name)
@@ -277,7 +278,7 @@ def test_archives_cannot_write_elsewhere(sm, server, s3, bucket, unique, members
     assert endpoint["EndpointStatus"] == "Failed", endpoint
     assert str(server.folder) not in endpoint["FailureReason"]
     assert not os.path.exists("/tmp/escaped-by-millwright-test")
-    assert not [path for path in server.folder.rglob("escaped")]
+    assert not [path for path in paths_below(server.folder) if path.name == "escaped"]
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(sm, server, s3, bucket, unique):

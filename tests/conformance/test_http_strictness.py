@@ -278,11 +278,9 @@ def nginx(tmp_path_factory):
     if program is None:
         pytest.skip("nginx is not installed")
     folder = tmp_path_factory.mktemp("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     # With a proxy behind it nginx reads bodies as we do; `return` alone would look at no chunk.
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        inner = probe.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("127.0.0.1", 0)) as another:
+        port, inner = probe.getsockname()[1], another.getsockname()[1]
     (folder / "nginx.conf").write_text(f"""
         daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log crit;
         events {{ worker_connections 512; }}
@@ -293,7 +291,7 @@ def nginx(tmp_path_factory):
           server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{inner}; }} }}
         }}""")
     process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
-    for _ in range(200):
+    for _ in range(1200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             break
@@ -308,6 +306,9 @@ def test_nothing_that_nginx_refuses_is_accepted(server, nginx):
     table = {**REFUSED, **CUT, **ACCEPTED}
     ours, theirs = all_at_once(server.port, table), all_at_once(nginx, table, 2)
     good = lambda codes: sum(200 <= code < 400 for code in codes)  # noqa: E731
+    # On a busy machine an answer takes longer than that.
+    late = {name: request for name, request in table.items() if name not in CUT and good(ours[name]) > good(theirs[name])}
+    theirs.update(all_at_once(nginx, late, 20))
     # /health answers before it has seen the whole body, so a broken one costs us no good answer but the connection.
     smuggled = {name: (ours[name], theirs[name]) for name in table
                 if name not in CUT and name not in LOOSER_THAN_NGINX and good(ours[name]) > good(theirs[name])}

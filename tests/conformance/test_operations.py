@@ -31,7 +31,7 @@ def test_every_sagemaker_operation_is_implemented_or_refused_by_name(server, sm)
         prepared = request.prepare()
         try:
             with urllib.request.urlopen(urllib.request.Request(prepared.url, data=b"{}", headers=dict(prepared.headers)),
-                                        timeout=10) as answer:
+                                        timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())

@@ -193,7 +193,7 @@ def test_a_handshake_that_stalls_is_cut(secure):
     peers[1].sendall(b"GET / HT")
     for peer in peers[:2]:
         assert peer.recv(100) == b""
-        assert 9 < time.monotonic() - begun < 13
+        assert 9 < time.monotonic() - begun < 20
     peers[2].sendall(b"\x16\x03\x01\x00\x05junk!")
     answer = peers[2].recv(1000)
     assert answer == b"" or answer[0] == 0x15  # a TLS alert
@@ -215,7 +215,7 @@ def test_a_certificate_from_files_is_read_again_when_it_changes(tmp_path):
     try:
         assert shown().split() == first.split()
         make("second")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while shown().split() == first.split() and time.monotonic() < deadline:
             time.sleep(0.5)
         assert shown().split() == (tmp_path / "cert.pem").read_text().split()

@@ -136,7 +136,7 @@ def test_two_writers_of_one_upload(own, registry, name):
     place = registry("POST", f"/v2/{name}/blobs/uploads/").headers["Location"]
     with socket.create_connection(("127.0.0.1", own.port), timeout=20) as line:
         line.sendall(f"PATCH {place} HTTP/1.1\r\nHost: x\r\n{authorization(registry)}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:10])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (answer := registry("PATCH", place, b"")).status != 409 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert (answer.status, answer.code) == (409, "BLOB_UPLOAD_INVALID")
@@ -158,7 +158,7 @@ def test_a_thousand_uploads_of_the_same_layer(own, name):
             places = [client("POST", f"/v2/{name}/blobs/uploads/").headers["Location"] for _ in range(10)]
             for place in places:
                 assert client("PATCH", place, body[:12_000]).status == 202
-            all_begun.wait(60)
+            all_begun.wait(300)
             for place in places:
                 answer = client("PUT", f"{place}?digest={digest_of(body)}", body[12_000:])
                 assert answer.status == 201, answer.body
@@ -170,7 +170,7 @@ def test_a_thousand_uploads_of_the_same_layer(own, name):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(600)
     print(f"\n1000 uploads of one layer at once in {time.monotonic() - begun:.1f} s")
     assert failures == []
     assert len(files_of(own)) == len(before) + 1
@@ -197,7 +197,7 @@ def test_uploads_that_are_never_finished_go(tmp_path):
             age = 3600 if path == young else 100_000
             os.utime(path, (time.time() - age, time.time() - age))
         server.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while len(files_of(server)) > 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         registry = Registry(server)

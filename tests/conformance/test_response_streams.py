@@ -58,4 +58,4 @@ def test_connections_are_kept_between_streams(runtime, endpoint):
     begun = time.monotonic()
     for _ in range(50):
         parts_of(runtime.invoke_endpoint_with_response_stream(EndpointName=endpoint, Body="1,2\n", ContentType="text/csv"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30

@@ -43,7 +43,7 @@ def versions(s3, bucket):
     return len(page.get("Versions", [])), len(page.get("DeleteMarkers", []))
 
 
-def wait_for(state, wanted, seconds=20):
+def wait_for(state, wanted, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and state() != wanted:
         time.sleep(0.1)
@@ -140,10 +140,10 @@ def test_the_current_version_ends_under_a_marker(hasty, fresh):
 
 
 def test_unfinished_uploads_end(hasty, fresh):
-    set_rules(hasty, fresh, {"Prefix": "a/", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}})
     doomed = hasty.create_multipart_upload(Bucket=fresh, Key="a/1")["UploadId"]
     hasty.upload_part(Bucket=fresh, Key="a/1", UploadId=doomed, PartNumber=1, Body=b"x" * 100_000)
     kept = hasty.create_multipart_upload(Bucket=fresh, Key="b/1")["UploadId"]
+    set_rules(hasty, fresh, {"Prefix": "a/", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}})
     wait_for(lambda: [about["UploadId"] for about in hasty.list_multipart_uploads(Bucket=fresh)["Uploads"]], [kept])
     with pytest.raises(ClientError) as failure:
         hasty.upload_part(Bucket=fresh, Key="a/1", UploadId=doomed, PartNumber=2, Body=b"x")

@@ -144,7 +144,7 @@ class Wire:
     """One connection, kept open as far as the server keeps it."""
 
     def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def send(self, method, target, headers, body):
         """(status, body). Headers are pairs, sent as they are."""

@@ -13,10 +13,10 @@ HYPERPARAMETERS = {"objective": "binary:logistic", "eval_metric": "logloss", "ma
 
 def jobs_command(server, *words):
     return subprocess.run([BIN / "millwright", "jobs", "--data-dir", server.folder, *words], capture_output=True,
-                          text=True, timeout=30)
+                          text=True, timeout=90)
 
 
-def wait_for(sm, name, secondary, seconds=30):
+def wait_for(sm, name, secondary, seconds=90):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         job = sm.describe_training_job(TrainingJobName=name)
@@ -49,13 +49,15 @@ def spot_request(training_request, bucket, unique):
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_an_interrupted_job_goes_on_from_its_checkpoints(server, sm, s3, bucket, log_lines, finish, unique, hosts):
     resumable.put_source(s3, bucket)
-    steps = 60
+    # It would take half a minute. Once it has been interrupted twice it hurries.
+    steps, pause = 600, 0.05
     spot = dict(EnableManagedSpotTraining=True,
                 StoppingCondition={"MaxRuntimeInSeconds": 300, "MaxWaitTimeInSeconds": 600})
-    sm.create_training_job(**resumable.request(server.account, bucket, unique, steps, hosts=hosts, **spot))
+    sm.create_training_job(**resumable.request(server.account, bucket, unique, steps, pause, slow_segments=2, hosts=hosts,
+                                                **spot))
     for number in (1, 2):
         wait_for(sm, unique, "Training", 120)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         known = set(checkpoints(s3, bucket, unique))
         while set(checkpoints(s3, bucket, unique)) == known:  # something new to go on from
             assert time.monotonic() < deadline
@@ -72,11 +74,11 @@ def test_an_interrupted_job_goes_on_from_its_checkpoints(server, sm, s3, bucket,
     statuses = [status for status in jobs_text(sm, unique) if status != "Pending"]
     assert statuses == [*segment, "Interrupted", *segment, "Interrupted", *segment, "Uploading", "Completed"]
     assert all(step["StatusMessage"] for step in job["SecondaryStatusTransitions"])
-    # Three segments took the time, and no more than was trained is billed.
-    assert job["TrainingTimeInSeconds"] >= steps * 0.05
-    assert 1 <= job["BillableTimeInSeconds"] < job["TrainingTimeInSeconds"]
     begun = [int(line.rsplit(" ", 1)[1]) for line in log_lines(unique) if line.startswith("segment begins")]
     assert len(begun) == 3 and begun[0] == 0 < begun[1] < begun[2] < steps, begun
+    # Three segments took the time, and no more than was trained is billed.
+    assert job["TrainingTimeInSeconds"] >= begun[2] * pause
+    assert 1 <= job["BillableTimeInSeconds"] < job["TrainingTimeInSeconds"]
 
     sm.create_training_job(**resumable.request(server.account, bucket, unique + "-whole", steps, pause=0, hosts=hosts))
     assert finish(unique + "-whole", 120)["TrainingJobStatus"] == "Completed"
@@ -87,8 +89,16 @@ def jobs_text(sm, name):
     return [step["Status"] for step in sm.describe_training_job(TrainingJobName=name)["SecondaryStatusTransitions"]]
 
 
-def test_max_wait_ends_a_job(sm, s3, bucket, spot_request, finish, unique):
-    sm.create_training_job(**spot_request(1_000_000, run=2, wait=2))
+def test_max_wait_ends_a_job(sm, s3, bucket, spot_request, training_request, finish, unique):
+    # The wait begins with the request, the run with the job: it begins late, because another one has the machine.
+    other = training_request({**HYPERPARAMETERS, "num_round": "1000000"}, TrainingJobName=unique + "-other")
+    other["ResourceConfig"]["InstanceType"] = "ml.m5.24xlarge"  # shrunk to the whole machine
+    sm.create_training_job(**other)
+    wait_for(sm, unique + "-other", "Training")
+    sm.create_training_job(**spot_request(1_000_000, run=15, wait=15))
+    wait_for(sm, unique, "Pending")
+    time.sleep(5)
+    sm.stop_training_job(TrainingJobName=unique + "-other")
     job = finish(unique)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
     assert jobs_text(sm, unique)[-2:] == ["Stopping", "MaxWaitTimeExceeded"]
@@ -137,7 +147,7 @@ def test_interruptions_come_as_configured(tmp_path, training_request, s3, bucket
             there.put_object(Bucket="spot", Key=item["Key"],
                              Body=s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read())
         sm = server.client("sagemaker")
-        request = training_request({**HYPERPARAMETERS, "num_round": "6000"}, uri="s3://spot/data/train/",
+        request = training_request({**HYPERPARAMETERS, "num_round": "1000000"}, uri="s3://spot/data/train/",
                                    EnableManagedSpotTraining=True,
                                    StoppingCondition={"MaxRuntimeInSeconds": 300, "MaxWaitTimeInSeconds": 600},
                                    CheckpointConfig={"S3Uri": "s3://spot/checkpoints"},
@@ -145,7 +155,7 @@ def test_interruptions_come_as_configured(tmp_path, training_request, s3, bucket
         request["RoleArn"] = f"arn:aws:iam::{server.account}:role/SageMakerRole"
         name = request["TrainingJobName"]
         sm.create_training_job(**request)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "Interrupted" not in jobs_text(sm, name):
             assert time.monotonic() < deadline and sm.describe_training_job(TrainingJobName=name)[
                 "TrainingJobStatus"] == "InProgress", jobs_text(sm, name)
@@ -161,6 +171,7 @@ def test_interruptions_come_as_configured(tmp_path, training_request, s3, bucket
     finally:
         server.end_everything()
 
+
 def test_the_sdk_prints_what_was_saved(server, environment, bucket, s3, unique):
     """fit() of SDK v2 with use_spot_instances, as in its documentation; interrupted once on the way."""
     resumable.put_source(s3, bucket)
@@ -171,17 +182,17 @@ estimator = Estimator(image_uri="{resumable.IMAGE}", role="SageMakerRole", insta
                       output_path="s3://{bucket}/output", use_spot_instances=True, max_run=300, max_wait=600,
                       checkpoint_s3_uri="s3://{bucket}/checkpoints/{unique}", hyperparameters=dict(
                           sagemaker_program="train.py", sagemaker_submit_directory="s3://{bucket}/{resumable.SOURCE_KEY}",
-                          steps=60, pause=0.05))
+                          steps=300, pause=0.05, slow_segments=1000))
 estimator.fit(job_name="{unique}")
 """
     fit = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while jobs_command(server, "interrupt", unique).returncode != 0:
             assert time.monotonic() < deadline and fit.poll() is None, fit.communicate()
             time.sleep(0.1)
-        output, _ = fit.communicate(timeout=120)
+        output, _ = fit.communicate(timeout=300)
     finally:
         fit.kill()
     assert fit.returncode == 0, output

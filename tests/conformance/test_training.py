@@ -75,12 +75,12 @@ def test_two_hosts_train_together(sm, s3, bucket, training_request, finish, uniq
 
 def test_stop_ends_a_running_job(sm, training_request, finish, unique):
     sm.create_training_job(**training_request({"num_round": "1000000", "objective": "binary:logistic"}))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while sm.describe_training_job(TrainingJobName=unique)["SecondaryStatus"] != "Training":
         assert time.monotonic() < deadline
         time.sleep(0.02)
     sm.stop_training_job(TrainingJobName=unique)
-    job = finish(unique, 30)
+    job = finish(unique, 90)
     assert job["TrainingJobStatus"] == "Stopped"
     assert [t["Status"] for t in job["SecondaryStatusTransitions"]][-2:] == ["Stopping", "Stopped"] or \
         "Stopping" in [t["Status"] for t in job["SecondaryStatusTransitions"]]

@@ -18,7 +18,7 @@ def test_aws_cli(environment, bucket, tmp_path, s3, algorithm):
     source, target = make_file(tmp_path / "random.bin"), tmp_path / "back.bin"
 
     def aws(*arguments):
-        result = subprocess.run(["aws", *arguments], env={**environment, "PATH": path}, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(["aws", *arguments], env={**environment, "PATH": path}, capture_output=True, text=True, timeout=400)
         assert result.returncode == 0, result.stdout + result.stderr
 
     aws("s3", "cp", "--no-progress", "--checksum-algorithm", algorithm, str(source), f"s3://{bucket}/transfer/{algorithm}")

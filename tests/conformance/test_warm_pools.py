@@ -1,4 +1,5 @@
 """Warm pools: instances that stay, the interpreter that stands ready on them, and UpdateTrainingJob."""
+import contextlib
 import json
 import os
 import signal
@@ -35,7 +36,7 @@ def pool_of(sm, name):
     return sm.describe_training_job(TrainingJobName=name).get("WarmPoolStatus", {})
 
 
-def await_pool(sm, name, status, seconds=20):
+def await_pool(sm, name, status, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         pool = pool_of(sm, name)
@@ -74,15 +75,15 @@ def run(sm, finish):
 def spares(server):
     """A function that tells which launchers of this server wait for work; waits for their interpreters."""
 
-    def find(expected=None, seconds=20):
+    def find(expected=None, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             waiting = {}
             for pid in launchers_of(server.folder):
-                folder = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
                 try:
+                    folder = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
                     launch = Path(folder, "launch").read_bytes()
-                except OSError:
+                except (OSError, IndexError):  # it has ended meanwhile
                     continue
                 if b"\0spare\0" in launch and not Path(folder, "work").exists():
                     waiting[pid] = folder
@@ -95,11 +96,14 @@ def spares(server):
 
 
 @pytest.fixture(autouse=True)
-def leave_nothing(sm):
-    """Pools would serve the next test."""
+def leave_nothing(sm, spares):
+    """Pools would serve the next test, and spares that are about to end would be taken for its own."""
     yield
-    for job in sm.list_training_jobs(WarmPoolStatusEquals="Available", MaxResults=100)["TrainingJobSummaries"]:
-        sm.update_training_job(TrainingJobName=job["TrainingJobName"], ResourceConfig={"KeepAlivePeriodInSeconds": 0})
+    for status in ("InUse", "Available"):
+        for job in sm.list_training_jobs(WarmPoolStatusEquals=status, MaxResults=100)["TrainingJobSummaries"]:
+            with contextlib.suppress(ClientError):  # it has ended meanwhile
+                sm.update_training_job(TrainingJobName=job["TrainingJobName"], ResourceConfig={"KeepAlivePeriodInSeconds": 0})
+    spares(0)
 
 
 def processes_below(pid):
@@ -119,19 +123,31 @@ def processes_below(pid):
     return found
 
 
-def await_interpreter(launcher, seconds=30):
-    """Until it has loaded its modules: then it sleeps."""
+def await_interpreter(launcher, hosts=1, seconds=90):
+    """Until it has loaded its modules, on each of so many hosts: then it sleeps."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        ready = {}
         for pid in processes_below(launcher):
             try:
-                if b"millwright_warm" in Path(f"/proc/{pid}/cmdline").read_bytes() and \
-                        Path(f"/proc/{pid}/root/run/millwright/warm.json").exists():
-                    return pid
+                if b"millwright_warm" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    report = Path(f"/proc/{pid}/root/run/millwright/warm.json").stat()
+                    ready.setdefault((report.st_dev, report.st_ino), pid)
             except OSError:
                 pass
+        if len(ready) == hosts:
+            return next(iter(ready.values()))
         time.sleep(0.02)
-    raise AssertionError("no interpreter stands ready")
+    raise AssertionError(f"interpreters stand ready on {len(ready)} hosts, not on {hosts}")
+
+
+def await_launcher(server):
+    """The only one. A host that it is just making looks like it for a moment."""
+    deadline = time.monotonic() + 60
+    while len(found := launchers_of(server.folder)) != 1:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found[0]
 
 
 def test_a_second_job_reuses_the_instances(sm, run, pooled, log_lines, spares):
@@ -160,7 +176,10 @@ def test_a_second_job_reuses_the_instances(sm, run, pooled, log_lines, spares):
     assert pool["ResourceRetainedBillableTimeInSeconds"] >= 1
     job = sm.describe_training_job(TrainingJobName=second)
     assert "WarmPoolStatus" not in job
-    assert job["BillableTimeInSeconds"] <= 2
+    # Not for the time of the pool: what is billed is no more than the time between its own start and end.
+    assert sent - 0.01 <= job["TrainingStartTime"].timestamp()
+    took = (job["TrainingEndTime"] - job["TrainingStartTime"]).total_seconds()
+    assert job["BillableTimeInSeconds"] <= 1 + took
     assert [t["Status"] for t in job["SecondaryStatusTransitions"]] == [
         "Starting", "Downloading", "Training", "Uploading", "Completed"]
     listed = sm.list_training_jobs(WarmPoolStatusEquals="Reused", MaxResults=100)["TrainingJobSummaries"]
@@ -170,7 +189,7 @@ def test_a_second_job_reuses_the_instances(sm, run, pooled, log_lines, spares):
 
 
 def test_while_a_job_runs_its_pool_is_in_use(sm, pooled, finish):
-    request = pooled("import time; time.sleep(2)")
+    request = pooled("import time; time.sleep(8)")
     sm.create_training_job(**request)
     name = request["TrainingJobName"]
     assert pool_of(sm, name) == {"Status": "InUse"}
@@ -217,14 +236,14 @@ def test_a_pool_ends_with_its_period(sm, run, pooled, spares):
 
 
 def test_an_update_releases_and_extends(sm, run, pooled, spares):
-    name, _ = run(pooled(keep_alive=4))
+    name, _ = run(pooled(keep_alive=12))
     arn = sm.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 600})
     assert arn["TrainingJobArn"].endswith(":training-job/" + name)
-    time.sleep(5)
+    time.sleep(13)
     assert pool_of(sm, name)["Status"] == "Available"
     sm.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 0})
     pool = await_pool(sm, name, "Terminated")
-    assert pool["ResourceRetainedBillableTimeInSeconds"] >= 5
+    assert pool["ResourceRetainedBillableTimeInSeconds"] >= 13
     assert spares(0) == {}
     with pytest.raises(ClientError, match="Terminated"):
         sm.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 60})
@@ -302,8 +321,7 @@ def test_on_two_hosts_both_interpreters_stand_ready(run, pooled, spares, log_lin
 
     run(request(300))
     (launcher, _), = spares(1).items()
-    await_interpreter(launcher)
-    time.sleep(1)
+    await_interpreter(launcher, hosts=2)
     name, _ = run(request(0))
     for host in ("algo-1", "algo-2"):
         assert "decimal" in found(log_lines(name, host))["ready"]["loaded"]
@@ -339,8 +357,9 @@ time.sleep(60)
     request = warm_run(run, pooled, spares, pooled(), pooled(text, keep_alive=0))
     sm.create_training_job(**request)
     name = request["TrainingJobName"]
-    deadline = time.monotonic() + 20
-    while "ready" not in log_lines(name) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while "ready" not in log_lines(name):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     sm.stop_training_job(TrainingJobName=name)
     assert finish(name)["TrainingJobStatus"] == "Stopped"
@@ -358,7 +377,7 @@ def test_a_spare_that_is_killed_costs_only_its_warmth(sm, run, pooled, spares, l
     second, _ = run(pooled(keep_alive=0))
     assert found(log_lines(second))["ready"] is None
     assert pool_of(sm, first)["Status"] == "Reused"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while Path(folder).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(folder).exists()
@@ -420,7 +439,7 @@ def test_pools_survive_the_server_and_nothing_leaks(own_server):
                              "sagemaker_submit_directory": '"s3://pools/code.tar.gz"'})
 
     def end(name):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             job = sm.describe_training_job(TrainingJobName=name)
             if job["TrainingJobStatus"] in ("Completed", "Failed"):
@@ -431,10 +450,7 @@ def test_pools_survive_the_server_and_nothing_leaks(own_server):
 
     create("one", 600)
     end("one")
-    deadline = time.monotonic() + 20
-    while not launchers_of(own_server.folder) and time.monotonic() < deadline:
-        time.sleep(0.02)  # the job's end is told before its spare is started
-    (launcher,) = launchers_of(own_server.folder)
+    launcher = await_launcher(own_server)  # the job's end is told before its spare is started
     await_interpreter(launcher)
     own_server.kill()
     own_server.start()
@@ -460,7 +476,7 @@ def test_pools_survive_the_server_and_nothing_leaks(own_server):
     pools = sm.list_training_jobs(WarmPoolStatusEquals="Available", MaxResults=100)["TrainingJobSummaries"]
     for job in pools:
         sm.update_training_job(TrainingJobName=job["TrainingJobName"], ResourceConfig={"KeepAlivePeriodInSeconds": 0})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline and (launchers_of(own_server.folder) or os.listdir(own_server.folder / "jobs")):
         time.sleep(0.05)
     assert launchers_of(own_server.folder) == []

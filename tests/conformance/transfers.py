@@ -32,6 +32,6 @@ def move_with_sdk(environment, bucket, folder):
     source, target = make_file(folder / "random.bin"), folder / "back"
     target.mkdir()
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, source, target, bucket], env=environment,
-                            capture_output=True, text=True, timeout=120)
+                            capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stdout + result.stderr
     assert digest(target / "random.bin") == digest(source)

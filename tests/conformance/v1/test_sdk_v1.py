@@ -22,7 +22,7 @@ def running(environment):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example_runs(name, running):
-    output, _ = running[name].communicate(timeout=400)
+    output, _ = running[name].communicate(timeout=900)
     assert running[name].returncode == 0, output[-6000:]
     assert "Billable seconds: " in output and "Completed - Training job completed" in output
 
