@@ -36,6 +36,7 @@ class DiskFaultTest : public testing::Test {
     void TearDown() override {
         database_.reset();
         heal_disk();
+        ::umount2((folder_ + "/disk").c_str(), MNT_DETACH);  // of a test that failed
         ASSERT_TRUE(remove_tree(folder_));
     }
     Result<void> open(const Settings& settings = {.vfs = kFailingDisk}) {
@@ -163,7 +164,7 @@ TEST_F(DiskFaultTest, OnAFullDiskThereIsRoomToDeleteAndNoneToAdd) {
         EXPECT_EQ(stored().size(), 50u);
         EXPECT_EQ(insert(1001, 1000, Space::Free).error().kind, ErrorKind::LimitExceeded);
         ASSERT_EQ(::unlink(hog.c_str()), 0);
-        for (int i = 0; i < 300 && database_->is_low_on_space(); ++i)
+        for (int i = 0; i < 3000 && database_->is_low_on_space(); ++i)
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         EXPECT_TRUE(file_exists(disk + "/reserve"));
         EXPECT_TRUE(insert(1002, 1000, Space::Free));

@@ -193,11 +193,11 @@ TEST_F(EgressProxyTest, AnswersWhatItCannotReachOrUnderstand) {
 
 TEST_F(EgressProxyTest, SlowAndIdleClientsAreCut) {
     const Peer peer([](RawPeer& connection) { connection.receive_all(); });
-    start({{peer.place()}, false, 0}, [](EgressSettings& settings) {
-        settings.header_deadline = std::chrono::milliseconds(200);
-        settings.idle_deadline = std::chrono::milliseconds(200);
-    });
+    const EgressRules::Settings rules{{peer.place()}, false, 0};
+    constexpr std::chrono::milliseconds kSoon(200);
+    start(rules, [&](EgressSettings& settings) { settings.header_deadline = kSoon; });
     EXPECT_TRUE(answer("CONNECT ").starts_with("HTTP/1.1 408 "));
+    start(rules, [&](EgressSettings& settings) { settings.idle_deadline = kSoon; });
     RawPeer idle = client();
     ASSERT_TRUE(idle.send("CONNECT " + peer.place() + " HTTP/1.1\r\nHost: x\r\n\r\n"));
     idle.receive_all();

@@ -108,7 +108,7 @@ TEST(HttpClient, TimesOutAsAWhole) {
     const auto result = client->call("GET", "/", {}, "", milliseconds(200));
     ASSERT_FALSE(result.has_value());
     EXPECT_EQ(result.error().detail, "timeout");
-    EXPECT_LT(steady_clock::now() - began, milliseconds(1000));
+    EXPECT_LT(steady_clock::now() - began, milliseconds(10'000)) << "of some thirty seconds";
 }
 
 TEST(HttpClient, RefusesLargeAnswersAndBrokenOnes) {
@@ -216,7 +216,7 @@ TEST(HttpClient, StreamsAndKeepsTheConnection) {
 TEST(HttpClient, AStreamEndsByPauseByTheWholeAndByItsReceiver) {
     const auto trickle = [](RawPeer& peer) {
         answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
-        for (int i = 0; i < 40 && peer.send("1\r\nc\r\n"); ++i) std::this_thread::sleep_for(milliseconds(50));
+        for (int i = 0; i < 400 && peer.send("1\r\nc\r\n"); ++i) std::this_thread::sleep_for(milliseconds(50));
     };
     const auto silent = [](RawPeer& peer) {
         answer(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
@@ -226,7 +226,7 @@ TEST(HttpClient, AStreamEndsByPauseByTheWholeAndByItsReceiver) {
     const auto client = HttpClient::tcp("127.0.0.1", server.port());
     using Patience = HttpClient::Patience;
     Collected whole, pause, enough;
-    const auto slow = client->stream("POST", "/", {}, "", Patience{.whole = milliseconds(300)}, whole);
+    const auto slow = client->stream("POST", "/", {}, "", Patience{.whole = milliseconds(1000)}, whole);
     ASSERT_FALSE(slow);
     EXPECT_EQ(slow.error().detail, "timeout");
     EXPECT_EQ(whole.body.substr(0, 3), "abc");

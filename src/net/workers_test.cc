@@ -173,9 +173,13 @@ TEST_F(WorkersTest, WhoPausesIsReplacedBeyondTheBaseAndTheSurplusEnds) {
 
 TEST_F(WorkersTest, EndsWhileOthersBlockAndRest) {
     start(3 * kAwake, 1024);
+    const auto blocked = std::make_shared<std::atomic<int>>(0);
     for (int i = 0; i < kAwake; ++i)
-        give([] {
+        give([blocked] {
             const Blocking blocking;
+            ++*blocked;
+            // Until each is with a worker of its own.
+            EXPECT_TRUE(eventually([&] { return *blocked == kAwake; }));
             std::this_thread::sleep_for(milliseconds(50));
         });
     EXPECT_TRUE(eventually([&] { return threads() == static_cast<size_t>(kAwake); }));

@@ -263,9 +263,13 @@ TEST_F(LifecycleTest, AClockThatLeapsAheadIsBelievedOnePauseLater) {
     LifecycleRule one = rule();
     one.days = 400;
     set_rules({one});
+    write("old");
+    advance_days(500);
     write("a");
     const auto worker = LifecycleWorker::start(*store_, clock_, {.pause = kPause});
-    std::this_thread::sleep_for(kPause / 4);  // the first round is over
+    // The first round has looked at the clock.
+    for (int i = 0; i < 1000 && keys() != Keys{"a"}; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ASSERT_EQ(keys(), Keys{"a"});
     const auto leap = std::chrono::steady_clock::now();
     advance_days(3650);
     for (int i = 0; i < 1000 && !keys().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));

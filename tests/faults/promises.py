@@ -278,7 +278,7 @@ class Workload:
                 self.until_ended(sm, f"job-{self.seed}-{number}")
 
     def until_ended(self, sm, name):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
             status = sm.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
             if status not in ("InProgress", "Stopping"):
@@ -394,7 +394,7 @@ def half_visible(reader, allowed):
     return complaints
 
 
-def bad_ends(server, names, seconds=30):
+def bad_ends(server, names, seconds=120):
     """Jobs that do not end, or say Completed without a model."""
     sm, s3, complaints = client(server, "sagemaker"), client(server, "s3"), []
     deadline = time.monotonic() + seconds

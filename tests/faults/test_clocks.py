@@ -21,6 +21,7 @@ from promises import BUCKET, prepare, training_request
 from server import SANITIZED, Server
 
 HOUR, YEAR = 3600, 365 * 86400
+SLOW = 10  # seconds that a busy machine may take to stop a job; far from any jump
 JUMPS = {"an hour ahead": HOUR, "an hour back": -HOUR, "ten years ahead": 10 * YEAR, "ten years back": -10 * YEAR}
 
 
@@ -57,10 +58,13 @@ class ClockedServer(Server):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clock")
-    made = ClockedServer(folder / "data", build_shim("clock", folder)).start()
-    prepare(made)
-    yield made
-    made.end_everything()
+    made = ClockedServer(folder / "data", build_shim("clock", folder))
+    try:
+        made.start()
+        prepare(made)
+        yield made
+    finally:
+        made.end_everything()
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ def reached(server, name, status, seconds=30):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         job = server.cached("sagemaker").describe_training_job(TrainingJobName=name)
-        if job["SecondaryStatus"] == status:
+        if any(step["Status"] == status for step in job["SecondaryStatusTransitions"]):
             return job
         time.sleep(0.02)
     raise AssertionError(job)
@@ -114,31 +118,34 @@ def sane(job):
 def test_limits_and_bills_of_a_running_job_do_not_see_the_clock_jump(server, follow, jump):
     name, sm = f"jump-{uuid.uuid4().hex[:12]}", server.cached("sagemaker")
     # More rounds than fit into the limit, which so is what ends it.
+    begun = time.monotonic()
     sm.create_training_job(**training_request(server, name, rounds="100000000",
                                               StoppingCondition={"MaxRuntimeInSeconds": 2}))
     reached(server, name, "Training")
-    begun, cpu = time.monotonic(), server.cpu_seconds()
+    watched, cpu = time.monotonic(), server.cpu_seconds()
     time.sleep(0.5)
     server.set_clock(JUMPS[jump])
     job = ended(server, name)
-    ran = time.monotonic() - begun
+    ran, used, lasted = time.monotonic() - begun, server.cpu_seconds() - cpu, time.monotonic() - watched
     assert job["SecondaryStatus"] == "MaxRuntimeExceeded"
-    assert 1 <= ran <= 6  # the stop and the upload included
-    assert abs(job["TrainingTimeInSeconds"] - 2) <= 1 and abs(job["BillableTimeInSeconds"] - 2) <= 1, job
+    assert 2 <= ran <= 40  # the stop and the upload included
+    assert 2 <= job["TrainingTimeInSeconds"] <= 3 + SLOW and 2 <= job["BillableTimeInSeconds"] <= 3 + SLOW, job
     sane(job)
-    used = server.cpu_seconds() - cpu
-    print(f"{jump}: {job['BillableTimeInSeconds']} s billed of 2, the server used {used:.2f} s of CPU in {ran:.1f} s")
-    assert SANITIZED or used < 0.5 * ran
+    print(f"{jump}: {job['BillableTimeInSeconds']} s billed of 2, the server used {used:.2f} s of CPU in {lasted:.1f} s")
+    assert SANITIZED or used < 0.5 * max(lasted, 2)
     assert server.waits_by_the_wall_clock() == 0
 
 
 @pytest.mark.parametrize("jump", JUMPS)
 def test_an_idle_server_stays_idle_after_a_jump(server, follow, jump):
     server.set_clock(JUMPS[jump])
-    time.sleep(0.2)
-    cpu = server.cpu_seconds()
-    time.sleep(0.5)
-    assert server.cpu_seconds() - cpu < 0.1
+    used = []
+    while not used or used[-1] >= 0.1:  # the jobs before may still be cleared away; who spins is never idle
+        assert len(used) < 20, used
+        time.sleep(0.2)
+        cpu = server.cpu_seconds()
+        time.sleep(0.5)
+        used.append(server.cpu_seconds() - cpu)
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -207,7 +214,7 @@ def test_a_server_that_starts_with_another_clock_keeps_jobs_and_keys(server, fol
         server.set_clock(offset)
         server.start()
         job = ended(server, name)
-        assert job["SecondaryStatus"] == "MaxRuntimeExceeded" and abs(job["BillableTimeInSeconds"] - 3) <= 1
+        assert job["SecondaryStatus"] == "MaxRuntimeExceeded" and 3 <= job["BillableTimeInSeconds"] <= 4 + SLOW
         sane(job)
 
 
@@ -218,7 +225,7 @@ def test_the_second_that_is_counted_twice_or_called_60(server, follow):
         server.set_clock(server.offset.total_seconds() - 1)
         time.sleep(0.02)
     job = ended(server, name)
-    assert job["TrainingJobStatus"] == "Completed" and job["BillableTimeInSeconds"] <= 3
+    assert job["TrainingJobStatus"] == "Completed" and job["BillableTimeInSeconds"] <= 3 + SLOW  # and not 20 more
     sane(job)
     server.set_clock(0)
     for text in ("2016-12-31T23:59:60Z", "20161231T235960Z"):

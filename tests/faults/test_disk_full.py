@@ -3,6 +3,7 @@
 While it is full: a clear error within a second for what adds something, and everything that looks, stops or deletes
 works. When there is room again everything goes on without a restart. As root only, because file systems are mounted.
 """
+import contextlib
 import errno
 import io
 import json
@@ -41,6 +42,14 @@ def ext4(folder, size):
     return subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True)
 
 
+def unmount(folder):
+    for _ in range(100):  # the last run may still be letting go of it
+        if subprocess.run(["umount", folder], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    subprocess.run(["umount", "--lazy", folder], check=True)  # it goes with the last one that uses it
+
+
 @pytest.fixture(params=[tmpfs, ext4], ids=["tmpfs", "ext4"])
 def small(request, tmp_path):
     if os.geteuid() != 0:
@@ -49,17 +58,13 @@ def small(request, tmp_path):
     mounted = request.param(folder, SIZE)
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount here: {mounted.stderr.decode().strip()}")
-    server = Server(folder / "data")
-    try:
+    with contextlib.ExitStack() as at_the_end:  # each step, also when the one before it fails
+        at_the_end.callback(unmount, folder)
+        server = Server(folder / "data")
+        at_the_end.callback(server.end_everything)
         server.start()
         prepare(server)
         yield server
-    finally:
-        server.end_everything()
-        for _ in range(50):  # the last run may still be letting go of it
-            if subprocess.run(["umount", folder], capture_output=True).returncode == 0:
-                break
-            time.sleep(0.1)
 
 
 def free(server):
@@ -107,10 +112,15 @@ def fill_with_objects(server, timed):
 
 
 def create_when_there_is_room(server, name):
-    deadline = time.monotonic() + 10
+    return when_there_is_room(client(server, "sagemaker").create_training_job, **training_request(server, name))
+
+
+def when_there_is_room(call, **arguments):
+    """The server looks for room every few milliseconds."""
+    deadline = time.monotonic() + 30
     while True:
         try:
-            return client(server, "sagemaker").create_training_job(**training_request(server, name))
+            return call(**arguments)
         except ClientError:
             assert time.monotonic() < deadline, "the server does not recover"
             time.sleep(0.05)
@@ -122,7 +132,9 @@ def test_full_of_objects(small):
                     PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/data/x.csv"})
     name = f"long-{time.monotonic_ns()}"
     sm.create_training_job(**training_request(small, name, rounds="100000000"))
-    while sm.describe_training_job(TrainingJobName=name)["SecondaryStatus"] != "Training":
+    deadline = time.monotonic() + 60
+    while (job := sm.describe_training_job(TrainingJobName=name))["SecondaryStatus"] != "Training":
+        assert time.monotonic() < deadline and job["TrainingJobStatus"] == "InProgress", job
         time.sleep(0.05)
     keys = fill_with_objects(small, timed)
     room = free(small)
@@ -141,7 +153,7 @@ def test_full_of_objects(small):
     timed(s3.get_object, Bucket=BUCKET, Key=keys[0])["Body"].read()
     timed(sm.stop_training_job, TrainingJobName=name)
     timed(sm.delete_model, ModelName="old")
-    assert bad_ends(small, [name], seconds=20) == []
+    assert bad_ends(small, [name]) == []
     assert sm.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "Stopped"
     for key in keys[:3]:
         timed(s3.delete_object, Bucket=BUCKET, Key=key)
@@ -182,9 +194,9 @@ def test_full_of_log_events(small):
         token = {"nextToken": page["nextForwardToken"]}
     assert lines == taken
     timed(logs.delete_log_stream, logGroupName=GROUP, logStreamName="filling")
-    logs.create_log_stream(logGroupName=GROUP, logStreamName="after")
-    logs.put_log_events(logGroupName=GROUP, logStreamName="after",
-                        logEvents=[{"timestamp": int(time.time() * 1000), "message": "x" * 9000}])
+    when_there_is_room(logs.create_log_stream, logGroupName=GROUP, logStreamName="after")
+    when_there_is_room(logs.put_log_events, logGroupName=GROUP, logStreamName="after",
+                       logEvents=[{"timestamp": int(time.time() * 1000), "message": "x" * 9000}])
     print(f"{len(taken)} events until full; slowest answer {timed.slowest * 1000:.0f} ms")
     assert timed.slowest < SECONDS_TO_ANSWER
 
@@ -234,7 +246,7 @@ def test_full_of_what_a_job_writes(small):
     thread = threading.Thread(target=others, daemon=True)
     thread.start()
     try:
-        assert bad_ends(small, ["filler"], seconds=90) == []
+        assert bad_ends(small, ["filler"], seconds=600) == []  # the first may have to build the environment
     finally:
         ended.set()
         thread.join()
@@ -243,7 +255,7 @@ def test_full_of_what_a_job_writes(small):
     assert job["TrainingJobStatus"] == "Failed"
     assert "disk" in job["FailureReason"].lower() or "no space" in job["FailureReason"].lower(), job["FailureReason"]
     assert set(worst) <= {"InsufficientStorage"} and timed.slowest < SECONDS_TO_ANSWER
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while free(small) < 25 * MIB:  # the failed job's files go after its end is told
         assert time.monotonic() < deadline, "the files of the job stay"
         time.sleep(0.05)

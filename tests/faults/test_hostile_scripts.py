@@ -318,7 +318,7 @@ def test_connecting_out(site, isolated):
 
 
 def test_nothing_is_left(site):
-    wait_until(lambda: not any(job["TrainingJobStatus"] == "InProgress"
-                               for job in site.sm.list_training_jobs()["TrainingJobSummaries"]))
+    wait_until(lambda: not any(job["TrainingJobStatus"] in ("InProgress", "Stopping")
+                               for job in site.sm.list_training_jobs()["TrainingJobSummaries"]), 60)
     from server import launchers_of
-    wait_until(lambda: launchers_of(site.server.folder) == [], 10)
+    wait_until(lambda: launchers_of(site.server.folder) == [], 60)

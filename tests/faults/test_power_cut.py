@@ -24,14 +24,17 @@ class Recording:
 
     def __init__(self, folder, seed):
         self.folder, self.seed = folder / "data", seed
-        self.server = Server(self.folder).start()
+        self.server, self.disk = Server(self.folder), None
+
+    def make(self):
+        self.server.start()
         prepare(self.server)
         self.server.stop()
-        self.disk = Disk(folder, self.folder)
+        self.disk = Disk(self.folder.parent, self.folder)
         self.models = [self.fresh_model() for _ in range(2)]  # both of the disk before the trace
         self.server.variables = self.disk.environment()
         self.server.start()
-        self.work = Workload(self.server, Promises(self.disk.note), seed).run()
+        self.work = Workload(self.server, Promises(self.disk.note), self.seed).run()
         assert not self.work.failures, self.work.failures
         self.server.stop()
         self.server.variables = {}
@@ -59,9 +62,13 @@ def restart_machine(folder):
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     made = Recording(tmp_path_factory.mktemp("power"), SEED)
-    yield made
-    made.server.end_everything()
-    made.disk.close()
+    try:
+        made.make()
+        yield made
+    finally:
+        made.server.end_everything()
+        if made.disk:
+            made.disk.close()
 
 
 def contents(folder):

@@ -37,7 +37,7 @@ std::vector<std::string> loopback_hosts(size_t count) {
 }
 
 CollectiveOptions quick(uint16_t port) {
-    return {.port = port, .connect_timeout = std::chrono::seconds(5), .call_timeout = std::chrono::seconds(5)};
+    return {.port = port, .connect_timeout = std::chrono::seconds(20), .call_timeout = std::chrono::seconds(20)};
 }
 
 // Runs `work` as every host at once.

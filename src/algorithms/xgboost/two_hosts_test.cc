@@ -181,7 +181,7 @@ TEST_F(TwoHosts, TheLossOfOneEndsTheOther) {
         Json::object({{"num_round", "1000000"}, {"objective", "binary:logistic"}, {"tree_method", "hist"}});
     start(0, hyperparameters, {{"train", a}});
     start(1, hyperparameters, {{"train", b}});
-    for (int i = 0; i < 1000 && evaluation_lines(log(0)).size() < 3; ++i)
+    for (int i = 0; i < 6000 && evaluation_lines(log(0)).size() < 3; ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     ASSERT_GE(evaluation_lines(log(0)).size(), 3U) << log(0);
     kill(processes_[1], SIGKILL);

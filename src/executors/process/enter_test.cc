@@ -110,13 +110,13 @@ TEST_F(EnterTest, ARunThatHasEndedIsSetUpAgain) {
     ASSERT_TRUE(write_file(source + "/f", "original\n").has_value());
     spec.mounts = {{source, "/opt/ml/code", Mount::Mode::Overlay}, {gone, "/opt/ml/input", Mount::Mode::ReadOnly}};
     spec.environment = {{"FOO", "bar"}};
-    spec.max_runtime = seconds(1);
+    spec.max_runtime = seconds(3);
     EXPECT_EQ(run(spec).hosts.at(0).exit_code, 3);
     executor_->clean_up(spec.id, spec.folder);
     ASSERT_TRUE(remove_tree(gone).has_value());
     const std::string record = content(spec.folder + "/" + kExitRecord);
     const Ended ended =
-        enter(spec, "cat /opt/ml/code/f /tmp/t; echo $FOO; hostname; ls -d /work 2>/dev/null; sleep 1.5; exit 4");
+        enter(spec, "cat /opt/ml/code/f /tmp/t; echo $FOO; hostname; ls -d /work 2>/dev/null; sleep 3.5; exit 4");
     EXPECT_EQ(ended.output, "without /opt/ml/input: " + gone + " is gone\nchanged\nt\nbar\nalgo-1\n");
     EXPECT_EQ(ended.status, 4);
     EXPECT_EQ(content(spec.folder + "/" + kExitRecord), record);

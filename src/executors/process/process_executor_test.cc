@@ -257,8 +257,8 @@ TEST_F(ProcessExecutorTest, AMountMayBeOnSomeHostsOnly) {
 TEST_F(ProcessExecutorTest, JoinsHostsByName) {
     RunSpec spec = script(
         "if [ $HOSTNAME = algo-1 ]; then python3 -c \"import socket; s=socket.create_server(('0.0.0.0',7777)); "
-        "c,a=s.accept();"
-        "print(a[0], c.recv(9)); c.send(b'pong')\"; else for i in 1 2 3 4 5 6 7 8 9; do python3 -c \"import socket;"
+        "c,a=s.accept(); print(a[0], c.recv(9)); c.send(b'pong')\"; "
+        "else i=0; while [ $i -lt 100 ]; do i=$((i+1)); python3 -c \"import socket; "
         "s=socket.create_connection(('algo-1',7777)); s.send(b'ping'); print(s.recv(9))\" && exit 0; sleep 0.2; done; "
         "exit 1; fi",
         2);
@@ -272,10 +272,14 @@ TEST_F(ProcessExecutorTest, JoinsHostsByName) {
 }
 
 TEST_F(ProcessExecutorTest, OneFailedHostStopsTheOthers) {
+    // Who is stopped before its trap is set has no last word.
     RunSpec spec = script(
-        "if [ $HOSTNAME = algo-2 ]; then sleep 0.1; exit 3; fi; trap 'echo stopped; exit 0' TERM; while :; do sleep "
-        "0.05; done",
+        "cd /opt/ml/shared; if [ $HOSTNAME = algo-2 ]; then "
+        "while [ ! -e algo-1 ] || [ ! -e algo-3 ]; do sleep 0.02; done; exit 3; fi; "
+        "trap 'echo stopped; exit 0' TERM; touch $HOSTNAME; while :; do sleep 0.05; done",
         3);
+    ASSERT_TRUE(make_directories(base_ + "/shared").has_value());
+    spec.mounts = {{base_ + "/shared", "/opt/ml/shared", Mount::Mode::Writable}};
     const RunOutcome outcome = run(spec);
     EXPECT_EQ(outcome.cause, RunOutcome::Cause::Exited);
     ASSERT_EQ(outcome.hosts.size(), 3u);
@@ -303,29 +307,22 @@ TEST_F(ProcessExecutorTest, ForwardsTheServersAddressUnlessIsolated) {
 
 TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
     const std::string body(size_t{20} << 20, 'x');
-    uint16_t port = 0;
-    std::string address;
-    {
-        const TinyServer placeholder("");
-        address = placeholder.address();
-        port = static_cast<uint16_t>(parse_int(address.substr(address.find(':') + 1)).value_or(0));
-    }
-    RunSpec spec = script(
-        "python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" "
-        "2>&1 | tail -1");
-    spec.forward_to = address;
-    Recorder recorder;
-    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
-    ASSERT_TRUE(recorder.await_start());
-    std::this_thread::sleep_for(milliseconds(400));  // the client is refused nothing while nobody listens
+    // Bound from the beginning, so that nobody else gets the port; connections are refused until somebody listens.
     const Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in place{};
     place.sin_family = AF_INET;
     place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    place.sin_port = htons(port);
-    const int on = 1;
-    setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&place), sizeof place), 0);
+    socklen_t size = sizeof place;
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&place), size), 0);
+    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&place), &size), 0);
+    RunSpec spec = script(
+        "python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" "
+        "2>&1 | tail -1");
+    spec.forward_to = "127.0.0.1:" + std::to_string(ntohs(place.sin_port));
+    Recorder recorder;
+    ASSERT_TRUE(executor_->start(spec, recorder).has_value());
+    ASSERT_TRUE(recorder.await_start());
+    std::this_thread::sleep_for(milliseconds(400));  // the client is refused nothing while nobody listens
     ASSERT_EQ(listen(listener.get(), 4), 0);
     {
         const Fd client(accept(listener.get(), nullptr, nullptr));
@@ -372,9 +369,9 @@ TEST_F(ProcessExecutorTest, ForwardsTheWayOutToAUnixSocketUnlessIsolated) {
 
 TEST_F(ProcessExecutorTest, CompanionsLiveAsLongAsTheRun) {
     RunSpec spec = script("while [ ! -e /opt/ml/fed ]; do sleep 0.02; done; cat /opt/ml/fed; cat /opt/ml/orphan");
-    const std::string feed = "echo begun; echo food > " + ml(spec) + "/fed.new; sleep 1000 & echo $! > " + ml(spec) +
-                             "/orphan; mv " + ml(spec) + "/fed.new " + ml(spec) +
-                             "/fed; trap 'echo told; exit 0' TERM; while :; do sleep 0.05; done";
+    const std::string feed = "trap 'echo told; exit 0' TERM; echo begun; echo food > " + ml(spec) +
+                             "/fed.new; sleep 1000 & echo $! > " + ml(spec) + "/orphan; mv " + ml(spec) + "/fed.new " +
+                             ml(spec) + "/fed; while :; do sleep 0.05; done";
     spec.companions = {{"/bin/sh", "-c", feed}, {"/bin/false"}};
     const RunOutcome outcome = run(spec);
     EXPECT_EQ(outcome.hosts.at(0).exit_code, 0) << outcome.message;
@@ -479,7 +476,7 @@ TEST_F(ProcessExecutorTest, KillEndsAtOnce) {
     const auto before = std::chrono::steady_clock::now();
     ASSERT_TRUE(executor_->kill(spec.id).has_value());
     EXPECT_EQ(recorder.await_end().hosts.at(1).signal, 9);
-    EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(2));
+    EXPECT_LT(std::chrono::steady_clock::now() - before, spec.stop_grace);
 }
 
 TEST_F(ProcessExecutorTest, MaxRuntimeIsEnforced) {
@@ -488,7 +485,7 @@ TEST_F(ProcessExecutorTest, MaxRuntimeIsEnforced) {
     const RunOutcome outcome = run(spec);
     EXPECT_EQ(outcome.cause, RunOutcome::Cause::MaxRuntime);
     EXPECT_GE(outcome.ran, milliseconds(1000));
-    EXPECT_LT(outcome.ran, milliseconds(1800));
+    EXPECT_LT(outcome.ran, seconds(5)) << "without the grace";
 }
 
 TEST_F(ProcessExecutorTest, MemoryLimitIsReportedAsOutOfMemory) {
@@ -515,7 +512,7 @@ TEST_F(ProcessExecutorTest, TheWatchdogReplacesTheMemoryGroup) {
 TEST_F(ProcessExecutorTest, ARunThatWritesTooMuchIsStoppedAsOutOfDisk) {
     for (const char* place : {"/opt/ml", "/tmp", "/opt/ml/input"}) {
         RunSpec spec = script(std::string("sleep 0.3; head -c 400000000 /dev/zero > ") + place +
-                              "/big; sync; echo written; sleep 20");
+                              "/big; sync; echo written; sleep 50");
         const std::string source = base_ + "/lower";
         ASSERT_TRUE(make_directories(source).has_value());
         spec.mounts = {{source, "/opt/ml/input", Mount::Mode::Overlay}};
@@ -526,22 +523,22 @@ TEST_F(ProcessExecutorTest, ARunThatWritesTooMuchIsStoppedAsOutOfDisk) {
         EXPECT_FALSE(outcome.hosts.at(0).out_of_memory);
         EXPECT_EQ(outcome.hosts.at(0).exit_code, 137);
         EXPECT_NE(outcome.message.find("more than the 64 MiB of its volume"), std::string::npos) << outcome.message;
-        EXPECT_LT(outcome.ran, seconds(10));
+        EXPECT_LT(outcome.ran, seconds(40));  // a slow disk lets nobody go before it has written
     }
 }
 
 TEST_F(ProcessExecutorTest, DiskThatIsHardToSeeCountsAsWell) {
     // One file under many names counts once, a deleted one that is open counts, and so does a folder without rights.
     const char* const scripts[] = {
-        "exec 3> /tmp/gone; rm /tmp/gone; head -c 150000000 /dev/zero >&3; sleep 20",
-        "mkdir /tmp/closed; head -c 150000000 /dev/zero > /tmp/closed/x; chmod 000 /tmp/closed; sleep 20",
-        "python3 -c \"import os\nfor i in range(900): os.mkdir('d'); os.chdir('d')\"; sleep 20"};
+        "exec 3> /tmp/gone; rm /tmp/gone; head -c 150000000 /dev/zero >&3; sleep 50",
+        "mkdir /tmp/closed; head -c 150000000 /dev/zero > /tmp/closed/x; chmod 000 /tmp/closed; sleep 50",
+        "python3 -c \"import os\nfor i in range(900): os.mkdir('d'); os.chdir('d')\"; sleep 50"};
     for (const char* text : scripts) {
         RunSpec spec = script(text);
         spec.max_disk_bytes = uint64_t{64} << 20;
         const RunOutcome outcome = run(spec);
         EXPECT_TRUE(outcome.hosts.at(0).out_of_disk) << text;
-        EXPECT_LT(outcome.ran, seconds(15));
+        EXPECT_LT(outcome.ran, seconds(40));
     }
 }
 
@@ -813,6 +810,8 @@ TEST_F(ProcessExecutorTest, NothingIsLeftAfterManyRuns) {
         executor_->clean_up(specs[i].id, specs[i].folder);
     }
     for (const auto& recorder : recorders) EXPECT_EQ(recorder->ends(), 1);
+    // The first process of a run whose launcher was killed by an earlier test may still be going.
+    EXPECT_TRUE(await([&] { return count_leftovers(specs, base_).namespaces == 0; }));
     const Leftovers left = count_leftovers(specs, base_);
     EXPECT_EQ(left.mounts, 0u);
     EXPECT_EQ(left.groups, 0u);

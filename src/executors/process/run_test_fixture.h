@@ -53,7 +53,7 @@ class RunRecorder : public RunListener {
 
   private:
     bool await(const std::function<bool()>& done) {
-        const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+        const auto deadline = std::chrono::steady_clock::now() + seconds(60);
         MutexLock lock(mutex_);
         while (!done())
             if (!changed_.wait_until(mutex_, deadline)) return done();
@@ -130,7 +130,7 @@ class RunTest : public testing::Test {
         return out;
     }
     static bool await(const std::function<bool()>& done) {
-        for (int i = 0; i < 1000 && !done(); ++i) std::this_thread::sleep_for(milliseconds(10));
+        for (int i = 0; i < 3000 && !done(); ++i) std::this_thread::sleep_for(milliseconds(10));
         return done();
     }
     static std::string content(const std::string& path) { return read_file(path).value_or("<missing>"); }

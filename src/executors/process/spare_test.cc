@@ -29,7 +29,7 @@ class Recorder : public RunListener {
         changed_.notify_all();
     }
     RunOutcome await_end() {
-        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
         MutexLock lock(mutex_);
         while (!outcome_ && changed_.wait_until(mutex_, deadline)) continue;
         if (outcome_) return *outcome_;
@@ -103,7 +103,7 @@ class SpareTest : public testing::Test {
     // What the spare's own command wrote to its /tmp.
     std::string scratch(const std::string& name) const {
         const std::string path = folder_ + "/algo-1/scratch/tmp/" + name;
-        for (int i = 0; i < 1000 && !file_exists(path); ++i) std::this_thread::sleep_for(milliseconds(10));
+        for (int i = 0; i < 3000 && !file_exists(path); ++i) std::this_thread::sleep_for(milliseconds(10));
         return read_file(path).value_or("<missing>");
     }
 

@@ -108,7 +108,7 @@ class FeederTest : public ::testing::Test {
     }
     std::string fifo(const std::string& name) const { return input_ + "/" + name; }
     bool appears(const std::string& name) const {
-        for (int i = 0; i < 1000; ++i) {
+        for (int i = 0; i < 10'000; ++i) {
             if (file_exists(fifo(name))) return true;
             std::this_thread::sleep_for(2ms);
         }
@@ -264,7 +264,8 @@ TEST_F(FeederTest, WhatCannotBeDeliveredIsReported) {
     add("train", {"no gzip"}).gunzip = true;
     start();
     EXPECT_EQ(epoch("train_0"), "");
-    for (int i = 0; i < 1000 && !executors::read_feed_failure(root_); ++i) std::this_thread::sleep_for(2ms);
+    for (int i = 0; i < 10'000 && !executors::read_feed_failure(root_); ++i) std::this_thread::sleep_for(2ms);
+    ASSERT_TRUE(executors::read_feed_failure(root_));
     EXPECT_TRUE(executors::read_feed_failure(root_)->starts_with("ClientError: Unable to decompress s3://b/0"));
 }
 

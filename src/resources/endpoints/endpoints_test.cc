@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <thread>
@@ -47,6 +48,7 @@ class TestExecutor final : public executors::Executor {
         executors::RunListener* listener = nullptr;
         bool alive = true, cleaned = false;
         std::string behave;
+        int pings = 0;
     };
 
     Result<void> start(const executors::RunSpec& spec, executors::RunListener& listener) override {
@@ -55,7 +57,7 @@ class TestExecutor final : public executors::Executor {
             const MutexLock lock(mutex_);
             const auto behave = spec.environment.find("BEHAVE");
             Run& run = runs_[spec.id];
-            run = {spec, &listener, true, false, behave == spec.environment.end() ? "ok" : behave->second};
+            run = {spec, &listener, true, false, behave == spec.environment.end() ? "ok" : behave->second, 0};
             exits = run.behave == "exit";
         }
         if (exits) end(spec.id, executors::RunOutcome::Cause::Exited);
@@ -122,6 +124,14 @@ class TestExecutor final : public executors::Executor {
             if (run.alive) out.push_back(run.spec.id);
         return out;
     }
+    // Those who live, each with an answer of /ping that has been looked at.
+    bool all_have_answered() {
+        const auto all = runs();
+        const auto lives = [](const Run& run) { return run.alive; };
+        return std::any_of(all.begin(), all.end(), lives) && std::none_of(all.begin(), all.end(), [](const Run& run) {
+                   return run.alive && run.pings < 2;  // the second is sent after the first was looked at
+               });
+    }
     void behave(const std::string& id, const std::string& how) {
         const MutexLock lock(mutex_);
         runs_[id].behave = how;
@@ -130,12 +140,22 @@ class TestExecutor final : public executors::Executor {
 
   private:
     friend class TestChannel;
+    static std::string address_of(const Run& run) {
+        return run.spec.image ? "tcp:" + run.spec.id : "unix:" + run.spec.folder + "/s/serve.sock";
+    }
+    bool answer_ping(const std::string& socket) {
+        {
+            const MutexLock lock(mutex_);
+            for (auto& [id, run] : runs_)
+                if (socket == address_of(run)) ++run.pings;
+        }
+        return healthy(socket, nullptr);
+    }
     bool healthy(const std::string& socket, std::string* version) {
         const MutexLock lock(mutex_);
         for (const auto& [id, run] : runs_) {
             const bool image = run.spec.image.has_value();
-            const std::string address = image ? "tcp:" + id : "unix:" + run.spec.folder + "/s/serve.sock";
-            if (socket != address || !run.alive || run.behave != "ok") continue;
+            if (socket != address_of(run) || !run.alive || run.behave != "ok") continue;
             if (version) *version = image ? "image" : run.spec.environment.at("MILLWRIGHT_ALGORITHM_VERSION");
             return true;
         }
@@ -150,7 +170,7 @@ class TestChannel final : public ReplicaChannel {
   public:
     TestChannel(TestExecutor& executor, std::string socket) : executor_(executor), socket_(std::move(socket)) {}
     PingAnswer ping(std::chrono::milliseconds) override {
-        return executor_.healthy(socket_, nullptr) ? PingAnswer{200, ""} : PingAnswer{503, ""};
+        return executor_.answer_ping(socket_) ? PingAnswer{200, ""} : PingAnswer{503, ""};
     }
     Result<ReplicaReply> invoke(const ReplicaRequest&, std::chrono::milliseconds) override {
         ReplicaReply reply;
@@ -276,7 +296,7 @@ class EndpointsTest : public testing::Test {
     }
     template <typename Condition>
     bool eventually(Condition condition) {
-        for (int i = 0; i < 2000; ++i) {
+        for (int i = 0; i < 15'000; ++i) {
             if (condition()) return true;
             std::this_thread::sleep_for(2ms);
         }
@@ -382,10 +402,11 @@ TEST_F(EndpointsTest, WhatPingSaidIsInTheReason) {
     make_image_model("image-late", "late");
     ASSERT_TRUE(endpoints_->create(account_, kRegion, request("late", "image-late")));
     EXPECT_TRUE(eventually([&] { return executor_.alive().size() == 2; }));
-    std::this_thread::sleep_for(50ms);
-    for (int i = 0; i < 20 && endpoints_->describe(account_, kRegion, "late")->changing(); ++i) {
+    const auto changing = [&] { return endpoints_->describe(account_, kRegion, "late")->changing(); };
+    for (int i = 0; i < 20 && changing(); ++i) {
+        EXPECT_TRUE(eventually([&] { return executor_.all_have_answered() || !changing(); }));
+        if (!changing()) break;
         for (const auto& id : executor_.alive()) executor_.end(id, executors::RunOutcome::Cause::Exited);
-        std::this_thread::sleep_for(50ms);
     }
     const auto reason = settled("late").failure_reason;
     EXPECT_NE(reason.find("/ping was last asked at 20"), std::string::npos) << reason;
@@ -507,6 +528,7 @@ TEST_F(EndpointsTest, ARestartedServerTakesReplicasOver) {
     ASSERT_TRUE(endpoints_->create(account_, kRegion, request("creating", "silent")));
     ASSERT_EQ(settled("kept").status, "InService");
     ASSERT_EQ(settled("died").status, "InService");
+    ASSERT_TRUE(eventually([&] { return executor_.runs().size() == 3; })) << "the third never settles";
     endpoints_->shut_down();
     executor_.forget_listeners();
     const auto before = executor_.runs();

@@ -223,7 +223,7 @@ TEST_F(EnvironmentsTest, RequirementsComeOnTopAndAreInstalledOnce) {
     lines_.clear();
     const auto begun = std::chrono::steady_clock::now();
     EXPECT_TRUE(provide({{.framework = "python"}, "# the same\ntiny==1.0"}).has_value());
-    EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(200));
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
     EXPECT_TRUE(lines().empty());
 }
 
@@ -295,7 +295,7 @@ TEST_F(EnvironmentsTest, ABuildWhoseProcessWasKilledIsTakenOver) {
     unsetenv("MILLWRIGHT_TEST_BUILD_IN");
     ASSERT_EQ(spawned, 0);
     const std::string partial = root_ + "/environments/" + environments_->choose(wish)->id + ".partial";
-    for (int i = 0; i < 1000 && !file_exists(partial + "/log"); ++i) std::this_thread::sleep_for(milliseconds(10));
+    for (int i = 0; i < 6000 && !file_exists(partial + "/log"); ++i) std::this_thread::sleep_for(milliseconds(10));
     ::kill(pid, SIGKILL);
     int status = 0;
     waitpid(pid, &status, 0);

@@ -141,7 +141,7 @@ TEST_F(NameIndexTest, WhatIsToldOutOfOrderCostsNoRebuild) {
     // The clock was set back.
     for (int64_t id = 300'000; id < 302'000; ++id) add(id, id - 250'000, "back-" + std::to_string(id));
     // A rebuild takes some hundred milliseconds, and there would be 3,500.
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
     const auto found = *index->find("a", "r", "new-", 10'000);
     ASSERT_EQ(found.size(), 2000u);
     EXPECT_TRUE(std::is_sorted(found.begin(), found.end()));

@@ -123,7 +123,7 @@ class TrainingJobsTest : public ::testing::Test {
 
     TrainingJob wait_until(const std::string& name, const std::function<bool(const TrainingJob&)>& reached) {
         TrainingJob job;
-        for (int i = 0; i < 2000; ++i) {
+        for (int i = 0; i < 6000; ++i) {
             job = describe(name);
             if (reached(job)) return job;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -148,7 +148,7 @@ class TrainingJobsTest : public ::testing::Test {
         return take(object->read_all());
     }
     void wait_for_object(const std::string& key) {
-        for (int i = 0; i < 2000 && !objects_->head("bucket", key); ++i)
+        for (int i = 0; i < 6000 && !objects_->head("bucket", key); ++i)
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         EXPECT_TRUE(objects_->head("bucket", key)) << key;
     }
@@ -168,11 +168,11 @@ class TrainingJobsTest : public ::testing::Test {
     }
     template <typename Reached>
     static bool soon(const Reached& reached) {
-        for (int i = 0; i < 2000 && !reached(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        for (int i = 0; i < 15'000 && !reached(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
         return reached();
     }
     bool folder_is_gone(const executors::RunSpec& spec) {
-        for (int i = 0; i < 2000 && file_exists(spec.folder); ++i)
+        for (int i = 0; i < 15'000 && file_exists(spec.folder); ++i)
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
         return !file_exists(spec.folder);
     }

@@ -85,7 +85,7 @@ TEST_F(TrainingJobsTest, StopEndsARunningJobAndIsIdempotent) {
     ASSERT_TRUE(stop("stopped"));
     ASSERT_TRUE(stop("stopped"));
     EXPECT_EQ(describe("stopped").status, "Stopping");
-    for (int i = 0; i < 2000 && executor_.stop_requests().empty(); ++i)
+    for (int i = 0; i < 15'000 && executor_.stop_requests().empty(); ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     EXPECT_EQ(executor_.stop_requests(), Strings{spec.id});
     executor_.end(spec.id, ended_by(RunOutcome::Cause::StopRequested, 143));

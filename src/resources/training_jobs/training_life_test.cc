@@ -144,7 +144,7 @@ TEST_F(TrainingLifeTest, MaxRuntimeSpansTheSegments) {
 TEST_F(TrainingLifeTest, MaxWaitEndsAJob) {
     take(create(request("first")));
     running("first", 0);
-    take(create(spot_request("waits", 1, 1)));
+    take(create(spot_request("waits", 1, 3)));  // seconds in which it is told why it waits
     const auto job = wait_for_end("waits");
     EXPECT_EQ(job.status, "Stopped");
     EXPECT_EQ(statuses(job), (Strings{"Starting", "Pending", "Stopping", "MaxWaitTimeExceeded"}));
@@ -153,7 +153,7 @@ TEST_F(TrainingLifeTest, MaxWaitEndsAJob) {
 }
 
 TEST_F(TrainingLifeTest, MaxWaitEndsARunningJobAlsoAfterACrash) {
-    take(create(spot_request("runs", 1, 2)));
+    take(create(spot_request("runs", 1, 4)));
     const auto spec = running("runs", 0);
     reopen();
     ASSERT_TRUE(was_asked_to_stop(spec));
@@ -182,7 +182,7 @@ TEST_F(TrainingLifeTest, AnExpiryAfterTheVerdictIsTheReasonThatIsShown) {
 }
 
 TEST_F(TrainingLifeTest, MaxPendingEndsAJobThatHasNotBegun) {
-    const Json condition = Json::object({{"MaxRuntimeInSeconds", 3600}, {"MaxPendingTimeInSeconds", 1}});
+    const Json condition = Json::object({{"MaxRuntimeInSeconds", 3600}, {"MaxPendingTimeInSeconds", 3}});
     auto document = request("runs");
     document.set("StoppingCondition", condition);
     take(create(document));

@@ -264,7 +264,7 @@ class WarmSparesTest : public ::testing::Test {
     }
     template <typename Reached>
     static bool soon(const Reached& reached) {
-        for (int i = 0; i < 2000 && !reached(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        for (int i = 0; i < 15'000 && !reached(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
         return reached();
     }
     bool is_gone(const std::string& run_id) {
