@@ -32,6 +32,7 @@ std::optional<uint64_t> IncomingBody::remaining() const {
 Result<size_t> IncomingBody::read(std::span<char> out) {
     if (finished_ || out.empty()) return size_t{0};
     if (failed_) return cut_short();
+    if (continue_wanted_) TRY(send_continue());
     auto got = read_some(out);
     failed_ = !got;
     return got;
@@ -41,12 +42,16 @@ Result<size_t> IncomingBody::read_some(std::span<char> out) {
     return framing_ == Framing::Chunked ? read_chunked(out) : read_plain(out);
 }
 
-Result<size_t> IncomingBody::receive(std::span<char> out) {
-    if (continue_wanted_) {
-        continue_wanted_ = false;
-        TRY(socket_.send("HTTP/1.1 100 Continue\r\n\r\n", "", pace_));
-    }
-    return socket_.receive(out, pace_);
+Result<void> IncomingBody::announce_continue() {
+    continue_wanted_ = true;
+    return finished_ ? send_continue() : Result<void>();
+}
+
+Result<void> IncomingBody::send_continue() {
+    continue_wanted_ = false;
+    auto sent = socket_.send("HTTP/1.1 100 Continue\r\n\r\n", "", pace_);
+    failed_ = !sent;
+    return sent;
 }
 
 Result<size_t> IncomingBody::read_plain(std::span<char> out) {
@@ -57,7 +62,7 @@ Result<size_t> IncomingBody::read_plain(std::span<char> out) {
         buffer_.consume(got);
     } else {
         // Straight into the caller's memory: big uploads are copied once.
-        got = TRY(receive(out));
+        got = TRY(socket_.receive(out, pace_));
         if (got == 0 && framing_ == Framing::Length) return cut_short();
     }
     remaining_ -= framing_ == Framing::Length ? got : 0;
@@ -77,7 +82,7 @@ Result<size_t> IncomingBody::read_chunked(std::span<char> out) {
         }
         const auto room = buffer_.room(kMaxChunkedBuffer);
         if (room.empty()) return invalid_input("broken chunked body: a line is too long");
-        const size_t got = TRY(receive(room));
+        const size_t got = TRY(socket_.receive(room, pace_));
         if (got == 0) return cut_short();
         buffer_.received(got);
     }

@@ -21,8 +21,10 @@ class IncomingBody : public BodyReader {
     Result<size_t> read(std::span<char> out) override;
     std::optional<uint64_t> length() const override;
 
-    // The client waits for "100 Continue", which is sent before the first read that needs more bytes.
-    void announce_continue() { continue_wanted_ = true; }
+    // The client asked for "100 Continue": it is sent before the first read, at once when there is nothing to read, and
+    // also when the body has come already. (botocore before 1.44 takes an answer without it for the answer to the next
+    // such request on the connection.)
+    Result<void> announce_continue();
     bool waits_for_continue() const { return continue_wanted_; }
     void set_pace(Pace pace) { pace_ = pace; }
     bool finished() const { return finished_; }
@@ -36,7 +38,7 @@ class IncomingBody : public BodyReader {
     Result<size_t> read_some(std::span<char> out);
     Result<size_t> read_plain(std::span<char> out);
     Result<size_t> read_chunked(std::span<char> out);
-    Result<size_t> receive(std::span<char> out);
+    Result<void> send_continue();
 
     Socket& socket_;
     ReceiveBuffer& buffer_;

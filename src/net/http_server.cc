@@ -523,7 +523,7 @@ Arrival Server::answer(Connection& connection, Request& request) {
     const Framing framing = head.chunked ? Framing::Chunked : head.content_length ? Framing::Length : Framing::None;
     IncomingBody body(connection.socket, connection.input, framing, head.content_length.value_or(0),
                       Pace(settings_.body_idle_deadline));
-    if (head.expects_continue && !body.finished() && connection.input.empty()) body.announce_continue();
+    if (head.expects_continue && !body.announce_continue()) return Arrival::Gone;
     request.body = &body;
     HttpWriter writer(connection.socket, head, body, settings_.body_idle_deadline, !stopping_);
     call_handler(request, writer);

@@ -296,6 +296,28 @@ TEST_F(HttpServerTest, SendsContinueOnlyWhenTheBodyIsRead) {
     EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
 }
 
+TEST_F(HttpServerTest, WhoAsksForContinueGetsItAlsoWhenTheBodyIsThere) {
+    start();
+    RawPeer peer = connect();
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n";
+    const std::string both = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n";
+    for (const char* rest : {"Content-Length: 5\r\n\r\nhello", "Content-Length: 0\r\n\r\n", "\r\n",
+                             "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"}) {
+        peer.received.clear();
+        peer.send(head + rest);
+        peer.receive_until("\r\n\r\nHTTP/1.1 200 OK\r\n");
+        EXPECT_THAT(
+            peer.receive_until(std::string(rest).find("hello") == std::string::npos ? "Length: 0\r\n\r\n" : "hello"),
+            StartsWith(both));
+    }
+    peer.received.clear();
+    // Nobody read it, so nobody may take the rest of the connection for a request.
+    peer.send("POST /ignore HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+    const std::string answer = peer.receive_all();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 Forbidden\r\n"));
+    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+}
+
 TEST_F(HttpServerTest, ReportsABodyThatIsCutShort) {
     start();
     for (const std::string& request :
