@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <tuple>
 
 namespace millwright {
 
@@ -79,6 +82,14 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     TRY(make_directories(std::filesystem::path(path).parent_path().string(), mode));
     if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return error_from_errno("cannot create " + path);
     return {};
+}
+
+void spread_subfolders(const std::string& path) {
+    const Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int flags = 0;
+    if (!folder || ioctl(folder.get(), FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_TOPDIR_FL) != 0) return;
+    flags |= FS_TOPDIR_FL;
+    std::ignore = ioctl(folder.get(), FS_IOC_SETFLAGS, &flags);
 }
 
 namespace {

@@ -42,6 +42,10 @@ Result<void> write_file(const std::string& path, std::string_view bytes, mode_t 
 Result<void> replace_file_durably(const std::string& path, std::string_view bytes, mode_t mode = 0644);
 Result<void> sync_directory(const std::string& path);
 Result<void> make_directories(const std::string& path, mode_t mode = 0755);
+// Tells ext4 that the subfolders of this folder have nothing to do with one another: it spreads them over the disk.
+// Where trees come and go all the time it would otherwise look for each new inode among all those that were removed
+// there in the last minutes, which it does not take again so soon. Other file systems do without.
+void spread_subfolders(const std::string& path);
 // Removes a tree without following links; missing is fine.
 Result<void> remove_tree(const std::string& path);
 bool file_exists(const std::string& path);

@@ -4,7 +4,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace millwright {
@@ -27,6 +31,21 @@ TEST_F(Files, ReadStopsAtTheLimit) {
     ASSERT_TRUE(write_file(folder_ + "/x", std::string(100, 'x')));
     EXPECT_EQ(read_file(folder_ + "/x", 99).error().kind, ErrorKind::LimitExceeded);
     EXPECT_EQ(read_file(folder_ + "/none").error().kind, ErrorKind::NotFound);
+}
+TEST_F(Files, SpreadingSubfoldersIsSaidToExt4AndToNobodyElse) {
+    spread_subfolders(folder_ + "/none");
+    spread_subfolders(folder_ + "/a");
+    const Fd folder(::open((folder_ + "/a").c_str(), O_RDONLY | O_DIRECTORY));
+    struct statfs about {};
+    ASSERT_EQ(fstatfs(folder.get(), &about), 0);
+    int flags = 0;
+    if (about.f_type != EXT4_SUPER_MAGIC) GTEST_SKIP() << "another file system";
+    ASSERT_EQ(ioctl(folder.get(), FS_IOC_GETFLAGS, &flags), 0);
+    EXPECT_NE(flags & FS_TOPDIR_FL, 0);
+    const int before = flags;
+    spread_subfolders(folder_ + "/a");
+    ASSERT_EQ(ioctl(folder.get(), FS_IOC_GETFLAGS, &flags), 0);
+    EXPECT_EQ(flags, before);
 }
 TEST_F(Files, RemoveTreeDoesNotFollowLinks) {
     ASSERT_TRUE(write_file(folder_ + "/keep", "x"));

@@ -1,5 +1,7 @@
 #include "base/xml.h"
 
+#include <algorithm>
+#include <array>
 #include <pugixml.hpp>
 
 #include "base/check.h"
@@ -36,6 +38,30 @@ size_t unfit_at(std::string_view text, size_t i) {
     return three == "\xEF\xBF\xBE" || three == "\xEF\xBF\xBF" ? 3 : 0;
 }
 
+std::string_view entity_of(char c) {
+    switch (c) {
+        case '&':
+            return "&amp;";
+        case '<':
+            return "&lt;";
+        case '>':
+            return "&gt;";
+        case '"':
+            return "&quot;";
+        case '\r':
+            return "&#13;";
+        default:
+            return {};
+    }
+}
+
+// Bytes that are written as they are, whatever stands behind them.
+constexpr auto kPlain = [] {
+    std::array<bool, 256> plain{};
+    for (size_t c = 0x20; c < plain.size(); ++c) plain[c] = c != '&' && c != '<' && c != '>' && c != '"' && c != 0xEF;
+    return plain;
+}();
+
 }  // namespace
 
 XmlWriter::XmlWriter() : out_("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") {}
@@ -69,15 +95,16 @@ XmlWriter& XmlWriter::text(std::string_view text) {
 
 XmlWriter& XmlWriter::close() {
     CHECK(!open_.empty());
-    out_ += "</" + open_.back() + ">";
+    out_.append("</").append(open_.back()) += '>';
     open_.pop_back();
     return *this;
 }
 
 XmlWriter& XmlWriter::element(std::string_view name, std::string_view text) {
-    open(name);
+    out_.append("<").append(name) += '>';
     append_xml_text(out_, text);
-    return close();
+    out_.append("</").append(name) += '>';
+    return *this;
 }
 
 std::string XmlWriter::finish() {
@@ -86,33 +113,18 @@ std::string XmlWriter::finish() {
 }
 
 void append_xml_text(std::string& out, std::string_view text) {
+    size_t copied = 0;
     for (size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        switch (c) {
-            case '&':
-                out += "&amp;";
-                break;
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '"':
-                out += "&quot;";
-                break;
-            case '\r':
-                out += "&#13;";
-                break;
-            default:
-                if (const size_t bytes = unfit_at(text, i); bytes > 0) {
-                    out += kReplacement;
-                    i += bytes - 1;
-                } else {
-                    out += c;
-                }
-        }
+        if (kPlain[static_cast<unsigned char>(text[i])]) [[likely]]
+            continue;
+        const size_t unfit = unfit_at(text, i);
+        const std::string_view written = unfit > 0 ? kReplacement : entity_of(text[i]);
+        if (written.empty()) continue;
+        out.append(text, copied, i - copied).append(written);
+        i += std::max<size_t>(unfit, 1) - 1;
+        copied = i + 1;
     }
+    out.append(text, copied);
 }
 
 bool is_xml_text(std::string_view text) {

@@ -20,6 +20,24 @@ TEST(Xml, WhatXmlCannotHoldIsReplaced) {
               "b\xEF\xBF\xBD&#13;\n\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBC");
 }
 
+TEST(Xml, EveryByteComesBackWhereverItStands) {
+    for (int c = 0x20; c < 0x7F; ++c)
+        for (const std::string& text :
+             {std::string(1, static_cast<char>(c)), "ab" + std::string(2, static_cast<char>(c)) + "c",
+              std::string(1, static_cast<char>(c)) + "\xEF\xBC\xA1" + static_cast<char>(c)}) {
+            XmlWriter writer;
+            writer.open("Root").element("Key", text).element("Empty", "").close();
+            const std::string document = writer.finish();
+            const auto root = parse_xml(document);
+            ASSERT_TRUE(root) << document;
+            // White space alone is nothing to the reader.
+            if (text != " ") {
+                EXPECT_EQ(root->text_of("Key"), text) << document;
+            }
+            EXPECT_TRUE(document.ends_with("</Key><Empty></Empty></Root>")) << document;
+        }
+}
+
 TEST(Xml, RefusesMalformedAndDeepDocuments) {
     EXPECT_FALSE(parse_xml("<a><b></a>"));
     EXPECT_FALSE(parse_xml(""));

@@ -8,6 +8,7 @@
 #include <deque>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "base/blocking.h"
 #include "base/files.h"
@@ -342,6 +343,10 @@ double Row::real(size_t column) const {
 std::string Row::text(size_t column) const {
     const auto* found = std::get_if<std::string>(&values_.at(column));
     return found ? *found : "";
+}
+std::string Row::take_text(size_t column) {
+    auto* found = std::get_if<std::string>(&values_.at(column));
+    return found ? std::exchange(*found, {}) : "";
 }
 std::optional<int64_t> Row::optional_integer(size_t column) const {
     return is_null(column) ? std::nullopt : std::optional(integer(column));

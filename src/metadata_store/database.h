@@ -42,6 +42,7 @@ class Row {
     int64_t integer(size_t column) const;
     double real(size_t column) const;
     std::string text(size_t column) const;
+    std::string take_text(size_t column);  // leaves it empty
     std::optional<int64_t> optional_integer(size_t column) const;
     std::optional<std::string> optional_text(size_t column) const;
 

@@ -49,8 +49,8 @@ Row read_row(sqlite3_stmt* statement) {
                 break;
             default: {
                 const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, i));
-                values.emplace_back(
-                    std::string(bytes ? bytes : "", static_cast<size_t>(sqlite3_column_bytes(statement, i))));
+                values.emplace_back(std::in_place_type<std::string>, bytes ? bytes : "",
+                                    static_cast<size_t>(sqlite3_column_bytes(statement, i)));
             }
         }
     }

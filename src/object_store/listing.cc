@@ -22,13 +22,15 @@ Result<std::vector<ObjectInfo>> fetch_objects(Connection& connection, int64_t bu
         "SELECT key, size, etag, modified, storage_class FROM object WHERE bucket=? AND key>=? AND key<? ORDER BY key "
         "LIMIT ?";
     std::vector<ObjectInfo> objects;
-    for (const auto& row : TRY(connection.query(from.inclusive ? kFrom : kAfter, bucket, from.key, end, count))) {
+    auto rows = TRY(connection.query(from.inclusive ? kFrom : kAfter, bucket, from.key, end, count));
+    objects.reserve(rows.size());
+    for (auto& row : rows) {
         ObjectInfo object;
-        object.key = row.text(0);
+        object.key = row.take_text(0);
         object.size = static_cast<uint64_t>(row.integer(1));
-        object.etag = row.text(2);
+        object.etag = row.take_text(2);
         object.modified = from_epoch_milliseconds(row.integer(3));
-        object.storage_class = row.text(4);
+        object.storage_class = row.take_text(4);
         objects.push_back(std::move(object));
     }
     return objects;

@@ -70,6 +70,7 @@ Result<RolledUp<Item>> roll_up(const RollUpRequest& request, Fetch fetch, IdOf i
         std::vector<Item> rows = TRY(fetch(position, wanted));
         const bool exhausted = rows.size() < wanted;
         bool rolled_any = false;
+        if (request.delimiter.empty()) page.items.reserve(page.items.size() + rows.size());
         for (Item& row : rows) {
             if (position.key.ends_with('\xFF') && row.key < position.key) continue;  // of the prefix just answered
             if (count == request.limit) {

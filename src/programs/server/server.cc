@@ -105,6 +105,7 @@ resources::ImageLifecycleWorker::Settings image_lifecycle_settings(const Config&
 Result<std::unique_ptr<executors::Executor>> open_executor(const Config& config, const std::string& programs) {
     const std::string launcher = programs + "/millwright-launcher", scratch = config.data_dir + "/jobs";
     TRY(make_directories(scratch, 0700));
+    spread_subfolders(scratch);
     auto probe = TRY(executors::probe_machine({.launcher = launcher, .scratch = scratch}));
     if (probe.tier == executors::Tier::None)
         log::warning("jobs cannot run on this machine: " + probe.missing + " (millwright doctor tells more)");
