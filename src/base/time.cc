@@ -52,13 +52,18 @@ void put_time(std::string& out, const Utc& utc, std::string_view between) {
     put(out, utc.time.seconds().count(), 2);
 }
 
-// Year, month, day.
-void put_date(std::string& out, const Utc& utc, std::string_view between) {
+// The forms of ISO 8601, with or without marks in date and time.
+std::string iso_form(const Utc& utc, std::string_view in_date, std::string_view in_time) {
+    std::string out;
+    out.reserve(24);
     put_year(out, utc);
-    out += between;
+    out += in_date;
     put(out, unsigned(utc.date.month()), 2);
-    out += between;
+    out += in_date;
     put(out, unsigned(utc.date.day()), 2);
+    out += 'T';
+    put_time(out, utc, in_time);
+    return out;
 }
 
 std::optional<int> digits(std::string_view text, size_t at, size_t count) {
@@ -90,17 +95,12 @@ const Clock& system_clock() {
 
 std::string format_iso8601(Timestamp time, Fraction fraction) {
     const Utc utc(time);
-    std::string out;
-    out.reserve(24);
-    put_date(out, utc, "-");
-    out += 'T';
-    put_time(out, utc, ":");
+    std::string out = iso_form(utc, "-", ":");
     if (fraction != Fraction::None) {
         out += '.';
         put(out, utc.time.subseconds().count(), 3);
     }
-    out += 'Z';
-    return out;
+    return out.append("Z");
 }
 
 std::string format_rfc1123(Timestamp time) {
@@ -116,15 +116,7 @@ std::string format_rfc1123(Timestamp time) {
     return out.append(" GMT");
 }
 
-std::string format_amz_date(Timestamp time) {
-    const Utc utc(time);
-    std::string out;
-    out.reserve(16);
-    put_date(out, utc, "");
-    out += 'T';
-    put_time(out, utc, "");
-    return out.append("Z");
-}
+std::string format_amz_date(Timestamp time) { return iso_form(Utc(time), "", "").append("Z"); }
 
 double to_epoch_seconds(Timestamp time) { return static_cast<double>(to_epoch_milliseconds(time)) / 1000.0; }
 Timestamp from_epoch_seconds(double seconds) { return from_epoch_milliseconds(std::llround(seconds * 1000.0)); }

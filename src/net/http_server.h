@@ -35,7 +35,7 @@ struct ServerSettings {
     int control_threads = 64;
     int data_threads = 32;
     int inference_threads = 32;
-    // For each worker that waits for a peer (see worker_pause.h) another one is started, up to so many in each pool.
+    // For each worker that waits for a peer (see base/blocking.h) another one is started, up to so many in each pool.
     int max_threads = 1024;
     size_t max_header_bytes = 64 * 1024;
     // More are answered 503. Not more than the process may open files, less a reserve for everything else.

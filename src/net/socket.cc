@@ -13,7 +13,6 @@
 
 #include "base/blocking.h"
 #include "net/tls.h"
-#include "net/worker_pause.h"
 
 namespace millwright::net {
 namespace {
@@ -81,7 +80,7 @@ Result<void> Pace::wait(int fd, short events) {
     const auto end = started + std::min<std::chrono::microseconds>(budget_, idle_);
     bool ready = TRY(wait_until(fd, events, std::min(end, started + kShortWait)));
     if (!ready && end > started + kShortWait) {
-        const WorkerPause pause;
+        const Blocking pause(Blocking::Wait::Long);
         ready = TRY(wait_until(fd, events, end));
     }
     if (!ready) return timeout_error("the peer is too slow");

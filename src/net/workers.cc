@@ -42,7 +42,6 @@ void Workers::start_one() {
     ++awake_;
     try {
         threads_.emplace_back([this] {
-            WorkerPause::set_pool(this);
             Blocking::set_pool(this);
             run_();
         });

@@ -3,7 +3,7 @@
 // Every thread that waits in epoll_wait(2) is woken by the next event, even when the processors are busy with other
 // workers who would take it a moment later; with many of them that costs as much as the requests. So only as many as
 // there are processors are awake: they serve, or listen. The others rest. One is called when an awake one blocks
-// (Blocking) or pauses for long (WorkerPause), and nobody listens.
+// (Blocking), and nobody listens.
 //
 // What blocks without saying so, or computes for long, is found by the server's front thread: it looks every 5 ms, from
 // the moment that nobody listens, whether events wait and none was taken, and lets one more be awake.
@@ -18,12 +18,11 @@
 
 #include "base/blocking.h"
 #include "base/mutex.h"
-#include "net/worker_pause.h"
 
 namespace millwright::net {
 
 // Thread-safe.
-class Workers final : public WorkerPause::Pool, public Blocking::Pool {
+class Workers final : public Blocking::Pool {
   public:
     // `base` of them can always work, whoever else pauses; at most `most` in all. `run` is what a thread does; it
     // returns when await_turn() is false. `nobody_listens` is called on a worker, rarely: look_after() is to be called

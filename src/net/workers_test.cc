@@ -155,7 +155,7 @@ TEST_F(WorkersTest, WhoPausesIsReplacedBeyondTheBaseAndTheSurplusEnds) {
     std::atomic<int> paused = 0;
     for (int i = 0; i < 5; ++i)
         give([&] {
-            const WorkerPause pause;
+            const Blocking pause(Blocking::Wait::Long);
             ++paused;
             while (!free) std::this_thread::sleep_for(milliseconds(1));
         });
@@ -206,7 +206,7 @@ TEST_F(WorkersTest, TakesEverythingThatIsGiven) {
                             const Blocking blocking;
                             std::this_thread::sleep_for(std::chrono::microseconds(300));
                         } else if (kind == 1) {
-                            const WorkerPause pause;
+                            const Blocking pause(Blocking::Wait::Long);
                             std::this_thread::sleep_for(milliseconds(1));
                         } else if (kind == 2) {
                             std::this_thread::sleep_for(milliseconds(1));

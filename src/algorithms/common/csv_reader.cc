@@ -155,11 +155,9 @@ class CsvParser {
     // Fields first_field … first_field + count - 1 of a row, with the delimiters between them and before the first.
     Result<void, PieceError> take_fields(float* to, size_t count, size_t first_field) {
         for (size_t i = 0; i < count; ++i) {
-            if (kTakesUsualFields && first_field + i > 0) {
-                i += take_usual_fields(p_, end_, layout_.delimiter, to + i, count - i);
-                if (i == count) break;
-            }
             if (first_field + i > 0) {
+                if (kTakesUsualFields) i += take_usual_fields(p_, end_, layout_.delimiter, to + i, count - i);
+                if (i == count) break;
                 if (p_ == end_ || *p_ != layout_.delimiter) [[unlikely]]
                     return after_field(first_field + i);
                 ++p_;

@@ -236,14 +236,8 @@ attempt('a new address', add_address)
 }
 
 TEST_F(HostileTest, AllTheConnectionsOfOneRunDoNotBlockTheNext) {
-    const Fd service(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ASSERT_EQ(bind(service.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    ASSERT_EQ(listen(service.get(), 1024), 0);
-    getsockname(service.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    const LoopbackSocket service;
+    ASSERT_EQ(listen(service.fd.get(), 1024), 0);
     RunSpec spec = attempts(R"(
 import time
 sockets = []
@@ -255,7 +249,7 @@ for _ in range(2000):
 print('flooded', flush=True)
 time.sleep(1000)
 )");
-    spec.forward_to = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    spec.forward_to = service.address;
     RunOutcome outcome;
     EXPECT_LT(rage(spec, milliseconds(100), outcome, "flooded\n"), kStopBudget);
     EXPECT_EQ(log_of(spec), "flooded\n");

@@ -38,28 +38,20 @@ class ProcessExecutorTest : public RunTest {};
 // Answers every connection on loopback with the same bytes.
 class TinyServer {
   public:
-    explicit TinyServer(std::string answer)
-        : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-        EXPECT_EQ(listen(listener_.get(), 16), 0);
-        getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-        port_ = ntohs(address.sin_port);
+    explicit TinyServer(std::string answer) : answer_(std::move(answer)) {
+        EXPECT_EQ(listen(listener_.fd.get(), 16), 0);
         thread_ = std::jthread([this] { serve(); });
     }
     ~TinyServer() {
-        shutdown(listener_.get(), SHUT_RDWR);
+        shutdown(listener_.fd.get(), SHUT_RDWR);
         thread_.join();
     }
-    std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+    const std::string& address() const { return listener_.address; }
 
   private:
     void serve() {
         for (;;) {
-            const Fd client(accept(listener_.get(), nullptr, nullptr));
+            const Fd client(accept(listener_.fd.get(), nullptr, nullptr));
             if (!client) return;
             char request[4096];
             if (read(client.get(), request, sizeof request) > 0)
@@ -67,8 +59,7 @@ class TinyServer {
         }
     }
     std::string answer_;
-    Fd listener_;
-    uint16_t port_ = 0;
+    LoopbackSocket listener_;
     std::jthread thread_;
 };
 
@@ -307,25 +298,18 @@ TEST_F(ProcessExecutorTest, ForwardsTheServersAddressUnlessIsolated) {
 
 TEST_F(ProcessExecutorTest, ForwardingCarriesMuchDataAndWaitsForAServer) {
     const std::string body(size_t{20} << 20, 'x');
-    // Bound from the beginning, so that nobody else gets the port; connections are refused until somebody listens.
-    const Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in place{};
-    place.sin_family = AF_INET;
-    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof place;
-    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&place), size), 0);
-    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&place), &size), 0);
+    const LoopbackSocket listener;
     RunSpec spec = script(
         "python3 -c \"import urllib.request as u; print(len(u.urlopen('http://169.254.170.2/x',timeout=20).read()))\" "
         "2>&1 | tail -1");
-    spec.forward_to = "127.0.0.1:" + std::to_string(ntohs(place.sin_port));
+    spec.forward_to = listener.address;
     Recorder recorder;
     ASSERT_TRUE(executor_->start(spec, recorder).has_value());
     ASSERT_TRUE(recorder.await_start());
     std::this_thread::sleep_for(milliseconds(400));  // the client is refused nothing while nobody listens
-    ASSERT_EQ(listen(listener.get(), 4), 0);
+    ASSERT_EQ(listen(listener.fd.get(), 4), 0);
     {
-        const Fd client(accept(listener.get(), nullptr, nullptr));
+        const Fd client(accept(listener.fd.get(), nullptr, nullptr));
         char request[4096];
         ASSERT_GT(read(client.get(), request, sizeof request), 0);
         ASSERT_TRUE(write_all(client.get(), "HTTP/1.0 200 OK\r\n\r\n" + body).has_value());

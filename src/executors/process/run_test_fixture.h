@@ -2,6 +2,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <functional>
@@ -21,6 +23,22 @@ namespace millwright::executors {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// A socket of loopback that is bound and does not listen yet: nobody else gets its port, and connections are refused.
+struct LoopbackSocket {
+    LoopbackSocket() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in place{};
+        place.sin_family = AF_INET;
+        place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof place;
+        EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&place), size), 0);
+        EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&place), &size), 0);
+        address = "127.0.0.1:" + std::to_string(ntohs(place.sin_port));
+    }
+
+    Fd fd;
+    std::string address;
+};
 
 class RunRecorder : public RunListener {
   public:

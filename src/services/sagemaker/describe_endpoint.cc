@@ -1,4 +1,4 @@
-#include "net/worker_pause.h"
+#include "base/blocking.h"
 #include "services/sagemaker/operations.h"
 #include "services/sagemaker/record_pages.h"
 
@@ -27,7 +27,7 @@ aws::ApiResult<Json> describe_endpoint(SageMaker& sagemaker, const aws::Call& ca
     const aws::Caller& caller = call.caller;
     const std::string& name = input["EndpointName"].as_string();
     const auto held = [&] {
-        const net::WorkerPause pause;
+        const Blocking pause(Blocking::Wait::Long);
         return sagemaker.endpoints.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold);
     };
     const auto endpoint = call.polling ? held() : sagemaker.endpoints.describe(caller.account, caller.region, name);

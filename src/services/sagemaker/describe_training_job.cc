@@ -1,4 +1,4 @@
-#include "net/worker_pause.h"
+#include "base/blocking.h"
 #include "services/sagemaker/errors.h"
 #include "services/sagemaker/operations.h"
 #include "services/sagemaker/warm_pool.h"
@@ -128,7 +128,7 @@ aws::ApiResult<Json> describe_training_job(SageMaker& sagemaker, const aws::Call
     const auto& caller = call.caller;
     const auto name = input["TrainingJobName"].string_or("");
     const auto held = [&] {
-        const net::WorkerPause pause;
+        const Blocking pause(Blocking::Wait::Long);
         return sagemaker.training_jobs.describe_changed(caller.account, caller.region, name, sagemaker.longest_hold);
     };
     const auto job =
